@@ -1,0 +1,33 @@
+# Two commands: `make demo` and `make test`. Both do their own set-up and leave the environment in .venv.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-slow lint clean
+
+demo: $(STAMP)
+	@.ci/with_display $(BIN)/python -m napari_gigaclf demo --output demo
+
+test: $(STAMP) lint
+	.ci/with_display $(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(STAMP)
+	.ci/with_display $(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports
+
+# pip's own environment variables are honoured: point PIP_INDEX_URL at PyTorch's CPU or CUDA index if you wish.
+$(STAMP): pyproject.toml constraints.txt .ci/system_packages
+	.ci/system_packages
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,dev]"
+	touch $@
+
+clean:
+	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache
