@@ -50,9 +50,7 @@ class Box:
 
     def intersection(self, other: "Box") -> "Box":
         """Return the pixels in both boxes (perhaps an empty box)."""
-        return Box(
-            max(self.y0, other.y0), min(self.y1, other.y1), max(self.x0, other.x0), min(self.x1, other.x1)
-        )
+        return Box(max(self.y0, other.y0), min(self.y1, other.y1), max(self.x0, other.x0), min(self.x1, other.x1))
 
     def shifted(self, dy: int, dx: int) -> "Box":
         """Return the box moved by (dy, dx) pixels."""
@@ -86,9 +84,7 @@ class PixelGrid:
     @property
     def affine(self) -> NDArray[np.float64]:
         """3 x 3 matrix from (row, column, 1), corner convention, to level-0 (y, x, 1)."""
-        return np.array(
-            [[self.step[0], 0.0, self.origin[0]], [0.0, self.step[1], self.origin[1]], [0.0, 0.0, 1.0]]
-        )
+        return np.array([[self.step[0], 0.0, self.origin[0]], [0.0, self.step[1], self.origin[1]], [0.0, 0.0, 1.0]])
 
     def index_of(self, point: tuple[float, float]) -> tuple[int, int]:
         """Return the (row, column) whose pixel holds a level-0 point (y, x); may lie outside ``shape``."""
