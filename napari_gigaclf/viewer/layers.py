@@ -1,0 +1,335 @@
+"""Slides, results and annotations as napari layers: pure functions, no viewer, no file written, nothing computed twice.
+
+Every layer over one slide carries the same units and axis labels and lies on level 0 by the one transform of
+``PixelGrid.napari_transform`` (scale s * um/px, translate (s - 1) / 2 * um/px for a raster of step s): an overlay without
+the translate would be shifted by half a cell. Probabilities are shown on the absolute scale 0 to 1, never by rank or
+percentile, and NaN (nothing was computed here) is transparent.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from napari_gigaclf.geometry import PixelGrid
+from napari_gigaclf.viewer.shapes import filled_shapes, outline_rings
+
+if TYPE_CHECKING:
+    from napari_gigaclf.annotations import Annotation
+    from napari_gigaclf.inference import Prediction
+    from napari_gigaclf.slides import Slide, TissueMask
+
+LayerData = tuple[Any, dict[str, Any], str]
+"""What napari's readers return: data, keyword arguments, layer type."""
+
+AXIS_LABELS = ("y", "x")
+PROBABILITY_OPACITY = 0.6
+SALIENCY_OPACITY = 0.7
+MASK_OPACITY = 0.3
+DEFAULT_THRESHOLD = 0.0
+TISSUE_COLOUR = (0.10, 0.45, 0.95, 1.0)
+TRUTH_COLOUR = (0.10, 0.75, 0.35, 1.0)
+PLAIN_COLOUR = (0.95, 0.55, 0.05, 1.0)
+ALPHA_FULL_AT = 0.35
+"""Probability from which the overlay is drawn at its full opacity; below it fades, so that normal tissue stays visible."""
+CHANNEL_COLOURS = ("gray", "green", "magenta", "cyan", "yellow", "red", "blue")
+EDGE_SHARE = 500
+"""An outline is 1 / 500 of the slide's longer side wide: visible on the whole slide, thin at the nucleus."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """How layers lie in the world of one slide."""
+
+    um_per_px: tuple[float, float] | None
+    """Micrometres per level-0 pixel, (y, x); None: the world is in level-0 pixels."""
+    shape: tuple[int, int]
+    """Rows and columns of level 0."""
+
+    @classmethod
+    def of_slide(cls, slide: "Slide") -> "Frame":
+        """Return the frame of an open slide."""
+        finest = slide.levels[0]
+        return cls(um_per_px=slide.um_per_px, shape=(finest.height, finest.width))
+
+    @property
+    def units(self) -> tuple[str, str]:
+        """Units of the world axes, the same on every layer."""
+        return ("um", "um") if self.um_per_px else ("pixel", "pixel")
+
+    @property
+    def edge_width(self) -> float:
+        """Width of an outline in level-0 pixels."""
+        return max(1.0, max(self.shape) / EDGE_SHARE)
+
+    @property
+    def level0(self) -> PixelGrid:
+        """The raster of level 0 itself."""
+        return PixelGrid(origin=(0.0, 0.0), step=(1.0, 1.0), shape=self.shape)
+
+    def place(self, grid: PixelGrid | None = None) -> dict[str, Any]:
+        """Return scale, translate, units and axis labels of a layer; ``grid`` None means level 0."""
+        scale, translate = (grid or self.level0).napari_transform(self.um_per_px)
+        return {"scale": scale, "translate": translate, "units": self.units, "axis_labels": AXIS_LABELS}
+
+
+class ChannelPlane:
+    """One channel of a level as a lazy 2-D array: fluorescence is shown channel by channel, and nothing is copied."""
+
+    def __init__(self, level: Any, channel: int) -> None:  # noqa: ANN401 - a slide's level, array-like
+        self._level = level
+        self._channel = channel
+        self.shape: tuple[int, int] = (level.shape[0], level.shape[1])
+        self.dtype = level.dtype
+        self.ndim = 2
+        self.size = self.shape[0] * self.shape[1]
+        self.chunks: tuple[int, ...] = tuple(level.chunks[:2])
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:  # noqa: ANN401 - what numpy allows
+        """Read pixels of this channel."""
+        rows_columns = key if isinstance(key, tuple) else (key,)
+        return np.asarray(self._level[(*rows_columns, *[slice(None)] * (2 - len(rows_columns)), self._channel)])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401
+        """Read the whole plane; napari does this with the coarsest level only."""
+        del copy
+        return np.asarray(self[:, :], dtype=dtype)
+
+
+def slide_layers(
+    slide: "Slide",
+    levels: Sequence[Any] | None = None,
+    limits: Sequence[tuple[float, float]] | None = None,
+) -> list[LayerData]:
+    """Return the image layers which show a slide: one for colour images, one per channel for the others.
+
+    Parameters
+    ----------
+    slide
+        An open slide.
+    levels
+        Array-likes to show instead of the slide's own levels, fine to coarse.
+    limits
+        Contrast limits per channel (see ``contrast_limits``); None leaves them to the data type's range.
+    """
+    pyramid = list(levels if levels is not None else slide.levels)
+    frame = Frame.of_slide(slide)
+    common = {**frame.place(), "metadata": {"slide": slide}, "multiscale": True}
+    if is_colour(slide):
+        return [(pyramid, {**common, "name": slide.name, "rgb": True}, "image")]
+    if pyramid[0].ndim == len(AXIS_LABELS):
+        planes = [pyramid]
+    else:
+        planes = [[ChannelPlane(level, channel) for level in pyramid] for channel in range(slide.num_channels)]
+    layers: list[LayerData] = []
+    for channel, plane in enumerate(planes):
+        kwargs: dict[str, Any] = {**common, "rgb": False, "blending": "additive"}
+        kwargs["name"] = slide.name if len(planes) == 1 else f"{slide.name} channel {channel + 1}"
+        kwargs["colormap"] = CHANNEL_COLOURS[0 if len(planes) == 1 else 1 + channel % (len(CHANNEL_COLOURS) - 1)]
+        kwargs["contrast_limits"] = limits[channel] if limits else _type_range(slide.dtype)
+        layers.append((plane, kwargs, "image"))
+    return layers
+
+
+def is_colour(slide: "Slide") -> bool:
+    """Return True if the slide's channels are red, green and blue."""
+    return slide.num_channels == 3 and np.dtype(slide.dtype) == np.uint8
+
+
+def contrast_limits(slide: "Slide") -> list[tuple[float, float]] | None:
+    """Return the 1st and 99.8th percentile of each channel in the coarsest level; None for colour images.
+
+    Reads the coarsest level, so it is not for the GUI thread.
+    """
+    if is_colour(slide):
+        return None
+    pixels = np.asarray(slide.levels[-1][:, :])
+    planes = pixels[..., None] if pixels.ndim == len(AXIS_LABELS) else pixels
+    limits = []
+    for channel in range(planes.shape[-1]):
+        low, high = np.percentile(planes[..., channel], (1.0, 99.8))
+        limits.append((float(low), float(high if high > low else low + 1)))
+    return limits
+
+
+def _type_range(dtype: np.dtype[Any]) -> tuple[float, float]:
+    if np.issubdtype(dtype, np.integer):
+        return 0.0, float(np.iinfo(dtype).max)
+    return 0.0, 1.0
+
+
+def thresholded(probability: NDArray[np.floating], threshold: float) -> NDArray[np.float32]:
+    """Return a probability map for the eye: what lies below the threshold is NaN, that is, transparent."""
+    shown = np.array(probability, dtype=np.float32)
+    if threshold > 0:
+        shown[shown < threshold] = np.nan
+    return shown
+
+
+def probability_colormap() -> dict[str, Any]:
+    """Return inferno which fades out towards 0, as the keyword arguments of napari's ``Colormap``."""
+    from matplotlib import colormaps  # napari depends on it; only the table is taken
+
+    table = colormaps["inferno"](np.linspace(0, 1, 256))
+    table[:, 3] = np.clip(np.linspace(0, 1, 256) / ALPHA_FULL_AT, 0, 1)
+    return {"colors": table, "name": "inferno, fading"}
+
+
+def probability_layer(
+    shown: NDArray[np.float32], grid: PixelGrid, frame: Frame, *, class_name: str, partial: bool = False
+) -> LayerData:
+    """Return the overlay of one class: absolute scale 0 to 1, colour bar, NaN transparent.
+
+    Parameters
+    ----------
+    shown
+        Probabilities (y, x), NaN where nothing ran or below the threshold (see ``thresholded``).
+    grid
+        Where the map lies over level 0.
+    partial
+        True for a run that was stopped; the name then says so.
+    """
+    kwargs = {
+        **frame.place(grid),
+        "name": probability_name(class_name, partial=partial),
+        "contrast_limits": (0.0, 1.0),
+        "colormap": "inferno",
+        "opacity": PROBABILITY_OPACITY,
+        "blending": "translucent_no_depth",
+        "interpolation2d": "nearest",
+        "rgb": False,
+        "multiscale": False,
+        "metadata": {"kind": "probability", "class_name": class_name, "partial": partial},
+    }
+    return shown, kwargs, "image"
+
+
+def probability_name(class_name: str, *, partial: bool) -> str:
+    """Return the name of a probability layer."""
+    return f"probability of {class_name}" + (" (partial)" if partial else "")
+
+
+def saliency_layer(prediction: "Prediction", frame: Frame) -> LayerData | None:
+    """Return the saliency overlay with its class and normalisation in name and metadata; None without saliency.
+
+    Pixels at 0 (the lower half of the capped map) are transparent.
+    """
+    saliency = prediction.saliency
+    if saliency is None:
+        return None
+    kwargs = {
+        **frame.place(saliency.grid),
+        "name": f"saliency of {saliency.class_name}" + ("" if prediction.complete else " (partial)"),
+        "contrast_limits": (0.0, 1.0),
+        "colormap": "cyan",
+        "opacity": SALIENCY_OPACITY,
+        "blending": "translucent_no_depth",
+        "rgb": False,
+        "multiscale": False,
+        "metadata": {
+            "kind": "saliency",
+            "class_name": saliency.class_name,
+            "normalisation": saliency.normalisation,
+        },
+    }
+    values = np.array(saliency.values, dtype=np.float32)
+    values[values <= 0] = np.nan
+    return values, kwargs, "image"
+
+
+def outline_layer(
+    geometries: Sequence[shapely.Geometry],
+    frame: Frame,
+    *,
+    name: str,
+    colour: tuple[float, float, float, float],
+    kind: str,
+) -> LayerData:
+    """Return outlines without filling, every ring as its own closed path, holes included."""
+    rings = [ring for geometry in geometries for ring in outline_rings(geometry)]
+    kwargs = {
+        **frame.place(),
+        "name": name,
+        "shape_type": "path",
+        "edge_color": np.tile(np.array(colour), (len(rings), 1)) if rings else [colour],
+        "face_color": "transparent",
+        "edge_width": frame.edge_width,
+        "opacity": 1.0,
+        "metadata": {"kind": kind},
+    }
+    if not rings:
+        kwargs.pop("shape_type")
+        kwargs["edge_color"] = colour
+        kwargs["ndim"] = 2
+    return rings or None, kwargs, "shapes"
+
+
+def tissue_layer(tissue: "TissueMask", frame: Frame) -> LayerData:
+    """Return the outline of what is looked at; what lies outside it is left out."""
+    return outline_layer(tissue.outlines(), frame, name="tissue", colour=TISSUE_COLOUR, kind="tissue")
+
+
+def truth_layer(truth: Sequence["Annotation"], frame: Frame, name: str = "known truth") -> LayerData:
+    """Return the outlines of a known truth."""
+    return outline_layer([each.geometry for each in truth], frame, name=name, colour=TRUTH_COLOUR, kind="truth")
+
+
+def mask_layer(tissue: "TissueMask", frame: Frame) -> LayerData:
+    """Return the tissue mask as a coarse Labels layer, to be painted: 1 is looked at, 0 is left out."""
+    kwargs = {
+        **frame.place(tissue.grid),
+        "name": "tissue mask (paint to change)",
+        "opacity": MASK_OPACITY,
+        "multiscale": False,
+        "metadata": {"kind": "mask", "grid": tissue.grid},
+    }
+    return tissue.mask.astype(np.uint8), kwargs, "labels"
+
+
+def annotation_layer(annotations: Sequence["Annotation"], frame: Frame, name: str = "annotations") -> LayerData:
+    """Return annotations as shapes that can be edited: holes kept, a colour per shape, class as a feature.
+
+    Colours are given shape by shape: napari's colour cycles assign them in sorted order of the categories.
+    """
+    vertices: list[NDArray[np.float64]] = []
+    colours: list[tuple[float, ...]] = []
+    classes: list[str] = []
+    for annotation in annotations:
+        colour = tuple(c / 255 for c in annotation.colour) + (1.0,) if annotation.colour else PLAIN_COLOUR
+        for shape in filled_shapes(annotation.geometry):
+            vertices.append(shape)
+            colours.append(colour)
+            classes.append(annotation.class_name or "")
+    kwargs: dict[str, Any] = {
+        **frame.place(),
+        "name": name,
+        "edge_width": frame.edge_width,
+        "face_color": "transparent",
+        "metadata": {"kind": "annotations"},
+    }
+    if not vertices:
+        return None, {**kwargs, "ndim": 2}, "shapes"
+    kwargs |= {"shape_type": "polygon", "edge_color": np.array(colours), "features": {"class": classes}}
+    return vertices, kwargs, "shapes"
+
+
+def prediction_layers(
+    prediction: "Prediction", frame: Frame, class_name: str, threshold: float = DEFAULT_THRESHOLD
+) -> list[LayerData]:
+    """Return all layers of a result: tissue outline, probability of one class, saliency if there is one."""
+    index = prediction.classes.index(class_name)
+    shown = thresholded(np.asarray(prediction.probability_map[index]), threshold)
+    data, kwargs, kind = probability_layer(
+        shown, prediction.grid, frame, class_name=class_name, partial=not prediction.complete
+    )
+    kwargs["metadata"] |= {"prediction": prediction}
+    layers: list[LayerData] = [(data, kwargs, kind)]
+    saliency = saliency_layer(prediction, frame)
+    if saliency is not None:
+        layers.append(saliency)
+    if prediction.tissue is not None:
+        layers.append(tissue_layer(prediction.tissue, frame))
+    return layers

@@ -1,0 +1,121 @@
+"""Shapes as people draw them in napari, and the same shapes as geometries that can be measured and exported.
+
+napari keeps a drawn shape as an (N, 2) array of vertices (y, x) in data coordinates, whose 0 is the *centre* of the
+first pixel. A polygon with holes is one array of closed rings, one after the other, filled by the even-odd rule; the
+ring that follows starts where the ring before it came back to its first vertex. Geometries are shapely's, (x, y), in
+level-0 pixels whose corner is 0 (see ``napari_gigaclf.geometry``).
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from napari_gigaclf.errors import RegionError
+from napari_gigaclf.geometry import corner_to_napari_data, napari_data_to_corner, swap_xy
+
+ShapeKind = Literal["rectangle", "ellipse", "polygon", "path", "line"]
+ELLIPSE_VERTICES = 96
+MIN_RING = 3
+
+
+def geometry_of(data_yx: NDArray[np.floating], kind: str) -> shapely.Geometry:
+    """Return the area which a drawn napari shape covers.
+
+    Parameters
+    ----------
+    data_yx
+        Vertices (N, 2), (y, x), napari data coordinates of level 0; the corners of the frame for an ellipse.
+    kind
+        napari's shape type. A path counts if it comes back to its first vertex, a line never does.
+
+    Returns
+    -------
+    shapely.Geometry
+        Polygon or MultiPolygon, (x, y), level-0 corner coordinates; holes by the even-odd rule.
+
+    Raises
+    ------
+    RegionError
+        The shape has no area.
+    """
+    corners = swap_xy(napari_data_to_corner(np.asarray(data_yx, dtype=np.float64)[:, -2:]))
+    if kind == "ellipse":
+        corners = _ellipse(corners)
+    if kind == "line" or (kind == "path" and not np.array_equal(corners[0], corners[-1])):
+        raise RegionError(f"a {kind} has no area: draw a polygon, a rectangle or an ellipse")
+    area: shapely.Geometry = shapely.Polygon()
+    for ring in split_rings(corners):
+        area = area.symmetric_difference(_polygons_only(shapely.make_valid(shapely.Polygon(ring))))
+    area = _polygons_only(area)
+    if area.is_empty or area.area <= 0:
+        raise RegionError("the drawn shape has no area")
+    return area
+
+
+def split_rings(vertices: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Split concatenated closed rings, (N, 2); one ring that was not closed comes back as it is.
+
+    The way back to the first ring's first vertex, which joins three rings and more, belongs to none of them.
+    """
+    rings: list[NDArray[np.float64]] = []
+    start = 0
+    while start < len(vertices):
+        if start and np.array_equal(vertices[start], vertices[0]):
+            start += 1  # the way back to the anchor between two holes
+            continue
+        again = np.flatnonzero((vertices[start + 1 :] == vertices[start]).all(axis=1))
+        stop = start + 1 + int(again[0]) if len(again) else len(vertices) - 1
+        ring = vertices[start : stop + 1]
+        if len(np.unique(ring, axis=0)) >= MIN_RING:
+            rings.append(ring)
+        start = stop + 1
+    return rings
+
+
+def outline_rings(geometry: shapely.Geometry) -> list[NDArray[np.float64]]:
+    """Return every ring of a geometry, outer and inner, as closed napari paths (N, 2), (y, x) data coordinates."""
+    return [_ring_to_data(ring) for polygon in polygons_of(geometry) for ring in (polygon.exterior, *polygon.interiors)]
+
+
+def filled_shapes(geometry: shapely.Geometry) -> list[NDArray[np.float64]]:
+    """Return one napari polygon per part, holes as further closed rings joined at the outer ring's first vertex."""
+    shapes = []
+    for polygon in polygons_of(geometry):
+        outer = _ring_to_data(polygon.exterior)
+        rings = [outer]
+        for hole in polygon.interiors:
+            # Back to the anchor after every hole, so that the bridges cancel out.
+            rings += [_ring_to_data(hole), outer[:1]]
+        shapes.append(np.concatenate(rings))
+    return shapes
+
+
+def polygons_of(geometry: shapely.Geometry) -> list[shapely.Polygon]:
+    """Return the polygons in a geometry or in a collection, nested or not."""
+    if isinstance(geometry, shapely.Polygon):
+        return [] if geometry.is_empty else [geometry]
+    parts: Iterable[shapely.Geometry] = getattr(geometry, "geoms", ())
+    return [polygon for part in parts for polygon in polygons_of(part)]
+
+
+def _polygons_only(geometry: shapely.Geometry) -> shapely.Geometry:
+    """Drop points and lines which the even-odd rule may leave behind."""
+    parts = polygons_of(geometry)
+    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+
+
+def _ring_to_data(ring: shapely.LinearRing) -> NDArray[np.float64]:
+    return corner_to_napari_data(swap_xy(shapely.get_coordinates(ring)))
+
+
+def _ellipse(corners_xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ellipse in a frame of four corners (perhaps rotated), closed, (N, 2), (x, y)."""
+    centre = corners_xy.mean(axis=0)
+    half_a = (corners_xy[1] - corners_xy[0]) / 2
+    half_b = (corners_xy[3] - corners_xy[0]) / 2
+    angles = np.linspace(0, 2 * np.pi, ELLIPSE_VERTICES, endpoint=False)[:, None]
+    points = centre + np.cos(angles) * half_a + np.sin(angles) * half_b
+    return np.concatenate([points, points[:1]])
