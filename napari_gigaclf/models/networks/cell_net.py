@@ -1,0 +1,75 @@
+"""The built-in classifiers' network: each cell of its map says what lies in 32 x 32 pixels, seen in 96 x 96 of context.
+
+The trunk first adds 32 px of zeros (glass, after normalisation) on every side; nothing after that is padded. Receptive
+field and stride follow from kernels k_l and strides s_l,
+
+    receptive field = 1 + sum_l (k_l - 1) * prod_{m<l} s_m = 96,        stride = prod_l s_l = 32,
+
+so that cell i sees pixels [32 i - 32, 32 i + 64) of the image and its centre is [32 i, 32 i + 32). Training runs the same
+layers without the zeros on tiles of 96 x 96 px, which give exactly one cell.
+
+The last pooling takes the maximum over the 4 x 4 places, 8 px apart, which fill the centre: "tumour anywhere in the
+central 32 px" is how the tiles of PatchCamelyon are labelled (Veeling et al. 2018).
+"""
+
+from collections import OrderedDict
+
+from torch import nn
+
+CELL_PX = 32
+"""Stride: pixels per cell."""
+CONTEXT_PX = 96
+"""Receptive field: pixels that one cell sees."""
+NUM_FEATURES = 128
+"""Channels of the feature map."""
+
+_Layer = tuple[str, int, int, int]
+LAYERS: tuple[_Layer, ...] = (
+    # kind, channels, kernel, stride. Little is computed at full resolution: the first layer halves it.
+    ("conv", 32, 4, 2),
+    ("conv", 32, 3, 1),
+    ("conv", 32, 3, 1),
+    ("pool", 32, 3, 2),
+    ("conv", 64, 3, 1),
+    ("conv", 96, 3, 1),
+    ("pool", 96, 3, 2),
+    ("conv", 192, 3, 1),
+    ("conv", 256, 3, 1),
+    ("pool", 256, 4, 4),
+    ("conv", NUM_FEATURES, 1, 1),
+)
+
+
+def field_and_stride(layers: tuple[_Layer, ...] = LAYERS) -> tuple[int, int]:
+    """Return receptive field and stride in pixels.
+
+    Examples
+    --------
+    >>> field_and_stride()
+    (96, 32)
+    """
+    field, stride = 1, 1
+    for _, _, kernel, step in layers:
+        field += (kernel - 1) * stride
+        stride *= step
+    return field, stride
+
+
+def cell_trunk(in_channels: int = 3) -> nn.Sequential:
+    """Build the trunk: images (B, in_channels, H, W), normalised -> features (B, 128, H // 32, W // 32)."""
+    modules: OrderedDict[str, nn.Module] = OrderedDict(pad=nn.ZeroPad2d(CELL_PX))
+    channels = in_channels
+    for number, (kind, width, kernel, stride) in enumerate(LAYERS, start=1):
+        if kind == "pool":
+            modules[f"pool{number}"] = nn.MaxPool2d(kernel, stride)
+            continue
+        modules[f"conv{number}"] = nn.Conv2d(channels, width, kernel, stride, bias=False)
+        modules[f"norm{number}"] = nn.BatchNorm2d(width)
+        modules[f"relu{number}"] = nn.ReLU()
+        channels = width
+    return nn.Sequential(modules)
+
+
+def without_padding(trunk: nn.Sequential) -> nn.Sequential:
+    """Return the same layers (shared weights) without the zeros: tiles (B, 3, 96, 96) -> (B, 128, 1, 1)."""
+    return trunk[1:]

@@ -1,0 +1,46 @@
+"""Which models there are, and loading one by name or folder. Listing them needs no torch."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_gigaclf.errors import ModelError
+from napari_gigaclf.models.config import ModelConfig
+from napari_gigaclf.models.folder import CONFIG_NAME, read_config
+
+if TYPE_CHECKING:
+    from napari_gigaclf.models.classifier import Classifier
+
+BUILTIN_FOLDER = Path(__file__).parent / "builtin"
+"""One folder per built-in model."""
+
+
+def list_models() -> tuple[ModelConfig, ...]:
+    """Return the configs (name, classes, scale, card) of the built-in models, by name."""
+    folders = sorted(folder for folder in BUILTIN_FOLDER.glob("*") if (folder / CONFIG_NAME).is_file())
+    return tuple(read_config(folder) for folder in folders)
+
+
+def load_model(name_or_path: str | Path) -> "Classifier":
+    """Load a built-in model by its name, or a model folder.
+
+    Returns
+    -------
+    Classifier
+        In eval mode, on the CPU.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model (the text names those there are), or its folder is wrong.
+    """
+    folder = BUILTIN_FOLDER / name_or_path if _is_builtin(name_or_path) else Path(name_or_path)
+    if not folder.is_dir():
+        known = ", ".join(config.name for config in list_models())
+        raise ModelError(f"no model {str(name_or_path)!r}: neither a model folder nor a built-in model ({known})")
+    from napari_gigaclf.models.checkpoint import load_folder
+
+    return load_folder(folder)
+
+
+def _is_builtin(name: str | Path) -> bool:
+    return isinstance(name, str) and name in {folder.name for folder in BUILTIN_FOLDER.glob("*")}

@@ -1,0 +1,1 @@
+"""How the built-in classifiers are trained and measured: tiles, augmentation, one loop, and figures with intervals."""

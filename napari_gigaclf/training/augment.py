@@ -1,0 +1,119 @@
+"""Tiles seen as another laboratory might have made them: turned, moved, stained, lit and focused a little differently.
+
+Stain jitter works in optical density, where haematoxylin and eosin add up (Ruifrok and Johnston 2001): with the rows of M
+their absorption in red, green and blue,
+
+    OD = -log10(I),   c = OD M^-1,   c' = s c,   I' = 10^-(c' M),       s drawn per tile and stain
+
+(the "light HED" augmentation of Tellez et al. 2019, without its additive term, so that white glass stays white). All other
+changes act on intensities. Known weakness: one fixed M for all laboratories.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+STAIN_RGB = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
+"""Absorption of haematoxylin, eosin and the residual (DAB) in red, green, blue: Ruifrok and Johnston (2001)."""
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """How far tiles are changed; each number is the half width of a uniform draw."""
+
+    shift_px: int = 4
+    """Translation; the edge is mirrored."""
+    stain: float = 0.25
+    """Factor of each stain's concentration, around 1."""
+    brightness: float = 0.12
+    """Factor of intensity, around 1."""
+    contrast: float = 0.2
+    """Factor of the distance from the tile's mean, around 1."""
+    saturation: float = 0.25
+    """Factor of the distance from grey, around 1."""
+    tint: float = 0.06
+    """Factor of each colour channel, around 1."""
+    sharpness: float = 0.5
+    """Detail (image minus its 3 x 3 mean) added or taken away."""
+
+
+def augment(
+    images: NDArray[np.uint8], settings: Augmentation, generator: torch.Generator
+) -> Tensor:
+    """Return changed tiles as float32 (B, 3, H, W) in [0, 1].
+
+    Parameters
+    ----------
+    images
+        (B, H, W, 3) uint8, H == W.
+    settings
+        How far to go.
+    generator
+        Source of all randomness.
+    """
+    turned = _turned_and_moved(torch.from_numpy(np.ascontiguousarray(images)), settings.shift_px, generator)
+    x_BCHW = turned.permute(0, 3, 1, 2).contiguous().float()  # noqa: N806 - shape suffix
+    x_BCHW = _restained(x_BCHW, settings.stain, generator)  # noqa: N806
+    return _relit(_refocused(x_BCHW, settings.sharpness, generator), settings, generator)
+
+
+def _turned_and_moved(batch: Tensor, shift_px: int, generator: torch.Generator) -> Tensor:
+    """One of eight turns and a translation per tile, by index arithmetic: no pixel is interpolated."""
+    count, side = batch.shape[0], batch.shape[1]
+    steps = torch.arange(side)
+    shift = torch.randint(-shift_px, shift_px + 1, (count, 2), generator=generator)
+    flip = torch.randint(0, 2, (count, 3), generator=generator, dtype=torch.bool)
+    axes = []
+    for axis in range(2):
+        position = (steps[None] + shift[:, axis : axis + 1]).abs()
+        position = torch.where(position >= side, 2 * (side - 1) - position, position)
+        axes.append(torch.where(flip[:, axis : axis + 1], side - 1 - position, position))
+    rows, columns = axes[0][:, :, None], axes[1][:, None, :]
+    which = torch.arange(count)[:, None, None]
+    moved = batch[which, rows, columns]
+    turned = flip[:, 2]
+    moved[turned] = moved[turned].transpose(1, 2)
+    return moved
+
+
+def _around_one(shape: tuple[int, ...], half_width: float, generator: torch.Generator) -> Tensor:
+    return 1.0 + half_width * (2.0 * torch.rand(shape, generator=generator) - 1.0)
+
+
+def _restained(x_BCHW: Tensor, half_width: float, generator: torch.Generator) -> Tensor:  # noqa: N803
+    """Scale each stain: intensities 0 to 255 -> intensities in (0, 1]."""
+    count = x_BCHW.shape[0]
+    matrix = torch.tensor(STAIN_RGB)
+    matrix = matrix / matrix.norm(dim=1, keepdim=True)
+    factors = _around_one((count, 3), half_width, generator)
+    # Row vectors change by M^-1 diag(s) M; pixels are columns here, hence the transpose. One 3 x 3 matrix per tile.
+    change = (torch.linalg.inv(matrix) @ (factors[:, :, None] * matrix)).transpose(1, 2)
+    log_intensity = x_BCHW.clamp_(min=1.0).div_(255.0).log_()
+    return torch.bmm(change, log_intensity.flatten(2)).exp_().view_as(x_BCHW)
+
+
+def _refocused(x_BCHW: Tensor, half_width: float, generator: torch.Generator) -> Tensor:  # noqa: N803
+    """Add or take away detail: a little sharper or softer."""
+    smooth = torch.nn.functional.avg_pool2d(x_BCHW, 3, 1, 1, count_include_pad=False)
+    amount = _around_one((x_BCHW.shape[0], 1, 1, 1), half_width, generator)
+    return torch.lerp(smooth, x_BCHW, amount)
+
+
+def _relit(x_BCHW: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:  # noqa: N803
+    """Saturation, contrast, brightness and tint: all linear in the pixel, so one matrix and one offset per tile."""
+    count = x_BCHW.shape[0]
+    grey = torch.tensor(_LUMA).expand(3, 3)
+    saturation = _around_one((count, 1, 1), settings.saturation, generator)
+    contrast = _around_one((count, 1, 1), settings.contrast, generator)
+    factor = _around_one((count, 3, 1), settings.tint, generator)
+    factor = factor * _around_one((count, 1, 1), settings.brightness, generator)
+    matrix = saturation * torch.eye(3) + (1.0 - saturation) * grey
+    pixels = x_BCHW.flatten(2)
+    mean = pixels.mean(2, keepdim=True)
+    # y = f (m + c (S x - m)) with m the grey mean of the tile
+    offset = factor * (1.0 - contrast) * mean.mean(1, keepdim=True)
+    return torch.baddbmm(offset, factor * contrast * matrix, pixels).clamp_(0.0, 1.0).view_as(x_BCHW)

@@ -1,0 +1,156 @@
+"""One loop which teaches a classifier from labelled tiles: AdamW, a one-cycle learning rate, averaged weights.
+
+The network seen here is the trunk without its outer zeros (one tile, one cell). The weights that are kept are an exponential
+moving average of those trained (Polyak and Juditsky 1992), those of the epoch with the best AUC on the selection tiles.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from napari_gigaclf.models.classifier import Classifier
+from napari_gigaclf.models.networks.cell_net import without_padding
+from napari_gigaclf.training.augment import Augmentation, augment
+from napari_gigaclf.training.metrics import auc
+from napari_gigaclf.training.tiles import Tiles
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """What the loop does."""
+
+    epochs: int
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    """Peak of the one-cycle schedule."""
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.05
+    average: float = 0.999
+    """Decay of the moving average of the weights, per step."""
+    seed: int = 0
+    bfloat16: bool = True
+    """Convolutions in bfloat16 during training (weights, gradients and what is saved stay float32)."""
+    augmentation: Augmentation = Augmentation()
+
+
+def tile_network(model: Classifier) -> nn.Sequential:
+    """Return the model on tiles of one context, weights shared: float (B, 3, 96, 96) in [0, 1] -> logits (B, classes)."""
+    trunk = model.trunk
+    assert isinstance(trunk, nn.Sequential)
+    return nn.Sequential(model.normalise, without_padding(trunk), nn.Flatten(1), model.head)
+
+
+@torch.no_grad()
+def tile_logits(network: nn.Module, images: NDArray[np.uint8], batch_size: int = 128) -> NDArray[np.float64]:
+    """Return logits (N, classes) of uint8 tiles (N, H, W, 3), in eval mode and float32; the mode is restored."""
+    training = network.training
+    network.eval()
+    parts = []
+    for start in range(0, len(images), batch_size):
+        block = torch.from_numpy(np.ascontiguousarray(images[start : start + batch_size]))
+        parts.append(network(block.permute(0, 3, 1, 2).float().div_(255.0)).double().numpy())
+    network.train(training)
+    return np.concatenate(parts)
+
+
+def positive_scores(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the margin of class 1 over class 0, monotone in its probability: (N,)."""
+    return logits[:, 1] - logits[:, 0]
+
+
+def fit(
+    model: Classifier,
+    train: Tiles,
+    selection: Tiles,
+    settings: TrainSettings,
+    on_better: Callable[[Classifier, float], object] | None = None,
+) -> float:
+    """Train ``model`` in place and leave the best averaged weights in it.
+
+    Parameters
+    ----------
+    model
+        A cell-net classifier.
+    train, selection
+        Tiles to learn from; tiles to choose the epoch by (never those of the final figure).
+    settings
+        What to do.
+    on_better
+        Called with the model and its selection AUC whenever an epoch is the best so far.
+
+    Returns
+    -------
+    float
+        AUC of the kept weights on the selection tiles.
+    """
+    torch.manual_seed(settings.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
+    network = tile_network(model).to(memory_format=torch.channels_last)
+    averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)
+    steps = max(1, len(train) // settings.batch_size)
+    optimiser = _optimiser(network, settings)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.learning_rate, total_steps=steps * settings.epochs, pct_start=0.2, final_div_factor=1e3
+    )
+    best, best_state = -1.0, {}
+    start = time.monotonic()
+    for epoch in range(settings.epochs):
+        network.train()
+        order = torch.randperm(len(train), generator=generator).numpy()
+        loss_sum = 0.0
+        for step in range(steps):
+            chosen = np.sort(order[step * settings.batch_size : (step + 1) * settings.batch_size])
+            loss_sum += _step(network, train.subset(chosen), optimiser, settings, generator)
+            schedule.step()
+            averaged.update_parameters(network)
+        score = auc(positive_scores(tile_logits(averaged.module, selection.images)), selection.labels)
+        logger.info(
+            "epoch %d/%d: loss %.4f, selection AUC %.4f, %.0f s",
+            epoch + 1, settings.epochs, loss_sum / steps, score, time.monotonic() - start,
+        )  # fmt: skip
+        if score > best:
+            best = score
+            best_state = {name: value.clone() for name, value in averaged.module.state_dict().items()}
+            if on_better is not None:
+                current = {name: value.clone() for name, value in network.state_dict().items()}
+                network.load_state_dict(best_state)
+                on_better(model, best)
+                network.load_state_dict(current)
+    network.load_state_dict(best_state)
+    model.eval()
+    return best
+
+
+def _optimiser(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Weights decay; biases and batch norm do not."""
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    free = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+
+
+def _step(
+    network: nn.Module,
+    tiles: Tiles,
+    optimiser: torch.optim.Optimizer,
+    settings: TrainSettings,
+    generator: torch.Generator,
+) -> float:
+    images = augment(tiles.images, settings.augmentation, generator)
+    target: Tensor = torch.from_numpy(tiles.labels)
+    with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
+        logits = network(images.to(memory_format=torch.channels_last))
+    loss = nn.functional.cross_entropy(logits.float(), target, label_smoothing=settings.label_smoothing)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    return float(loss.detach())
