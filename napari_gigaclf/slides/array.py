@@ -217,7 +217,6 @@ class SlideLevel:
         return self.height
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401 - numpy's
-    signature
         """Read the whole level; refused with RegionError where it is larger than one read may be."""
         if copy is False:
             raise ValueError("a level is read from its file: it cannot be turned into an array without a copy")

@@ -50,7 +50,8 @@ def over_white(block: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def premultiplied_over_white(block: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Lay RGBA whose colours are already multiplied by alpha over white."""
     total = block[..., :-1].astype(np.uint16) + (WHITE - block[..., -1:].astype(np.uint16))
-    return np.minimum(total, WHITE).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.minimum(total, WHITE).astype(np.uint8)
+    return pixels
 
 
 def inks_to_rgb(block: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -65,7 +66,8 @@ def ycbcr_to_rgb(block: NDArray[np.uint8]) -> NDArray[np.uint8]:
     y, cb, cr = (block[..., i].astype(np.float32) for i in range(3))
     cb, cr = cb - 128, cr - 128
     rgb = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], axis=-1)
-    return np.clip(np.rint(rgb), 0, WHITE).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(np.rint(rgb), 0, WHITE).astype(np.uint8)
+    return pixels
 
 
 def rgb_colours(dtype: np.dtype[Any], stored: int, *, alpha: str | None) -> Colours:

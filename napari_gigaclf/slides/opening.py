@@ -62,8 +62,7 @@ def with_scale(slide: ArraySlide, um_per_px: tuple[float, float], source: str) -
     return slide.replaced(dataclasses.replace(slide.facts, um_per_px=um_per_px, um_per_px_source=source))
 
 
-def _parse_scale(source: Any, um_per_px: float | tuple[float, float] | None) -> tuple[float, float] | None:  # noqa:
-ANN401
+def _parse_scale(source: Any, um_per_px: float | tuple[float, float] | None) -> tuple[float, float] | None:  # noqa: ANN401
     """Return (y, x) micrometres per pixel; SlideError if they cannot be true."""
     if um_per_px is None:
         return None

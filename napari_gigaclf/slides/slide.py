@@ -85,7 +85,6 @@ class Level(Protocol):
         ...
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401 - numpy's
-    signature
         """Read the whole level."""
         ...
 

@@ -63,8 +63,7 @@ def tiff_colours(path: str, page: Any, stored: int) -> Colours:  # noqa: ANN401 
     raise SlideError(path, f"colours stored as {name} with {stored} samples of {dtype} are not supported")
 
 
-def _palette(path: str, page: Any, dtype: np.dtype[Any], stored: int) -> np.ndarray[Any, np.dtype[np.uint16]]:  # noqa:
-ANN401
+def _palette(path: str, page: Any, dtype: np.dtype[Any], stored: int) -> np.ndarray[Any, np.dtype[np.uint16]]:  # noqa: ANN401
     """Return the colour table (num, 3)."""
     tag = page.tags.get(_COLOR_MAP)
     table = np.asarray(() if tag is None else tag.value)
