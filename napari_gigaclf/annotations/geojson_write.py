@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import shapely
 from shapely.geometry import MultiPolygon, Point, Polygon
 from shapely.geometry.base import BaseGeometry, BaseMultipartGeometry
@@ -109,7 +110,8 @@ def rounded(geometry: BaseGeometry, origin: tuple[float, float] = (0.0, 0.0)) ->
         moved = shapely.transform(geometry, lambda xy: xy - origin)
     if moved.geom_type in ("Polygon", "MultiPolygon") and not moved.is_valid:
         moved = polygonal(shapely.make_valid(moved))
-    snapped = shapely.set_precision(moved, 10.0**-DECIMALS)
+    with np.errstate(divide="ignore", invalid="ignore"):  # GEOS raises the flags on coordinates next to zero
+        snapped = shapely.set_precision(moved, 10.0**-DECIMALS)
     if moved.geom_type in ("Polygon", "MultiPolygon"):
         snapped = polygonal(snapped)
     if snapped.is_empty:
