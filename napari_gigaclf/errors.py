@@ -47,6 +47,10 @@ class OutputError(GigaclfError):
     """A result cannot be written: read-only folder, full disk, or a file that is in the way."""
 
 
+class ResultError(GigaclfError):
+    """A saved result is missing, damaged, or not a result of this program."""
+
+
 class CohortError(GigaclfError):
     """A table of slides has problems; all of them are in the text."""
 

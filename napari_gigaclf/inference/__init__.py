@@ -1,0 +1,34 @@
+"""From a slide and a model to an answer: probabilities, a map, saliency, and questions about any place afterwards.
+
+Names are found on first use, so that opening a saved result does not load torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference.devices import Device, find_device, list_devices
+    from napari_gigaclf.inference.prediction import Prediction
+    from napari_gigaclf.inference.query import RegionAnswer
+    from napari_gigaclf.inference.record import RunRecord
+    from napari_gigaclf.inference.saliency import Saliency
+
+_HOME = {
+    "Device": "devices",
+    "Prediction": "prediction",
+    "RegionAnswer": "query",
+    "RunRecord": "record",
+    "Saliency": "saliency",
+    "find_device": "devices",
+    "list_devices": "devices",
+}
+__all__ = ["Device", "Prediction", "RegionAnswer", "RunRecord", "Saliency", "find_device", "list_devices"]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"napari_gigaclf.inference.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

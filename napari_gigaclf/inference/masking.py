@@ -63,8 +63,8 @@ class InputMask:
 def _holder(pixels: PixelGrid, raster: PixelGrid, axis: int) -> NDArray[np.intp]:
     """Return, for each pixel along an axis, the raster position that holds its centre."""
     centre = pixels.origin[axis] + (np.arange(pixels.shape[axis]) + 0.5) * pixels.step[axis]
-    index = np.floor((centre - raster.origin[axis]) / raster.step[axis]).astype(np.intp)
-    return np.clip(index, 0, raster.shape[axis] - 1)
+    index: NDArray[np.float64] = np.floor((centre - raster.origin[axis]) / raster.step[axis])
+    return index.clip(0, raster.shape[axis] - 1).astype(np.intp)
 
 
 def integral(values: NDArray[np.bool_]) -> NDArray[np.int64]:

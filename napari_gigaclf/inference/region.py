@@ -10,17 +10,18 @@ from typing import cast
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box, PixelGrid, swap_xy
 
-Region = Box | shapely.Geometry | NDArray[np.floating]
+Region = Box | BaseGeometry | NDArray[np.floating]
 """A region in level-0 pixels: a box, a shapely geometry in (x, y), or the vertices (N, 2) of a polygon in (y, x)."""
 MIN_VERTICES = 3
 """Fewest vertices of a polygon."""
 
 
-def as_geometry(region: Region, slide_shape: tuple[int, int]) -> shapely.Geometry:
+def as_geometry(region: Region, slide_shape: tuple[int, int]) -> BaseGeometry:
     """Return a region as a polygon or points of shapely, (x, y) level-0 pixels, clipped to the slide.
 
     Parameters
@@ -51,18 +52,18 @@ def as_geometry(region: Region, slide_shape: tuple[int, int]) -> shapely.Geometr
     return inside
 
 
-def is_points(geometry: shapely.Geometry) -> bool:
+def is_points(geometry: BaseGeometry) -> bool:
     """Return True for a point or several points."""
     return geometry.geom_type in ("Point", "MultiPoint")
 
 
-def _parsed(region: Region) -> shapely.Geometry:
+def _parsed(region: Region) -> BaseGeometry:
     """Turn any accepted kind of region into a shapely geometry."""
     if isinstance(region, Box):
         if region.empty:
             raise RegionError(f"the region y {region.y0} to {region.y1}, x {region.x0} to {region.x1} is empty")
         return shapely.box(region.x0, region.y0, region.x1, region.y1)
-    if isinstance(region, shapely.Geometry):
+    if isinstance(region, BaseGeometry):
         return region
     vertices = np.asarray(region, dtype=np.float64)
     if vertices.ndim != 2 or vertices.shape[1] != 2 or len(vertices) < MIN_VERTICES:
@@ -72,7 +73,7 @@ def _parsed(region: Region) -> shapely.Geometry:
     return shapely.Polygon(swap_xy(vertices))
 
 
-def _area(geometry: shapely.Geometry) -> shapely.Geometry:
+def _area(geometry: BaseGeometry) -> BaseGeometry:
     """Return the polygons of a geometry, repaired where an outline crosses itself."""
     valid = geometry if geometry.is_valid else shapely.make_valid(geometry)
     polygons = [part for part in shapely.get_parts(valid, return_index=False) if part.geom_type == "Polygon"]
@@ -81,13 +82,13 @@ def _area(geometry: shapely.Geometry) -> shapely.Geometry:
     return shapely.union_all(polygons)
 
 
-def _place(geometry: shapely.Geometry) -> str:
+def _place(geometry: BaseGeometry) -> str:
     """Say where a geometry lies, (y, x)."""
     x0, y0, x1, y1 = geometry.bounds
     return f"y {y0:g} to {y1:g}, x {x0:g} to {x1:g}"
 
 
-def cells_inside(geometry: shapely.Geometry, grid: PixelGrid) -> NDArray[np.bool_]:
+def cells_inside(geometry: BaseGeometry, grid: PixelGrid) -> NDArray[np.bool_]:
     """Return which cells have their centre inside a polygon, (rows, columns).
 
     Parameters
@@ -141,7 +142,7 @@ def field_cells(point: tuple[float, float], num_cells: int, grid: PixelGrid) -> 
     return Box(row - before, row - before + num_cells, column - before, column - before + num_cells)
 
 
-def field_outline(cells: Box, side: tuple[float, float], grid: PixelGrid) -> shapely.Geometry:
+def field_outline(cells: Box, side: tuple[float, float], grid: PixelGrid) -> BaseGeometry:
     """Return the outline of a click's field, (x, y) level-0 pixels.
 
     Parameters

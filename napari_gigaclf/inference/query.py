@@ -1,0 +1,115 @@
+"""What the network says of a place: a click's field or a drawn polygon, from features that are already there.
+
+    probabilities = activation(head(pool(cells of the region)))
+
+The same cells, rounded to half precision alike, serve a click before the run and a query after it: the numbers agree.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from napari_gigaclf.geometry import Box
+from napari_gigaclf.inference.features import FeatureStore, PoolingKind
+
+THRESHOLD = 0.5
+"""Probability from which a cell counts as the class."""
+NO_TISSUE = "no tissue"
+NOT_COMPUTED = "nothing was computed here"
+TOO_SMALL = "the region holds the centre of no cell: draw it larger"
+
+HeadOfCells = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Turns pooled features (F,) into probabilities (classes,)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionAnswer:
+    """What the network says of a region."""
+
+    probabilities: dict[str, float] | None
+    """Class probabilities of the pooled region; None where it holds no computed tissue."""
+    num_cells: int
+    """Cells that were pooled."""
+    area_um2: float | None
+    """Area of the outline, square micrometres; None where the slide's scale is unknown."""
+    area_px: float
+    """Area of the outline, level-0 pixels."""
+    outline: BaseGeometry
+    """The region, (x, y) level-0 pixels: the polygon, or the field around the point."""
+    mean: dict[str, float]
+    """Mean of the cells' probabilities; empty without cells."""
+    maximum: dict[str, float]
+    """Largest of the cells' probabilities; empty without cells."""
+    share_above: dict[str, float]
+    """Share of the cells at or above the threshold, 0 to 1; empty without cells."""
+    threshold: float
+    """The threshold of ``share_above``."""
+    message: str
+    """Why there are no probabilities; empty if there are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answerer:
+    """Everything that turns cells into an answer."""
+
+    classes: tuple[str, ...]
+    store: FeatureStore
+    cell_probabilities: Callable[[NDArray[np.intp]], NDArray[np.float32]]
+    """Probabilities (classes, n) of kept cells, given their positions in the store."""
+    pooling: PoolingKind
+    head: HeadOfCells
+    um_per_px: tuple[float, float] | None
+    """Micrometres per level-0 pixel, (y, x)."""
+
+    def answer(
+        self, cells: NDArray[np.bool_], outline: BaseGeometry, threshold: float = THRESHOLD, why_empty: str = NO_TISSUE
+    ) -> RegionAnswer:
+        """Answer for the kept ones among some cells (rows, columns) of the map.
+
+        Parameters
+        ----------
+        cells
+            Cells of the region.
+        outline
+            The region, (x, y) level-0 pixels.
+        threshold
+            Probability from which a cell counts for ``share_above``.
+        why_empty
+            Message of an answer without cells.
+        """
+        numbers = self.store.numbers(cells)
+        probabilities, mean, maximum, share = None, {}, {}, {}
+        if len(numbers):
+            pooled = self.head(self.store.pooled(numbers, self.pooling))
+            single = self.cell_probabilities(numbers)
+            probabilities = self._named(pooled)
+            mean = self._named(single.mean(axis=1, dtype=np.float64))
+            maximum = self._named(single.max(axis=1))
+            share = self._named((single >= threshold).mean(axis=1))
+        um = self.um_per_px
+        return RegionAnswer(
+            probabilities=probabilities,
+            num_cells=len(numbers),
+            area_um2=None if um is None else outline.area * um[0] * um[1],
+            area_px=outline.area,
+            outline=outline,
+            mean=mean,
+            maximum=maximum,
+            share_above=share,
+            threshold=threshold,
+            message="" if len(numbers) else why_empty,
+        )
+
+    def _named(self, values: NDArray[np.floating]) -> dict[str, float]:
+        """Return values by class name."""
+        return {name: float(value) for name, value in zip(self.classes, values, strict=True)}
+
+
+def cells_of_box(box: Box, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return a map (rows, columns) that is True in a box of cells, clipped to the map."""
+    cells = np.zeros(shape, dtype=np.bool_)
+    cells[box.intersection(Box(0, shape[0], 0, shape[1])).slices] = True
+    return cells
