@@ -174,10 +174,19 @@ def write_annotations(
     return write_geojson(path, (a for part in (regions, cells) for a in part), origin=origin)
 
 
-def summary(prediction: Prediction) -> dict[str, Any]:
-    """Return the result as what JSON can hold: answer, what it means, place of the map, and the record of the run."""
+def summary(prediction: Prediction, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the result as what JSON can hold: answer, what it means, place of the map, and the record of the run.
+
+    Parameters
+    ----------
+    prediction
+        The result.
+    request
+        What a program that runs batches asked for, kept as it is to tell later whether it asks for the same.
+    """
     card = prediction.head.config.card
     saliency = prediction.saliency
+    tissue_um2 = None if prediction.tissue is None else prediction.tissue.area_um2
     content = {
         "format": JSON_FORMAT,
         "slide": prediction.record.slide.name,
@@ -191,6 +200,9 @@ def summary(prediction: Prediction) -> dict[str, Any]:
         "saliency": None
         if saliency is None
         else {"class": saliency.class_name, "normalisation": saliency.normalisation, "map": saliency.grid},
+        "tissue_mm2": None if tissue_um2 is None else tissue_um2 / 1e6,
+        "seconds": round(prediction.record.seconds, 3),
+        "request": request or {},
         "record": prediction.record,
     }
     plain = _plain(content)
@@ -198,17 +210,17 @@ def summary(prediction: Prediction) -> dict[str, Any]:
     return plain
 
 
-def write_json(prediction: Prediction, path: str | Path) -> Path:
+def write_json(prediction: Prediction, path: str | Path, *, request: Mapping[str, Any] | None = None) -> Path:
     """Write `summary` as JSON."""
     target = Path(path)
-    text = json.dumps(summary(prediction), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(summary(prediction, request), indent=2, ensure_ascii=False, allow_nan=False)
     with replacing(target) as beside:
         beside.write_text(text + "\n", encoding="utf-8")
     return target
 
 
 def class_rows(prediction: Prediction) -> list[dict[str, Any]]:
-    """Return what the map says of each class: slide's probability, mean, maximum, share and area above the threshold."""
+    """Return what the map says of each class: probability of the slide, mean, maximum, share and area above threshold."""
     values = np.asarray(prediction.probability_map, dtype=np.float32)
     um = prediction.record.slide.um_per_px
     cell_um2 = None if um is None else prediction.grid.step[0] * prediction.grid.step[1] * um[0] * um[1]
@@ -237,29 +249,28 @@ def write_class_table(prediction: Prediction, path: str | Path) -> Path:
     return Path(path)
 
 
-def results_row(prediction: Prediction) -> dict[str, object]:
-    """Return one line about the slide for the table of a batch."""
-    record = prediction.record
-    tissue = None if prediction.tissue is None else prediction.tissue.area_um2
-    um = record.slide.um_per_px
+def results_row(summary: Mapping[str, Any]) -> dict[str, object]:
+    """Return one line about a slide for the table of a batch, from `summary` or from a ``prediction.json``."""
+    record = summary["record"]
+    um = record["slide"]["um_per_px"] or (None, None)
     row: dict[str, object] = {
-        "slide": record.slide.name,
-        "slide_id": record.slide.id,
-        "status": "done" if prediction.complete else "partial",
-        "message": prediction.message,
-        "um_per_px_y": None if um is None else um[0],
-        "um_per_px_x": None if um is None else um[1],
-        "um_per_px_source": record.slide.um_per_px_source,
-        "level": record.input.level,
-        "model": record.model.name,
-        "model_version": record.model.version,
-        "model_sha256": record.model.sha256,
-        "tissue_mm2": None if tissue is None else tissue / 1e6,
-        "seconds": round(record.seconds, 3),
-        "started": record.started,
-        "warnings": "; ".join(record.warnings),
+        "slide": summary["slide"],
+        "slide_id": record["slide"]["id"],
+        "status": "done" if summary["complete"] else "partial",
+        "message": summary["message"],
+        "um_per_px_y": um[0],
+        "um_per_px_x": um[1],
+        "um_per_px_source": record["slide"]["um_per_px_source"],
+        "level": record["input"]["level"],
+        "model": record["model"]["name"],
+        "model_version": record["model"]["version"],
+        "model_sha256": record["model"]["sha256"],
+        "tissue_mm2": summary["tissue_mm2"],
+        "seconds": summary["seconds"],
+        "started": record["started"],
+        "warnings": "; ".join(record["warnings"]),
     }
-    return row | {f"prob_{name}": value for name, value in prediction.probabilities.items()}
+    return row | {f"prob_{name}": value for name, value in summary["probabilities"].items()}
 
 
 def _significant(value: float) -> float:
