@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow lint docs clean
 
 demo: $(STAMP)
 	@.ci/with_display $(BIN)/python -m napari_gigaclf demo --output demo
@@ -28,6 +28,9 @@ $(STAMP): pyproject.toml constraints.txt .ci/system_packages
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,dev]"
 	touch $@
+
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
 
 clean:
 	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache

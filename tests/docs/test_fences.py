@@ -15,9 +15,9 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 FENCE = re.compile(
-    r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?^```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^```$", re.M | re.S
+    r"(?:<!-- not run: (?P<reason>[^>]+) -->\n)?^```(?P<language>[^\n]*)\n(?P<code>.*?)^```$", re.M | re.S
 )
-SHOWN_ONLY = {"text", "json", "toml", "mermaid", "bibtex", "xml"}
+SHOWN_ONLY = {"text", "json", "toml", "{toctree}", "{eval-rst}"}
 
 
 def runnable_fences(page: Path) -> list[tuple[str, str]]:
