@@ -1,8 +1,8 @@
 """Slides, results and annotations as napari layers: pure functions, no viewer, no file written, nothing computed twice.
 
 Every layer over one slide carries the same units and axis labels and lies on level 0 by the one transform of
-``PixelGrid.napari_transform`` (scale s * um/px, translate (s - 1) / 2 * um/px for a raster of step s): an overlay without
-the translate would be shifted by half a cell. Probabilities are shown on the absolute scale 0 to 1, never by rank or
+``PixelGrid.napari_transform`` (scale s * um/px, translate (s - 1) / 2 * um/px for a raster of step s): an overlay
+without the translate would be shifted by half a cell. Probabilities are shown on the absolute scale 0 to 1, never by rank or
 percentile, and NaN (nothing was computed here) is transparent.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from napari_gigaclf.geometry import PixelGrid
 from napari_gigaclf.viewer.shapes import filled_shapes, outline_rings
@@ -32,9 +32,10 @@ MASK_OPACITY = 0.3
 DEFAULT_THRESHOLD = 0.0
 TISSUE_COLOUR = (0.10, 0.45, 0.95, 1.0)
 TRUTH_COLOUR = (0.10, 0.75, 0.35, 1.0)
+FIELD_COLOUR = (1.0, 0.85, 0.0, 1.0)
 PLAIN_COLOUR = (0.95, 0.55, 0.05, 1.0)
 ALPHA_FULL_AT = 0.35
-"""Probability from which the overlay is drawn at its full opacity; below it fades, so that normal tissue stays visible."""
+"""Probability from which the overlay is drawn at its full opacity; below it fades, and normal tissue stays visible."""
 CHANNEL_COLOURS = ("gray", "green", "magenta", "cyan", "yellow", "red", "blue")
 EDGE_SHARE = 500
 """An outline is 1 / 500 of the slide's longer side wide: visible on the whole slide, thin at the nucleus."""
@@ -169,13 +170,14 @@ def thresholded(probability: NDArray[np.floating], threshold: float) -> NDArray[
     return shown
 
 
-def probability_colormap() -> dict[str, Any]:
-    """Return inferno which fades out towards 0, as the keyword arguments of napari's ``Colormap``."""
-    from matplotlib import colormaps  # napari depends on it; only the table is taken
+def fading_inferno() -> Any:  # noqa: ANN401 - a napari Colormap
+    """Return inferno as napari has it, but fading out towards 0, so that normal tissue stays visible beneath."""
+    from napari.utils.colormaps import Colormap, ensure_colormap
 
-    table = colormaps["inferno"](np.linspace(0, 1, 256))
-    table[:, 3] = np.clip(np.linspace(0, 1, 256) / ALPHA_FULL_AT, 0, 1)
-    return {"colors": table, "name": "inferno, fading"}
+    positions = np.linspace(0, 1, 256)
+    colours = np.array(ensure_colormap("inferno").map(positions))
+    colours[:, 3] = np.clip(positions / ALPHA_FULL_AT, 0, 1)
+    return Colormap(colors=colours, name="inferno, fading towards 0")
 
 
 def probability_layer(
@@ -196,13 +198,13 @@ def probability_layer(
         **frame.place(grid),
         "name": probability_name(class_name, partial=partial),
         "contrast_limits": (0.0, 1.0),
-        "colormap": "inferno",
+        "colormap": fading_inferno(),
         "opacity": PROBABILITY_OPACITY,
         "blending": "translucent_no_depth",
         "interpolation2d": "nearest",
         "rgb": False,
         "multiscale": False,
-        "metadata": {"kind": "probability", "class_name": class_name, "partial": partial},
+        "metadata": {"kind": "probability", "grid": grid, "class_name": class_name, "partial": partial},
     }
     return shown, kwargs, "image"
 
@@ -231,6 +233,7 @@ def saliency_layer(prediction: "Prediction", frame: Frame) -> LayerData | None:
         "multiscale": False,
         "metadata": {
             "kind": "saliency",
+            "grid": saliency.grid,
             "class_name": saliency.class_name,
             "normalisation": saliency.normalisation,
         },
@@ -241,7 +244,7 @@ def saliency_layer(prediction: "Prediction", frame: Frame) -> LayerData | None:
 
 
 def outline_layer(
-    geometries: Sequence[shapely.Geometry],
+    geometries: Sequence[BaseGeometry],
     frame: Frame,
     *,
     name: str,
@@ -298,7 +301,8 @@ def annotation_layer(annotations: Sequence["Annotation"], frame: Frame, name: st
     colours: list[tuple[float, ...]] = []
     classes: list[str] = []
     for annotation in annotations:
-        colour = tuple(c / 255 for c in annotation.colour) + (1.0,) if annotation.colour else PLAIN_COLOUR
+        rgb = annotation.shown_colour
+        colour = (*(value / 255 for value in rgb), 1.0) if rgb else PLAIN_COLOUR
         for shape in filled_shapes(annotation.geometry):
             vertices.append(shape)
             colours.append(colour)
@@ -314,6 +318,17 @@ def annotation_layer(annotations: Sequence["Annotation"], frame: Frame, name: st
         return None, {**kwargs, "ndim": 2}, "shapes"
     kwargs |= {"shape_type": "polygon", "edge_color": np.array(colours), "features": {"class": classes}}
     return vertices, kwargs, "shapes"
+
+
+def field_layer(fields: Sequence[tuple[int, BaseGeometry]], frame: Frame) -> LayerData:
+    """Return the outlines of the fields that were clicked, each with its number in the table."""
+    data, kwargs, kind = outline_layer(
+        [geometry for _, geometry in fields], frame, name="clicked fields", colour=FIELD_COLOUR, kind="fields"
+    )
+    if data:
+        kwargs["features"] = {"number": [number for number, _ in fields]}
+        kwargs["text"] = {"string": "{number}", "anchor": "upper_left", "color": FIELD_COLOUR, "size": 10}
+    return data, kwargs, kind
 
 
 def prediction_layers(

@@ -7,11 +7,13 @@ level-0 pixels whose corner is 0 (see ``napari_gigaclf.geometry``).
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import corner_to_napari_data, napari_data_to_corner, swap_xy
@@ -21,7 +23,18 @@ ELLIPSE_VERTICES = 96
 MIN_RING = 3
 
 
-def geometry_of(data_yx: NDArray[np.floating], kind: str) -> shapely.Geometry:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnShape:
+    """One shape of a Shapes layer, in the slide's pixels."""
+
+    vertices: NDArray[np.float64]
+    """(N, 2), (y, x), napari data coordinates of level 0."""
+    kind: str
+    colour: tuple[float, ...]
+    class_name: str
+
+
+def geometry_of(data_yx: NDArray[np.floating], kind: str) -> BaseGeometry:
     """Return the area which a drawn napari shape covers.
 
     Parameters
@@ -33,7 +46,7 @@ def geometry_of(data_yx: NDArray[np.floating], kind: str) -> shapely.Geometry:
 
     Returns
     -------
-    shapely.Geometry
+    BaseGeometry
         Polygon or MultiPolygon, (x, y), level-0 corner coordinates; holes by the even-odd rule.
 
     Raises
@@ -46,7 +59,7 @@ def geometry_of(data_yx: NDArray[np.floating], kind: str) -> shapely.Geometry:
         corners = _ellipse(corners)
     if kind == "line" or (kind == "path" and not np.array_equal(corners[0], corners[-1])):
         raise RegionError(f"a {kind} has no area: draw a polygon, a rectangle or an ellipse")
-    area: shapely.Geometry = shapely.Polygon()
+    area: BaseGeometry = shapely.Polygon()
     for ring in split_rings(corners):
         area = area.symmetric_difference(_polygons_only(shapely.make_valid(shapely.Polygon(ring))))
     area = _polygons_only(area)
@@ -75,12 +88,12 @@ def split_rings(vertices: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     return rings
 
 
-def outline_rings(geometry: shapely.Geometry) -> list[NDArray[np.float64]]:
+def outline_rings(geometry: BaseGeometry) -> list[NDArray[np.float64]]:
     """Return every ring of a geometry, outer and inner, as closed napari paths (N, 2), (y, x) data coordinates."""
     return [_ring_to_data(ring) for polygon in polygons_of(geometry) for ring in (polygon.exterior, *polygon.interiors)]
 
 
-def filled_shapes(geometry: shapely.Geometry) -> list[NDArray[np.float64]]:
+def filled_shapes(geometry: BaseGeometry) -> list[NDArray[np.float64]]:
     """Return one napari polygon per part, holes as further closed rings joined at the outer ring's first vertex."""
     shapes = []
     for polygon in polygons_of(geometry):
@@ -93,15 +106,15 @@ def filled_shapes(geometry: shapely.Geometry) -> list[NDArray[np.float64]]:
     return shapes
 
 
-def polygons_of(geometry: shapely.Geometry) -> list[shapely.Polygon]:
+def polygons_of(geometry: BaseGeometry) -> list[shapely.Polygon]:
     """Return the polygons in a geometry or in a collection, nested or not."""
     if isinstance(geometry, shapely.Polygon):
         return [] if geometry.is_empty else [geometry]
-    parts: Iterable[shapely.Geometry] = getattr(geometry, "geoms", ())
+    parts: Iterable[BaseGeometry] = getattr(geometry, "geoms", ())
     return [polygon for part in parts for polygon in polygons_of(part)]
 
 
-def _polygons_only(geometry: shapely.Geometry) -> shapely.Geometry:
+def _polygons_only(geometry: BaseGeometry) -> BaseGeometry:
     """Drop points and lines which the even-odd rule may leave behind."""
     parts = polygons_of(geometry)
     return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)

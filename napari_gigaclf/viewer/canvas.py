@@ -1,0 +1,229 @@
+"""The one place that touches the viewer's layers: what is shown, where one looks, what is selected.
+
+All methods belong to the GUI thread. Layers over a slide carry its id and what they are (``slide_id``, ``kind``) in
+their metadata, so that they are found again whatever a person renames or reorders.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from napari_gigaclf.errors import RegionError
+from napari_gigaclf.geometry import Box, corner_to_napari_data, napari_data_to_corner
+from napari_gigaclf.viewer.layers import Frame, LayerData
+from napari_gigaclf.viewer.shapes import DrawnShape, geometry_of, polygons_of
+
+MICROMETRE = ("micrometer", "um", "µm")
+
+
+def layer_key(layer: Any) -> str:  # noqa: ANN401
+    """Return what tells one slide from another in a list: the slide's id, or the layer where no slide is known yet."""
+    slide = layer.metadata.get("slide")
+    return str(slide.id) if slide is not None else f"layer {id(layer)}"
+
+
+class SlideCanvas:
+    """A napari viewer, seen as slides and what lies over them.
+
+    Parameters
+    ----------
+    viewer
+        A napari ``Viewer`` or ``ViewerModel``.
+    """
+
+    def __init__(self, viewer: Any) -> None:  # noqa: ANN401 - napari has no stubs
+        self.viewer = viewer
+
+    # --- slides -----------------------------------------------------------------------------------------------------
+
+    def slide_layers(self) -> list[Any]:
+        """Return one layer per slide: those our reader opened, and colour images opened otherwise."""
+        found: dict[str, Any] = {}
+        for layer in self.viewer.layers:
+            plain = getattr(layer, "rgb", False) and "kind" not in layer.metadata
+            if layer.metadata.get("slide") is not None or plain:
+                found.setdefault(layer_key(layer), layer)
+        return list(found.values())
+
+    def layer_of(self, slide_id: str) -> Any | None:  # noqa: ANN401
+        """Return a layer that shows the slide itself, or None if it was closed."""
+        for layer in self.viewer.layers:
+            slide = layer.metadata.get("slide")
+            if slide is not None and slide.id == slide_id:
+                return layer
+        return None
+
+    def adopt(self, layer: Any, slide: Any) -> None:  # noqa: ANN401
+        """Remember the slide which a layer shows."""
+        layer.metadata["slide"] = slide
+
+    def rescale(self, slide: Any) -> None:  # noqa: ANN401 - a Slide
+        """Give every layer of a slide the slide's (new) micrometres per pixel."""
+        frame = Frame.of_slide(slide)
+        for layer in self.viewer.layers:
+            old = layer.metadata.get("slide")
+            if not ((old is not None and old.id == slide.id) or layer.metadata.get("slide_id") == slide.id):
+                continue
+            place = frame.place(layer.metadata.get("grid"))
+            with layer.events.units.blocker():
+                layer.units = place["units"]
+            layer.scale, layer.translate = place["scale"], place["translate"]
+            if old is not None:
+                layer.metadata["slide"] = slide
+        self.show_scale_bar()
+
+    def show_scale_bar(self) -> None:
+        """Switch the scale bar on, in the unit of the layers."""
+        self.viewer.canvas.overlays.scale_bar.visible = True
+
+    # --- overlays ---------------------------------------------------------------------------------------------------
+
+    def overlays(self, slide_id: str, kind: str | None = None) -> Iterator[Any]:
+        """Yield the overlays of a slide, of one kind or of all."""
+        for layer in list(self.viewer.layers):
+            metadata = layer.metadata
+            if metadata.get("slide_id") == slide_id and kind in (None, metadata.get("kind")):
+                yield layer
+
+    def overlay(self, slide_id: str, kind: str) -> Any | None:  # noqa: ANN401
+        """Return the overlay of one kind, or None."""
+        return next(self.overlays(slide_id, kind), None)
+
+    def put(self, slide_id: str, data: LayerData) -> Any:  # noqa: ANN401 - a napari layer
+        """Show an overlay of a slide in place of the one of its kind, if any; the selected layer stays selected."""
+        array, kwargs, layer_type = data
+        kind = kwargs["metadata"]["kind"]
+        selected = self.viewer.layers.selection.active
+        old = self.overlay(slide_id, kind)
+        visible = True
+        if old is not None:
+            visible = old.visible
+            if selected is old:
+                selected = None
+            self.viewer.layers.remove(old)
+        metadata = {**kwargs["metadata"], "slide_id": slide_id}
+        add = getattr(self.viewer, f"add_{layer_type}")
+        layer = add(array, **{**kwargs, "metadata": metadata, "visible": visible})
+        if selected is not None and selected in self.viewer.layers:
+            self.viewer.layers.selection.active = selected
+        return layer
+
+    def remove(self, slide_id: str, kind: str) -> None:
+        """Take the overlays of one kind away."""
+        for layer in self.overlays(slide_id, kind):
+            self.viewer.layers.remove(layer)
+
+    # --- where one looks and what is drawn --------------------------------------------------------------------------
+
+    def view_box(self, slide: Any) -> Box:  # noqa: ANN401
+        """Return what is visible of a slide, level-0 pixels.
+
+        Raises
+        ------
+        RegionError
+            The slide lies outside the window.
+        """
+        camera = self.viewer.scene.camera
+        half = np.asarray(self.viewer.canvas.size, dtype=float) / 2 / camera.zoom
+        centre = np.asarray(camera.center, dtype=float)[-2:]
+        corners = self.to_corner(slide, np.stack([centre - half, centre + half]))
+        (y0, x0), (y1, x1) = np.floor(corners[0]).astype(int), np.ceil(corners[1]).astype(int)
+        finest = slide.levels[0]
+        box = Box(int(y0), int(y1), int(x0), int(x1)).intersection(Box(0, finest.height, 0, finest.width))
+        if box.empty:
+            raise RegionError("the slide lies outside the view: move it into the window, or choose another region")
+        return box
+
+    def to_corner(self, slide: Any, world: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ANN401
+        """Turn world points (N, 2) into level-0 corner coordinates (y, x)."""
+        unit = np.asarray(slide.um_per_px or (1.0, 1.0))
+        return napari_data_to_corner(np.asarray(world, dtype=float)[:, -2:] / unit)
+
+    def to_data(self, corner: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn level-0 corner coordinates into napari data coordinates of a layer that lies as level 0 does."""
+        return corner_to_napari_data(corner)
+
+    def drawn(self, slide: Any, *, selected_only: bool) -> list[DrawnShape]:  # noqa: ANN401
+        """Return what a person drew over a slide: the selected shapes, or those of every Shapes layer not ours."""
+        shapes: list[DrawnShape] = []
+        for layer in self._shape_layers(selected_only):
+            indices = sorted(layer.selected_data) if selected_only else range(len(layer.data))
+            classes = layer.features.get("class")
+            for index in indices:
+                world = self._layer_to_world(layer, np.asarray(layer.data[index], dtype=float))
+                shapes.append(
+                    DrawnShape(
+                        vertices=self.to_data(self.to_corner(slide, world)),
+                        kind=str(layer.shape_type[index]),
+                        colour=tuple(float(value) for value in layer.edge_color[index]),
+                        class_name="" if classes is None else _text(classes.iloc[index]),
+                    )
+                )
+        return shapes
+
+    def selected_area(self, slide: Any) -> BaseGeometry:  # noqa: ANN401
+        """Return the area of the selected shapes, (x, y) level-0 corner coordinates.
+
+        Raises
+        ------
+        RegionError
+            Nothing is selected, or what is selected has no area.
+        """
+        shapes = self.drawn(slide, selected_only=True)
+        if not shapes:
+            raise RegionError("no shape is selected: draw one in a Shapes layer and select it")
+        areas = [polygon for shape in shapes for polygon in polygons_of(geometry_of(shape.vertices, shape.kind))]
+        return areas[0] if len(areas) == 1 else shapely.union_all(areas)
+
+    def look_at(self, slide: Any, corner: tuple[float, float]) -> None:  # noqa: ANN401
+        """Move the view to a place, (y, x) level-0 corner coordinates."""
+        unit = np.asarray(slide.um_per_px or (1.0, 1.0))
+        world = self.to_data(np.asarray(corner)) * unit
+        camera = self.viewer.scene.camera
+        camera.center = (*camera.center[:-2], float(world[0]), float(world[1]))
+
+    def arrays_of(self, layer: Any) -> tuple[list[Any], tuple[float, float] | None]:  # noqa: ANN401
+        """Return the levels of an ordinary image layer and its micrometres per pixel, if it says so."""
+        levels = list(layer.data) if layer.multiscale else [layer.data]
+        in_um = all(str(unit) in MICROMETRE for unit in layer.units[-2:])
+        scale = tuple(float(value) for value in layer.scale[-2:])
+        return levels, (scale[0], scale[1]) if in_um else None
+
+    def watch(self, inserted: Callable[[], None], removed: Callable[[Any], None]) -> Callable[[], None]:
+        """Call back when layers come and go (with the layer that went); returns what ends this."""
+
+        def on_inserted(_event: Any) -> None:  # noqa: ANN401
+            inserted()
+
+        def on_removed(event: Any) -> None:  # noqa: ANN401
+            removed(event.value)
+
+        events = self.viewer.layers.events
+        events.inserted.connect(on_inserted)
+        events.removed.connect(on_removed)
+
+        def stop() -> None:
+            events.inserted.disconnect(on_inserted)
+            events.removed.disconnect(on_removed)
+
+        return stop
+
+    def _shape_layers(self, selected_only: bool) -> list[Any]:
+        shapes = [layer for layer in self.viewer.layers if type(layer).__name__ == "Shapes"]
+        if selected_only:
+            active = self.viewer.layers.selection.active
+            with_selection = [layer for layer in shapes if layer.selected_data]
+            return [active] if active in with_selection else with_selection[:1]
+        return [layer for layer in shapes if layer.metadata.get("kind") in (None, "annotations")]
+
+    def _layer_to_world(self, layer: Any, vertices: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ANN401
+        scale, translate = np.asarray(layer.scale)[-2:], np.asarray(layer.translate)[-2:]
+        return np.asarray(vertices[:, -2:] * scale + translate)
+
+
+def _text(value: object) -> str:
+    return "" if value is None or value != value else str(value)

@@ -1,0 +1,131 @@
+"""Pieces of work for the quick worker that touch files: lists of models and devices, adopting images, exporting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_gigaclf.viewer.controllers.probe import ProbeRow
+from napari_gigaclf.viewer.shapes import DrawnShape
+from napari_gigaclf.viewer.worker import use_torch
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference import Device, Prediction
+    from napari_gigaclf.models import ModelConfig
+    from napari_gigaclf.slides import Slide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """What is to be written, and where."""
+
+    folder: Path
+    stem: str
+    """Beginning of the file names."""
+    prediction: "Prediction | None"
+    drawn: tuple[DrawnShape, ...]
+    rows: tuple[ProbeRow, ...]
+
+
+def read_models(folder: Path | None = None) -> "dict[str, ModelConfig]":
+    """Return the built-in models by name, or the one in a folder by its path. Imports no torch."""
+    from napari_gigaclf.models import list_models
+    from napari_gigaclf.models.folder import read_config
+
+    return {model.name: model for model in list_models()} if folder is None else {str(folder): read_config(folder)}
+
+
+def find_devices(threads: int) -> "tuple[Device, ...]":
+    """Return the processors there are. Imports torch."""
+    use_torch(threads)
+    from napari_gigaclf.inference import list_devices
+
+    return list_devices()
+
+
+def adopt_layer(levels: Sequence[Any], um_per_px: tuple[float, float] | None, name: str) -> "Slide":
+    """Return the slide that the arrays of an ordinary colour image make."""
+    from napari_gigaclf.errors import SlideError
+    from napari_gigaclf.slides import open_slide
+
+    try:
+        return open_slide(levels[0] if len(levels) == 1 else list(levels), um_per_px)
+    except SlideError as error:
+        raise SlideError(name, error.reason) from error
+
+
+def slide_with_scale(slide: Any, um_per_px: float) -> "Slide":  # noqa: ANN401 - with_scale wants a slide of files or arrays
+    """Return the slide with the micrometres per pixel that a person gave, for all its levels."""
+    from napari_gigaclf.slides.opening import with_scale
+    from napari_gigaclf.slides.slide import GIVEN_BY_USER
+
+    return with_scale(slide, (um_per_px, um_per_px), GIVEN_BY_USER)
+
+
+def export_all(export: Export) -> list[Path]:
+    """Write everything there is; each file whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written to, or the disk is full.
+    """
+    paths: list[Path] = []
+    if export.prediction is not None:
+        paths += _export_prediction(export.prediction, export.folder, export.stem)
+    if export.drawn:
+        paths.append(_export_drawn(export))
+    if export.rows:
+        paths.append(_export_rows(export))
+    return paths
+
+
+def _export_prediction(prediction: "Prediction", folder: Path, stem: str) -> list[Path]:
+    """Write regions, tables, record and maps of a result."""
+    from napari_gigaclf.inference import exports
+
+    regions = folder / f"{stem}-regions.geojson"
+    exports.write_annotations(prediction, regions)
+    return [
+        regions,
+        exports.write_json(prediction, folder / f"{stem}-prediction.json"),
+        exports.write_class_table(prediction, folder / f"{stem}-classes.csv"),
+        exports.write_ome_tiff(prediction, folder / f"{stem}-map.ome.tif"),
+        exports.write_ome_zarr(prediction, folder / f"{stem}-map.ome.zarr"),
+    ]
+
+
+def _export_drawn(export: Export) -> Path:
+    """Write what a person drew, with what the map says of each area if there is one."""
+    from napari_gigaclf.annotations import write_geojson
+    from napari_gigaclf.viewer.writer import drawn_annotation
+
+    path = export.folder / f"{export.stem}-annotations.geojson"
+    write_geojson(path, [drawn_annotation(shape) for shape in export.drawn])
+    return path
+
+
+def _export_rows(export: Export) -> Path:
+    """Write the table of places that were asked about."""
+    from napari_gigaclf.annotations.table import write_table
+
+    classes = list(dict.fromkeys(name for row in export.rows for name in row.answer.mean))
+    header = ["number", "kind", "y_px", "x_px", "y_um", "x_um", "area_um2", "message"]
+    measures = [f"{what}_{name}" for name in classes for what in ("prob", "mean", "max", "share_above")]
+    path = export.folder / f"{export.stem}-places.csv"
+    write_table(path, header + measures, [_row(row, classes) for row in export.rows])
+    return path
+
+
+def _row(row: ProbeRow, classes: Sequence[str]) -> list[object]:
+    answer = row.answer
+    um = row.position_um or (None, None)
+    values: list[object] = [row.number, row.kind, *row.position, *um, answer.area_um2, answer.message]
+    for name in classes:
+        values += [
+            (answer.probabilities or {}).get(name),
+            answer.mean.get(name),
+            answer.maximum.get(name),
+            answer.share_above.get(name),
+        ]
+    return values

@@ -1,0 +1,338 @@
+"""Decides what happens when a person chooses, previews, runs, cancels or closes: a state machine without a window.
+
+    no slide -> preparing <-> ready / refused -> running -> (cancelling) -> ready
+
+Every request has a generation. An answer of an older generation, or for a slide that was closed meanwhile, is dropped.
+Two workers: a quick one for plans and previews, a long one for the run, so that a click is answered during a run.
+"""
+
+import time
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari_gigaclf.progress import Progress
+from napari_gigaclf.viewer.controllers.mapping import LiveMap
+from napari_gigaclf.viewer.controllers.shelf import Shelf
+from napari_gigaclf.viewer.controllers.wishes import Wishes
+from napari_gigaclf.viewer.worker import Job, Post, Worker
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference import Prediction, PreparedRun
+    from napari_gigaclf.slides import Slide
+    from napari_gigaclf.slides.tissue import TissueMask
+
+REFRESH_SECONDS = 0.1
+"""The overlay is redrawn at most ten times a second."""
+
+
+class State(Enum):
+    """What the controller is doing."""
+
+    NO_SLIDE = "no slide"
+    PREPARING = "preparing"
+    REFUSED = "refused"
+    READY = "ready"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+
+
+class RunView(Protocol):
+    """What the controller asks of the widget; all calls come on the GUI thread."""
+
+    def show_state(self, state: State) -> None:
+        """Enable and disable what fits the state."""
+        ...
+
+    def show_plan(self, prepared: "PreparedRun") -> None:
+        """Show the estimate and the warnings of a plan."""
+        ...
+
+    def show_problem(self, text: str) -> None:
+        """Show one line that says why something cannot be done."""
+        ...
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show how far the run is."""
+        ...
+
+    def show_map(self, slide: "Slide", live: LiveMap) -> None:
+        """Show the (still empty) map of a run over its slide."""
+        ...
+
+    def refresh_map(self, slide: "Slide") -> None:
+        """Redraw the map, whose array has changed."""
+        ...
+
+    def show_look(self, slide: "Slide", live: LiveMap) -> None:
+        """Redraw the map, of which another class or threshold is on show."""
+        ...
+
+    def show_result(self, slide: "Slide", prediction: "Prediction", live: LiveMap) -> None:
+        """Show what a run found, complete or partial."""
+        ...
+
+    def show_tissue(self, slide: "Slide", tissue: "TissueMask") -> None:
+        """Show the tissue mask over the slide, to be painted."""
+        ...
+
+
+class RunController:
+    """Runs one slide at a time for a widget.
+
+    Parameters
+    ----------
+    view
+        The widget, or a fake of it.
+    quick, long
+        Workers for plans and for runs.
+    post
+        Carries calls to the GUI thread.
+    """
+
+    def __init__(self, view: RunView, *, quick: Worker, long: Worker, post: Post, shelf: Shelf) -> None:
+        self._view = view
+        self._quick = quick
+        self._long = long
+        self._post = post
+        self.shelf = shelf
+        self.slide: Slide | None = None
+        self.wishes: Wishes | None = None
+        self.prepared: PreparedRun | None = None
+        self.results: dict[str, tuple[Prediction, LiveMap]] = {}
+        """Result and map by slide id."""
+        self._made_by: dict[str, tuple[str, str]] = {}
+        """Model and level that made the result, by slide id."""
+        self._state = State.NO_SLIDE
+        self._plan_generation = 0
+        self._plan_job: Job[PreparedRun] | None = None
+        self._run_generation = 0
+        self._run_job: Job[Prediction] | None = None
+        self._run_slide: Slide | None = None
+        self._live: LiveMap | None = None
+        self._last_refresh = 0.0
+
+    @property
+    def state(self) -> State:
+        """What the controller is doing."""
+        return self._state
+
+    @property
+    def running(self) -> bool:
+        """True from Run to the answer, also while a cancel is under way."""
+        return self._run_job is not None
+
+    # --- choosing ---------------------------------------------------------------------------------------------------
+
+    def choose(self, slide: "Slide | None", wishes: Wishes | None) -> None:
+        """Take what is chosen in the widget now, and plan the run in the background if it has changed."""
+        if slide is self.slide and wishes == self.wishes and self._state is not State.REFUSED:
+            return
+        self.slide, self.wishes, self.prepared = slide, wishes, None
+        self.plan()
+
+    def plan(self) -> None:
+        """Plan again: the wishes, the painted mask or the slide's scale have changed."""
+        self.prepared = None
+        self._plan_generation += 1
+        generation, slide, wishes = self._plan_generation, self.slide, self.wishes
+        if self._plan_job is not None:
+            self._plan_job.cancel()
+            self._plan_job = None
+        if slide is None or wishes is None:
+            self._enter(State.NO_SLIDE)
+            return
+        self._enter(State.PREPARING)
+        self._plan_job = self._quick.submit(
+            lambda _job: self.shelf.prepare(slide, wishes),
+            done=lambda prepared: self._planned(generation, prepared),
+            failed=lambda text: self._refused(generation, text),
+        )
+
+    def preview_tissue(self) -> None:
+        """Find the tissue of the chosen slide and show it."""
+        slide = self.slide
+        if slide is None:
+            return
+        self._quick.submit(
+            lambda _job: self.shelf.tissue(slide),
+            done=lambda tissue: self._tissue_found(slide, tissue),
+            failed=self._view.show_problem,
+        )
+
+    def paint(self, mask: "TissueMask | None") -> None:
+        """Use a painted mask for the chosen slide from now on; None for the found one."""
+        if self.slide is not None:
+            self.shelf.paint(self.slide.id, mask)
+            if self.wishes is not None and self.wishes.uses_tissue:
+                self.plan()
+
+    # --- running ----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Start the run that is planned; without a plan (yet) it is made first, in the same job."""
+        if self.running or self.slide is None or self.wishes is None:
+            return
+        slide, wishes, prepared = self.slide, self.wishes, self.prepared
+        self._run_generation += 1
+        generation = self._run_generation
+        self._run_slide = slide
+        self._enter(State.RUNNING)
+        self._run_job = self._long.submit(
+            lambda job: self._work(job, generation, slide, wishes, prepared),
+            done=lambda prediction: self._ran(generation, slide, wishes, prediction),
+            failed=lambda text: self._run_failed(generation, text),
+        )
+
+    def cancel(self) -> None:
+        """Ask the run to stop; what it has found so far stays."""
+        if self._run_job is not None:
+            self._run_job.cancel()
+            self._enter(State.CANCELLING)
+
+    def look(self, class_name: str, threshold: float) -> None:
+        """Show another class or threshold of the chosen slide's map."""
+        if self.slide is None:
+            return
+        running = self._live if self._run_slide is self.slide else None
+        live = running or (self.results[self.slide.id][1] if self.slide.id in self.results else None)
+        if live is None or class_name not in live.classes:
+            return
+        live.look(class_name, threshold)
+        self._view.show_look(self.slide, live)
+
+    def take_result(self, slide: "Slide", prediction: "Prediction", class_name: str) -> LiveMap:
+        """Adopt a result that was made elsewhere (loaded, or handed in by a script), and return its map."""
+        live = LiveMap(tuple(prediction.classes), prediction.grid, class_name)
+        live.fill(prediction.probability_map)
+        self.results[slide.id] = (prediction, live)
+        level = prediction.record.parameters.get("level", "auto")
+        self._made_by[slide.id] = (prediction.record.model.name, level)
+        return live
+
+    def fitting_result(self, slide: "Slide", wishes: Wishes) -> "Prediction | None":
+        """Return the slide's result if these wishes' model and scale made it: its stored features answer a click."""
+        if self._made_by.get(slide.id) != (wishes.model, str(wishes.level)):
+            return None
+        return self.results[slide.id][0]
+
+    # --- closing ----------------------------------------------------------------------------------------------------
+
+    def slide_gone(self, slide_id: str) -> None:
+        """Forget a slide whose layer was removed; its run is cancelled and its answers will be dropped."""
+        self.results.pop(slide_id, None)
+        self._made_by.pop(slide_id, None)
+        self.shelf.forget(slide_id)
+        if self._run_slide is not None and self._run_slide.id == slide_id:
+            self._drop_run()
+        if self.slide is not None and self.slide.id == slide_id:
+            self.choose(None, self.wishes)
+
+    def close(self) -> bool:
+        """Cancel everything and wait for the workers; True if they ended in time."""
+        self._plan_generation += 1
+        self._drop_run()
+        self._quick.cancel_all()
+        self._long.cancel_all()
+        ended = self._quick.close()
+        return self._long.close() and ended
+
+    # --- on the worker ----------------------------------------------------------------------------------------------
+
+    def _work(
+        self, job: "Job[Prediction]", generation: int, slide: "Slide", wishes: Wishes, prepared: "PreparedRun | None"
+    ) -> "Prediction":
+        """Run on the long worker; what happens on the way is posted to the window."""
+        model = self.shelf.model(wishes.model, wishes.threads)
+        plan = prepared if prepared is not None else self.shelf.prepare(slide, wishes)
+        live = LiveMap(tuple(model.classes), plan.grid, model.card.positive_class or model.classes[-1])
+        self._post(lambda: self._started(generation, slide, live))
+        return plan.run(
+            saliency=wishes.wanted_saliency,
+            cancel=job,
+            progress=lambda progress: self._post(lambda: self._progressed(generation, progress)),
+            on_map=lambda update: self._post(lambda: self._map_changed(generation, slide, live, update)),
+        )
+
+    # --- answers, on the GUI thread ---------------------------------------------------------------------------------
+
+    def _planned(self, generation: int, prepared: "PreparedRun") -> None:
+        if generation != self._plan_generation:
+            return
+        self._plan_job = None
+        self.prepared = prepared
+        self._view.show_plan(prepared)
+        self._enter(State.READY)
+
+    def _refused(self, generation: int, text: str) -> None:
+        if generation != self._plan_generation or not text:
+            return
+        self._plan_job = None
+        self._view.show_problem(text)
+        self._enter(State.REFUSED)
+
+    def _tissue_found(self, slide: "Slide", tissue: "TissueMask") -> None:
+        if slide is self.slide:
+            self._view.show_tissue(slide, tissue)
+
+    def _started(self, generation: int, slide: "Slide", live: LiveMap) -> None:
+        if generation == self._run_generation:
+            self._live = live
+            self._view.show_map(slide, live)
+
+    def _progressed(self, generation: int, progress: Progress) -> None:
+        if generation == self._run_generation:
+            self._view.show_progress(progress)
+
+    def _map_changed(self, generation: int, slide: "Slide", live: LiveMap, update: Any) -> None:  # noqa: ANN401
+        if generation != self._run_generation:
+            return
+        live.update(update)
+        now = time.monotonic()
+        if now - self._last_refresh >= REFRESH_SECONDS:
+            self._last_refresh = now
+            self._view.refresh_map(slide)
+
+    def _ran(self, generation: int, slide: "Slide", wishes: Wishes, prediction: "Prediction") -> None:
+        live = self._live
+        if generation != self._run_generation or live is None:
+            return
+        live.fill(prediction.probability_map)
+        self.results[slide.id] = (prediction, live)
+        self._made_by[slide.id] = (wishes.model, str(wishes.level))
+        self._end_run()
+        self._view.refresh_map(slide)
+        self._view.show_result(slide, prediction, live)
+
+    def _run_failed(self, generation: int, text: str) -> None:
+        if generation != self._run_generation:
+            return
+        self._end_run()
+        self._view.show_problem(text or "cancelled before anything was computed")
+
+    def _end_run(self) -> None:
+        self._run_job = None
+        self._run_slide = None
+        self._settle()
+
+    def _drop_run(self) -> None:
+        """Cancel the run and let none of its answers through."""
+        if self._run_job is not None:
+            self._run_job.cancel()
+            self._run_generation += 1
+            self._end_run()
+
+    def _settle(self) -> None:
+        """Go back to the state that the plan is in."""
+        if self.slide is None:
+            self._enter(State.NO_SLIDE)
+        elif self.prepared is not None:
+            self._enter(State.READY)
+        else:
+            self._enter(State.PREPARING if self._plan_job is not None else State.REFUSED)
+
+    def _enter(self, state: State) -> None:
+        """Tell the view the state; a run shows as one whatever is planned meanwhile."""
+        if self._run_job is not None and state not in (State.RUNNING, State.CANCELLING):
+            return
+        self._state = state
+        self._view.show_state(state)

@@ -1,0 +1,81 @@
+"""Keeps what is dear to make: loaded models, tissue masks, and runs that were prepared; made on a worker's thread."""
+
+import threading
+from typing import TYPE_CHECKING
+
+from napari_gigaclf.viewer.controllers.wishes import Wishes
+from napari_gigaclf.viewer.worker import use_torch
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference import PreparedRun
+    from napari_gigaclf.models import Classifier
+    from napari_gigaclf.slides import Slide
+    from napari_gigaclf.slides.tissue import TissueMask
+
+VIEWER_TILE_SECONDS = 0.3
+"""Cancel answers between tiles: a plan made for the viewer keeps a tile shorter than this."""
+
+
+class Shelf:
+    """Models by name and tissue masks by slide; safe to use from both workers."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, Classifier] = {}
+        self._masks: dict[str, TissueMask] = {}
+        self._painted: dict[str, TissueMask] = {}
+        self._lock = threading.Lock()
+
+    def model(self, name: str, threads: int = 0) -> "Classifier":
+        """Return a model, loaded once. Imports torch."""
+        use_torch(threads)
+        from napari_gigaclf.models import load_model
+
+        with self._lock:
+            if name not in self._models:
+                self._models[name] = load_model(name)
+            return self._models[name]
+
+    def tissue(self, slide: "Slide") -> "TissueMask":
+        """Return the mask a person painted, else the one found by the program, found once."""
+        from napari_gigaclf.slides.tissue import find_tissue
+
+        with self._lock:
+            if slide.id in self._painted:
+                return self._painted[slide.id]
+            if slide.id not in self._masks:
+                self._masks[slide.id] = find_tissue(slide)
+            return self._masks[slide.id]
+
+    def paint(self, slide_id: str, mask: "TissueMask | None") -> None:
+        """Take a painted mask for a slide; None goes back to the found one."""
+        if mask is None:
+            self._painted.pop(slide_id, None)
+        else:
+            self._painted[slide_id] = mask
+
+    def forget(self, slide_id: str) -> None:
+        """Drop what is kept of a slide (it was closed, or its scale has changed)."""
+        self._painted.pop(slide_id, None)
+        self._masks.pop(slide_id, None)
+
+    def prepare(self, slide: "Slide", wishes: Wishes) -> "PreparedRun":
+        """Return a plan of the run: model loaded, tissue found, level chosen, tiles counted.
+
+        Raises
+        ------
+        GigaclfError
+            The wishes cannot be fulfilled on this slide; the text says why.
+        """
+        model = self.model(wishes.model, wishes.threads)
+        from napari_gigaclf.inference import prepare
+
+        return prepare(
+            slide,
+            model,
+            level=wishes.level,
+            region=wishes.area,
+            tissue=self.tissue(slide) if wishes.uses_tissue else False,
+            device=wishes.device,
+            memory=wishes.memory,
+            tile_seconds=VIEWER_TILE_SECONDS,
+        )

@@ -1,0 +1,151 @@
+"""The sentences of the widget: sizes, times, probabilities and warnings as a person reads them."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from napari_gigaclf.progress import Progress
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference import Prediction, RegionAnswer, RunEstimate
+    from napari_gigaclf.models import ModelConfig
+    from napari_gigaclf.slides import Level, Slide
+
+KIB = 1024.0
+MINUTE = 60.0
+HOUR = 3600.0
+RESEARCH_USE = "Research use only, not for diagnosis."
+NO_TISSUE = "no tissue"
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Return a duration in words.
+
+    Examples
+    --------
+    >>> seconds_text(75), seconds_text(3.2), seconds_text(None)
+    ('1 min 15 s', '3 s', 'unknown time')
+    """
+    if seconds is None:
+        return "unknown time"
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < HOUR:
+        return f"{int(seconds // MINUTE)} min {int(seconds % MINUTE)} s"
+    return f"{int(seconds // HOUR)} h {int(seconds % HOUR // MINUTE)} min"
+
+
+def bytes_text(num_bytes: float) -> str:
+    """Return a number of bytes with its unit.
+
+    Examples
+    --------
+    >>> bytes_text(1_500_000_000)
+    '1.4 GB'
+    """
+    value = float(num_bytes)
+    for unit in ("B", "kB", "MB"):
+        if value < KIB:
+            return f"{value:.0f} {unit}"
+        value /= KIB
+    return f"{value:.1f} GB"
+
+
+def count_text(count: int, noun: str) -> str:
+    """Return a count with its noun in singular or plural, thousands apart."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", " ")
+
+
+def scale_text(um_per_px: tuple[float, float] | None) -> str:
+    """Return micrometres per pixel, one number where both axes agree to three digits."""
+    if um_per_px is None:
+        return "µm/px unknown"
+    y, x = (f"{value:.4g}" for value in um_per_px)
+    return f"{x} µm/px" if x == y else f"{y} x {x} µm/px"
+
+
+def slide_text(slide: "Slide") -> str:
+    """Return what a slide is, in one line."""
+    finest = slide.levels[0]
+    return f"{slide.format}, {finest.width} x {finest.height} px, {scale_text(slide.um_per_px)}" + (
+        f" ({slide.um_per_px_source})" if slide.um_per_px else ""
+    )
+
+
+def level_text(number: int, level: "Level") -> str:
+    """Return one entry of the list of levels."""
+    return f"level {number}: {scale_text(level.um_per_px)}, {level.width} x {level.height} px"
+
+
+def auto_level_text(model: "ModelConfig | None") -> str:
+    """Return the entry of the list of levels that leaves the choice to the model."""
+    if model is None or model.um_per_px is None:
+        return "auto"
+    return f"auto: {model.um_per_px:g} µm/px, as the model was trained"
+
+
+def model_text(model: "ModelConfig") -> str:
+    """Return what a model is for, and the line on research use."""
+    card = model.card
+    return f"For {card.intended_tissue} ({card.stain}). {card.research_use_only or RESEARCH_USE}"
+
+
+def estimate_text(estimate: "RunEstimate") -> str:
+    """Return what a run will take."""
+    scale = "" if estimate.um_per_px is None else f" at {scale_text(_pair(estimate.um_per_px))}"
+    return (
+        f"{count_text(estimate.tiles, 'tile')}{scale}, about {seconds_text(estimate.seconds)}, "
+        f"{bytes_text(estimate.memory_bytes)} of memory"
+    )
+
+
+def progress_text(progress: Progress) -> str:
+    """Return how far a run is, with its rate and the time that remains."""
+    text = f"{progress.phase}: {progress.done} of {count_text(progress.total, progress.unit)}"
+    if progress.rate is not None:
+        text += f", {progress.rate:.1f} {progress.unit}s/s, {seconds_text(progress.remaining_seconds)} left"
+    return text
+
+
+def probabilities_text(probabilities: Mapping[str, float]) -> str:
+    """Return class probabilities, the most probable first."""
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {value:.3f}" for name, value in ranked)
+
+
+def answer_text(answer: "RegionAnswer") -> str:
+    """Return what was found at a place: probabilities, or why there are none."""
+    if answer.probabilities is None:
+        return answer.message or NO_TISSUE
+    return probabilities_text(answer.probabilities)
+
+
+def area_text(answer: "RegionAnswer", class_name: str) -> str:
+    """Return the measurements of a drawn area for one class."""
+    size = f"{answer.area_px:.0f} px²" if answer.area_um2 is None else f"{answer.area_um2 / 1e6:.4g} mm²"
+    if answer.probabilities is None:
+        return f"area {size}, {answer.message or NO_TISSUE}"
+    return (
+        f"area {size}; {class_name}: mean {answer.mean[class_name]:.3f}, highest {answer.maximum[class_name]:.3f}, "
+        f"{answer.share_above[class_name]:.1%} above {answer.threshold:g}"
+    )
+
+
+def result_lines(prediction: "Prediction") -> list[str]:
+    """Return the result of a run, warnings first, the numbers next, the line on research use last."""
+    card = prediction.head.config.card
+    lines = [f"Warning: {warning}" for warning in prediction.record.warnings]
+    if not prediction.complete:
+        lines.append("Partial: the run was stopped; the numbers speak of the part that ran.")
+    if prediction.message:
+        lines.append(prediction.message)
+    if prediction.probabilities:
+        qualifier = f" ({card.slide_score})" if card.slide_score else ""
+        lines.append(f"Slide: {probabilities_text(prediction.probabilities)}{qualifier}")
+    lines.append(card.research_use_only or RESEARCH_USE)
+    return lines
+
+
+def _pair(um_per_px: "float | tuple[float, float]") -> tuple[float, float]:
+    return um_per_px if isinstance(um_per_px, tuple) else (um_per_px, um_per_px)

@@ -1,0 +1,1 @@
+"""What a person presses and reads. Widgets build controls and emit wishes; the controllers decide."""

@@ -1,0 +1,177 @@
+"""The upper half of the widget: which slide, which model, at which scale, where, on which processor."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QPushButton, QWidget
+
+from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, PREDICTED, RegionChoice
+from napari_gigaclf.viewer.texts import auto_level_text, level_text, model_text, slide_text
+from napari_gigaclf.viewer.widgets.controls import combo_box, note, refill
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference import Device
+    from napari_gigaclf.models import ModelConfig
+    from napari_gigaclf.slides import Slide
+
+SETTLE_MS = 250
+"""Changes that follow each other faster are one change."""
+AUTO = "auto"
+
+
+class ChoicesPanel(QWidget):
+    """Lists and fields of a run; ``changed`` is emitted once they have settled."""
+
+    changed = Signal()
+    scale_given = Signal(float)
+    preview_wanted = Signal()
+    paint_wanted = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.models: dict[str, ModelConfig] = {}
+        self.slide_box = combo_box("Slides and colour images that are open")
+        self.slide_note = note("Open a slide: File > Open, or File > Open Sample > GigaCLF.")
+        self.scale_row, self.scale_box, self.scale_button = _scale_row()
+        self.model_box = combo_box("Models that came with the plugin, and folders you added")
+        self.model_button = QPushButton("Folder...")
+        self.model_button.setToolTip("Use a model folder (config.json and model.safetensors)")
+        self.model_note = note("Reading the list of models...")
+        self.level_box = combo_box("Magnification the network looks at")
+        self.region_box = combo_box("Where the network looks")
+        self.preview_button = QPushButton("Show tissue")
+        self.preview_button.setToolTip("Outline what will be looked at; paint the mask to change it")
+        self.device_box = combo_box("Processor that runs the network")
+        self.saliency_box = combo_box("Class whose saliency is computed after the map")
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self.changed)
+        self._lay_out()
+        self._connect()
+
+    # --- what is chosen -------------------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> "ModelConfig | None":
+        """Config of the chosen model."""
+        return self.models.get(str(self.model_box.currentData()))
+
+    @property
+    def model_key(self) -> str:
+        """Name of the chosen built-in model, or the folder of another one."""
+        return str(self.model_box.currentData())
+
+    @property
+    def region(self) -> RegionChoice:
+        """Where to look."""
+        return RegionChoice(self.region_box.currentData())
+
+    # --- what there is to choose from -----------------------------------------------------------------------------
+
+    def offer_slides(self, entries: Sequence[tuple[str, str]]) -> None:
+        """List the open slides, (name, key)."""
+        refill(self.slide_box, entries)
+        self.slide_box.setEnabled(bool(entries))
+
+    def offer_models(self, models: Mapping[str, "ModelConfig"]) -> None:
+        """List models by name or folder, those from folders after the built-in ones."""
+        self.models |= models
+        refill(self.model_box, [(model.card.title or model.name, key) for key, model in self.models.items()])
+        self._model_chosen()
+
+    def offer_devices(self, devices: Sequence["Device"], preferred: str) -> None:
+        """List processors by their real names; those that cannot be used with the reason, greyed out."""
+        usable = [device for device in devices if device.usable]
+        entries = [(f"auto ({usable[0].name})", AUTO)] if usable else []
+        entries += [(f"{device.name} ({device.key})", device.key) for device in usable]
+        first = self.device_box.count() <= 1
+        refill(self.device_box, entries)
+        for device in devices:
+            if not device.usable:
+                self.device_box.addItem(f"{device.name}: {device.why_not}", device.key)
+                self.device_box.model().item(self.device_box.count() - 1).setEnabled(False)
+        if first and (index := self.device_box.findData(preferred)) >= 0:
+            self.device_box.setCurrentIndex(index)
+
+    def show_slide(self, slide: "Slide | None") -> None:
+        """Show what the chosen slide is, its levels, and the field for its scale if that is unknown."""
+        self.scale_row.setVisible(slide is not None and slide.um_per_px is None)
+        self.slide_note.setText(
+            slide_text(slide) if slide else "Open a slide: File > Open, or File > Open Sample > GigaCLF."
+        )
+        entries: list[tuple[str, Any]] = [(auto_level_text(self.model), AUTO)]
+        if slide is not None:
+            entries += [(level_text(number, level), number) for number, level in enumerate(slide.levels)]
+        refill(self.level_box, entries)
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow("Slide", self.slide_box)
+        form.addRow(self.slide_note)
+        form.addRow(self.scale_row)
+        form.addRow("Model", _side_by_side(self.model_box, self.model_button))
+        form.addRow(self.model_note)
+        form.addRow("Level", self.level_box)
+        form.addRow("Region", _side_by_side(self.region_box, self.preview_button))
+        form.addRow("Device", self.device_box)
+        form.addRow("Saliency", self.saliency_box)
+        self.scale_row.setVisible(False)
+        refill(self.level_box, [("auto", AUTO)])
+        refill(self.region_box, [(choice.value, choice.value) for choice in RegionChoice])
+        refill(self.device_box, [("auto (the fastest there is)", AUTO)])
+        refill(self.saliency_box, [("of the predicted class", PREDICTED), ("none", NO_SALIENCY)])
+
+    def _connect(self) -> None:
+        self.model_box.currentIndexChanged.connect(self._model_chosen)
+        lists = (self.slide_box, self.model_box, self.level_box, self.region_box, self.device_box, self.saliency_box)
+        for box in lists:
+            box.currentIndexChanged.connect(self._settle_start)
+        self.scale_button.clicked.connect(self._give_scale)
+        self.preview_button.clicked.connect(self.preview_wanted)
+
+    def _settle_start(self) -> None:
+        self._settle.start()
+
+    def _give_scale(self) -> None:
+        self.scale_given.emit(self.scale_box.value())
+
+    def _model_chosen(self) -> None:
+        model = self.model
+        self.model_note.setText(model_text(model) if model else "No model found.")
+        if self.level_box.count():
+            self.level_box.setItemText(0, auto_level_text(model))
+        if model is not None:
+            classes = [(f"of {name}", name) for name in model.classes]
+            refill(self.saliency_box, [("of the predicted class", PREDICTED), *classes, ("none", NO_SALIENCY)])
+
+
+def _scale_row() -> tuple[QWidget, QDoubleSpinBox, QPushButton]:
+    box = QDoubleSpinBox()
+    box.setDecimals(4)
+    box.setRange(0.01, 100.0)
+    box.setValue(0.5)
+    box.setSuffix(" µm/px")
+    box.setToolTip("Micrometres per pixel of level 0; the file does not say")
+    button = QPushButton("Set scale")
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(note("The file does not say its µm/px:"))
+    layout.addWidget(box)
+    layout.addWidget(button)
+    return row, box, button
+
+
+def _side_by_side(box: QComboBox, button: QPushButton) -> QWidget:
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(box, 1)
+    layout.addWidget(button)
+    return row

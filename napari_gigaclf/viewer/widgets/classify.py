@@ -1,0 +1,467 @@
+"""The dock widget "Classify slide": choose, run, look, click, measure, export.
+
+The widget ties panels (controls), controllers (decisions) and canvas (layers) together, without logic of its own. It
+imports no torch: models are listed from their JSON in the background, and the network is loaded there too.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_gigaclf.errors import GigaclfError, RegionError
+from napari_gigaclf.progress import Progress
+from napari_gigaclf.viewer.bridge import GuiPost
+from napari_gigaclf.viewer.canvas import SlideCanvas, layer_key
+from napari_gigaclf.viewer.click_tool import ClickTool
+from napari_gigaclf.viewer.controllers.jobs import (
+    Export,
+    adopt_layer,
+    export_all,
+    find_devices,
+    read_models,
+    slide_with_scale,
+)
+from napari_gigaclf.viewer.controllers.mapping import LiveMap
+from napari_gigaclf.viewer.controllers.probe import ProbeController, ProbeRow
+from napari_gigaclf.viewer.controllers.run import RunController, State
+from napari_gigaclf.viewer.controllers.shelf import Shelf
+from napari_gigaclf.viewer.controllers.wishes import RegionChoice, Wishes
+from napari_gigaclf.viewer.layers import (
+    Frame,
+    field_layer,
+    mask_layer,
+    probability_layer,
+    probability_name,
+    saliency_layer,
+    tissue_layer,
+)
+from napari_gigaclf.viewer.preferences import load_preferences
+from napari_gigaclf.viewer.texts import estimate_text, result_lines
+from napari_gigaclf.viewer.widgets.choices import ChoicesPanel
+from napari_gigaclf.viewer.widgets.controls import choose, line
+from napari_gigaclf.viewer.widgets.probe_table import ProbePanel
+from napari_gigaclf.viewer.widgets.run_panel import RunPanel
+from napari_gigaclf.viewer.worker import Worker
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference import Prediction, PreparedRun
+    from napari_gigaclf.models import ModelConfig
+    from napari_gigaclf.slides import Slide, TissueMask
+
+MIN_WIDTH = 330
+
+
+class ClassifyWidget(QWidget):
+    """Classify a slide by streaming, with what was found shown while it runs.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari passes it by this name.
+    """
+
+    def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:  # noqa: ANN401 - no stubs
+        super().__init__(parent)
+        self.setMinimumWidth(MIN_WIDTH)
+        self.preferences = load_preferences()
+        self.canvas = SlideCanvas(napari_viewer)
+        self.choices = ChoicesPanel()
+        self.run_panel = RunPanel()
+        self.probes = ProbePanel()
+        self._lay_out()
+        self._post = GuiPost(self)
+        self.quick = Worker("gigaclf-quick", self._post)
+        self.long = Worker("gigaclf-run", self._post)
+        shelf = Shelf()
+        self.runs = RunController(self, quick=self.quick, long=self.long, post=self._post, shelf=shelf)
+        self.asks = ProbeController(self, worker=self.quick, shelf=shelf)
+        self.tool = ClickTool(napari_viewer, self._clicked)
+        self._closed = False
+        self._window: QObject | None = None
+        self._adopting: set[int] = set()
+        self._connect()
+        self.quick.submit(lambda _job: read_models(), self.offer_models, self.show_problem)
+        self._list_slides()
+
+    # --- for scripts ------------------------------------------------------------------------------------------------
+
+    def show_prediction(self, slide: "Slide", prediction: "Prediction", class_name: str) -> None:
+        """Show a result that was made elsewhere as if it had been run here."""
+        live = self.runs.take_result(slide, prediction, class_name)
+        self.show_map(slide, live)
+        self.show_result(slide, prediction, live)
+
+    # --- wishes -----------------------------------------------------------------------------------------------------
+
+    def wishes(self, slide: "Slide") -> Wishes | None:
+        """Return what is chosen now; None without a model.
+
+        Raises
+        ------
+        RegionError
+            The view does not show the slide, or no shape is selected.
+        """
+        model = self.choices.model
+        if model is None:
+            return None
+        choice = self.choices.region
+        area: Any = None
+        if choice is RegionChoice.VIEW:
+            area = self.canvas.view_box(slide)
+        elif choice is RegionChoice.SHAPE:
+            area = self.canvas.selected_area(slide)
+        return Wishes(
+            model=self.choices.model_key,
+            level=self.choices.level_box.currentData(),
+            choice=choice,
+            area=area,
+            device=str(self.choices.device_box.currentData()),
+            saliency=str(self.choices.saliency_box.currentData()),
+            memory=self.preferences.memory,
+            threads=self.preferences.threads,
+        )
+
+    def chosen_slide(self) -> "Slide | None":
+        """Return the slide that is chosen in the list; None while a plain layer is still being adopted."""
+        key = self.choices.slide_box.currentData()
+        layer = next((layer for layer in self.canvas.slide_layers() if layer_key(layer) == key), None)
+        if layer is None:
+            return None
+        slide: Slide | None = layer.metadata.get("slide")
+        if slide is None:
+            self._adopt(layer)
+        return slide
+
+    # --- RunView ----------------------------------------------------------------------------------------------------
+
+    def show_state(self, state: State) -> None:
+        """Enable and disable what fits the state."""
+        self.run_panel.show_state(state)
+
+    def show_plan(self, prepared: "PreparedRun") -> None:
+        """Show the estimate and the warnings of a plan."""
+        lines = [f"Warning: {warning}" for warning in prepared.warnings]
+        self.run_panel.estimate_note.setText("\n".join([*lines, estimate_text(prepared.estimate)]))
+
+    def show_problem(self, text: str) -> None:
+        """Show one line that says why something cannot be done."""
+        if text:
+            self.run_panel.estimate_note.setText(text)
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show how far the run is."""
+        self.run_panel.show_progress(progress)
+
+    def show_map(self, slide: "Slide", live: LiveMap) -> None:
+        """Show the (still empty) map of a run over its slide."""
+        live.look(self._shown_class(live), self.run_panel.threshold)
+        self.run_panel.offer_classes(live.classes, live.class_name, live.threshold)
+        self.run_panel.show_lines([])
+        self.canvas.remove(slide.id, "saliency")
+        self._put_map(slide, live, partial=False)
+
+    def refresh_map(self, slide: "Slide") -> None:
+        """Redraw the map, whose array has changed."""
+        layer = self.canvas.overlay(slide.id, "probability")
+        if layer is not None:
+            layer.refresh(extent=False, thumbnail=False)
+
+    def show_result(self, slide: "Slide", prediction: "Prediction", live: LiveMap) -> None:
+        """Show what a run found, complete or partial."""
+        frame = Frame.of_slide(slide)
+        self._put_map(slide, live, partial=not prediction.complete, prediction=prediction)
+        saliency = saliency_layer(prediction, frame)
+        if saliency is not None:
+            self.canvas.put(slide.id, saliency)
+        if prediction.tissue is not None:
+            self.canvas.remove(slide.id, "mask")
+            self.canvas.put(slide.id, tissue_layer(prediction.tissue, frame))
+        self.run_panel.offer_classes(live.classes, live.class_name, live.threshold)
+        self.run_panel.show_lines(result_lines(prediction))
+
+    def show_tissue(self, slide: "Slide", tissue: "TissueMask") -> None:
+        """Show the tissue mask over the slide, to be painted, with its outline."""
+        frame = Frame.of_slide(slide)
+        layer = self.canvas.put(slide.id, mask_layer(tissue, frame))
+        self.canvas.put(slide.id, tissue_layer(tissue, frame))
+        layer.selected_label = 1
+        layer.events.paint.connect(self._painted)
+
+    # --- ProbeView --------------------------------------------------------------------------------------------------
+
+    def add_row(self, slide: "Slide", row: ProbeRow) -> None:
+        """Add an answer to the table and outline its field on the slide."""
+        self.probes.add(row, str(self.run_panel.class_box.currentData() or next(iter(row.answer.mean), "")))
+        rows = [each for each in self.probes.rows if each.slide_id == slide.id and each.kind == "field"]
+        if row.kind == "field":
+            fields = [(each.number, each.answer.outline) for each in rows]
+            self.canvas.put(slide.id, field_layer(fields, Frame.of_slide(slide)))
+
+    def show_asking(self, num_waiting: int) -> None:
+        """Show that answers are on their way."""
+        self.probes.show_waiting(num_waiting)
+
+    # --- inside: wishes ---------------------------------------------------------------------------------------------
+
+    def offer_models(self, models: "dict[str, ModelConfig]") -> None:
+        """List the models that were found, and begin to plan."""
+        self.choices.offer_models(models)
+        self._changed()
+
+    def _changed(self) -> None:
+        """Something else is chosen: plan it."""
+        slide = self.chosen_slide()
+        self.choices.show_slide(slide)
+        try:
+            wishes = None if slide is None else self.wishes(slide)
+        except RegionError as error:
+            self.show_problem(str(error))
+            return
+        if wishes is not None and self.choices.device_box.count() <= 1:
+            self.quick.submit(lambda _job: find_devices(wishes.threads), self._offer_devices, self.show_problem)
+        self.runs.choose(slide, wishes)
+
+    def _run(self) -> None:
+        slide = self.chosen_slide()
+        if slide is None:
+            self.show_problem("open a slide first")
+            return
+        try:
+            self.runs.choose(slide, self.wishes(slide))
+        except RegionError as error:
+            self.show_problem(str(error))
+            return
+        self.runs.run()
+
+    def _offer_devices(self, devices: Any) -> None:  # noqa: ANN401
+        self.choices.offer_devices(devices, self.preferences.device)
+
+    def _list_slides(self, _event: object = None) -> None:
+        entries = [(layer.name, layer_key(layer)) for layer in self.canvas.slide_layers()]
+        before = self.choices.slide_box.currentData()
+        self.choices.offer_slides(entries)
+        if entries:
+            self.canvas.show_scale_bar()
+        if self.choices.slide_box.currentData() != before:
+            self._changed()
+
+    def _layer_removed(self, layer: Any) -> None:  # noqa: ANN401
+        slide = layer.metadata.get("slide")
+        if slide is not None and self.canvas.layer_of(slide.id) is None:
+            self.runs.slide_gone(slide.id)
+            self.asks.slide_gone(slide.id)
+            self.probes.drop(slide.id)
+        self._list_slides()
+
+    def _adopt(self, layer: Any) -> None:  # noqa: ANN401
+        """Make a slide of a colour image that our reader did not open."""
+        if id(layer) in self._adopting:
+            return
+        self._adopting.add(id(layer))
+
+        def adopted(slide: "Slide") -> None:
+            self.canvas.adopt(layer, slide)
+            self._list_slides()
+            self._changed()
+
+        levels, um_per_px = self.canvas.arrays_of(layer)
+        self.quick.submit(lambda _job: adopt_layer(levels, um_per_px, layer.name), adopted, self.show_problem)
+
+    def _give_scale(self, um_per_px: float) -> None:
+        slide = self.chosen_slide()
+        if slide is None:
+            return
+
+        def rescaled(scaled: "Slide") -> None:
+            self.canvas.rescale(scaled)
+            self.runs.shelf.forget(scaled.id)
+            self._changed()
+
+        self.quick.submit(lambda _job: slide_with_scale(slide, um_per_px), rescaled, self.show_problem)
+
+    def _add_model_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of a model")
+        if folder:
+            self.quick.submit(lambda _job: read_models(Path(folder)), self._model_folder_read, self.show_problem)
+
+    def _model_folder_read(self, models: "dict[str, ModelConfig]") -> None:
+        self.choices.offer_models(models)
+        choose(self.choices.model_box, next(iter(models)))
+
+    # --- inside: tissue, clicks, export -----------------------------------------------------------------------------
+
+    def _painted(self, _event: object = None) -> None:
+        slide = self.runs.slide
+        layer = None if slide is None else self.canvas.overlay(slide.id, "mask")
+        if slide is None or layer is None:
+            return
+        from napari_gigaclf.slides import TissueMask
+
+        self.canvas.remove(slide.id, "tissue")  # the outline of what was found; the painted mask is another
+        self.runs.paint(TissueMask.from_array(np.asarray(layer.data) > 0, layer.metadata["grid"]))
+
+    def _clicked(self, world: tuple[float, float]) -> None:
+        slide = self.chosen_slide()
+        if slide is None:
+            return
+        try:
+            wishes = self.wishes(slide)
+        except RegionError:
+            wishes = None
+        if wishes is None:
+            return
+        point = self.canvas.to_corner(slide, np.array([world]))[0]
+        prepared = self.runs.prepared if wishes == self.runs.wishes else None
+        prediction = self.runs.fitting_result(slide, wishes)
+        self.asks.click(slide, wishes, (float(point[0]), float(point[1])), prepared=prepared, prediction=prediction)
+
+    def _measure(self) -> None:
+        slide = self.chosen_slide()
+        if slide is None or slide.id not in self.runs.results:
+            self.show_problem("classify the slide first: a shape is measured in the map of a run")
+            return
+        try:
+            area = self.canvas.selected_area(slide)
+        except RegionError as error:
+            self.show_problem(str(error))
+            return
+        self.asks.measure(slide, area, self.runs.results[slide.id][0])
+
+    def _go_to(self, row: ProbeRow) -> None:
+        slide = self.chosen_slide()
+        if slide is not None and slide.id == row.slide_id:
+            self.canvas.look_at(slide, row.position)
+
+    def _clear_probes(self) -> None:
+        slides = {row.slide_id for row in self.probes.rows}
+        self.probes.drop()
+        for slide_id in slides:
+            self.canvas.remove(slide_id, "fields")
+
+    def _export(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder for the results")
+        if folder:
+            self.export_to(Path(folder))
+
+    def export_to(self, folder: Path) -> None:
+        """Write the result of the chosen slide, what was drawn and the rows of the table into a folder."""
+        slide = self.chosen_slide()
+        if slide is None:
+            self.show_problem("open a slide first")
+            return
+        result = self.runs.results.get(slide.id)
+        try:
+            drawn = self.canvas.drawn(slide, selected_only=False)
+            export = Export(
+                folder=folder,
+                stem=slide.path.name.split(".")[0] if slide.path else "slide",
+                prediction=result[0] if result else None,
+                drawn=tuple(drawn),
+                rows=tuple(row for row in self.probes.rows if row.slide_id == slide.id),
+            )
+        except GigaclfError as error:
+            self.show_problem(str(error))
+            return
+        self.quick.submit(lambda _job: export_all(export), self._exported, self.show_problem)
+
+    def _exported(self, paths: list[Path]) -> None:
+        names = ", ".join(path.name for path in paths) if paths else "nothing: no result and nothing drawn"
+        self.run_panel.estimate_note.setText(f"Exported {names}" + (f" to {paths[0].parent}" if paths else ""))
+
+    # --- inside: layers ---------------------------------------------------------------------------------------------
+
+    def _put_map(self, slide: "Slide", live: LiveMap, *, partial: bool, prediction: "Prediction | None" = None) -> None:
+        frame = Frame.of_slide(slide)
+        data, kwargs, kind = probability_layer(
+            live.shown, live.grid, frame, class_name=live.class_name, partial=partial
+        )
+        kwargs["metadata"]["prediction"] = prediction
+        layer = self.canvas.put(slide.id, (data, kwargs, kind))
+        layer.colorbar.visible = True
+
+    def _look(self, class_name: str, threshold: float) -> None:
+        self.runs.look(class_name, threshold)
+
+    def show_look(self, slide: "Slide", live: LiveMap) -> None:
+        """Show another class or threshold: the layer keeps its place and takes the new name."""
+        layer = self.canvas.overlay(slide.id, "probability")
+        if layer is not None:
+            layer.name = probability_name(live.class_name, partial=layer.metadata["partial"])
+            layer.metadata["class_name"] = live.class_name
+            layer.refresh(extent=False, thumbnail=False)
+
+    def _shown_class(self, live: LiveMap) -> str:
+        chosen = self.run_panel.class_box.currentData()
+        return chosen if chosen in live.classes else live.class_name
+
+    # --- inside: set-up and closing -----------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(4, 4, 4, 4)
+        for panel in (self.choices, line(), self.run_panel, line()):
+            column.addWidget(panel)
+        column.addWidget(self.probes, 1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(area)
+
+    def _connect(self) -> None:
+        self.choices.changed.connect(self._changed)
+        self.choices.scale_given.connect(self._give_scale)
+        self.choices.preview_wanted.connect(self.runs.preview_tissue)
+        self.choices.model_button.clicked.connect(self._add_model_folder)
+        self.run_panel.run_wanted.connect(self._run)
+        self.run_panel.cancel_wanted.connect(self.runs.cancel)
+        self.run_panel.export_wanted.connect(self._export)
+        self.run_panel.look_changed.connect(self._look)
+        self.probes.tool_toggled.connect(self.tool.switch)
+        self.probes.measure_wanted.connect(self._measure)
+        self.probes.row_activated.connect(self._go_to)
+        self.probes.clear_button.clicked.connect(self._clear_probes)
+        self._disconnect = self.canvas.watch(self._list_slides, self._layer_removed)
+
+    def _watch_window(self) -> None:
+        window = self.window()
+        if window is self or window is self._window:
+            return
+        if self._window is not None:
+            self._window.removeEventFilter(self)
+        self._window = window
+        window.installEventFilter(self)
+
+    def shut_down(self) -> None:
+        """Cancel what runs, wait for the workers and let go of the viewer; the widget cannot be used afterwards."""
+        if self._closed:
+            return
+        self._closed = True
+        self.tool.switch(False)
+        self._disconnect()
+        self._post.close()
+        self.runs.close()
+
+    def event(self, event: QEvent) -> bool:
+        """Notice being docked (the window is watched for its end) and being taken out of the dock for good."""
+        if event.type() in (QEvent.Type.Show, QEvent.Type.ParentChange):
+            self._watch_window()
+        return bool(super().event(event))
+
+    def closeEvent(self, event: QEvent) -> None:
+        """Shut down when closed as a window of its own."""
+        self.shut_down()
+        super().closeEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Shut down when napari's window is closing or hidden for good."""
+        if watched is self._window and event.type() == QEvent.Type.Hide and not event.spontaneous():
+            self.shut_down()
+        return False

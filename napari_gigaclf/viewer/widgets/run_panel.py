@@ -1,0 +1,118 @@
+"""The middle of the widget: the estimate, Run and Cancel, progress, and what came out, warnings first."""
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_gigaclf.progress import Progress
+from napari_gigaclf.viewer.controllers.run import State
+from napari_gigaclf.viewer.texts import progress_text
+from napari_gigaclf.viewer.widgets.controls import combo_box, note, refill
+
+
+class RunPanel(QWidget):
+    """Estimate, buttons, progress and result of a run."""
+
+    run_wanted = Signal()
+    cancel_wanted = Signal()
+    export_wanted = Signal()
+    look_changed = Signal(str, float)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.estimate_note = note()
+        self.run_button = QPushButton("Run")
+        self.cancel_button = QPushButton("Cancel")
+        self.export_button = QPushButton("Export...")
+        self.export_button.setToolTip("GeoJSON for QuPath, CSV, and the map as OME-TIFF and OME-Zarr")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(10)
+        self.progress_note = note()
+        self.result_note = note()
+        self.result_note.setTextFormat(Qt.TextFormat.PlainText)
+        self.class_box: QComboBox = combo_box("Class whose probability is shown over the slide")
+        self.threshold_box = QDoubleSpinBox()
+        self.threshold_box.setRange(0.0, 1.0)
+        self.threshold_box.setSingleStep(0.05)
+        self.threshold_box.setToolTip("Cells below this probability are transparent; 0 shows all")
+        self._lay_out()
+        self.run_button.clicked.connect(self.run_wanted)
+        self.cancel_button.clicked.connect(self.cancel_wanted)
+        self.export_button.clicked.connect(self.export_wanted)
+        self.class_box.currentIndexChanged.connect(self._look)
+        self.threshold_box.valueChanged.connect(self._look)
+        self.show_state(State.NO_SLIDE)
+
+    def show_state(self, state: State) -> None:
+        """Enable what fits the state."""
+        running = state in (State.RUNNING, State.CANCELLING)
+        self.run_button.setEnabled(state in (State.READY, State.PREPARING, State.REFUSED))
+        self.cancel_button.setEnabled(state is State.RUNNING)
+        self.export_button.setEnabled(not running)
+        self.bar.setVisible(running)
+        self.progress_note.setVisible(running)
+        if state is State.RUNNING:
+            self.bar.setRange(0, 0)
+            self.progress_note.setText("starting...")
+        elif state is State.CANCELLING:
+            self.progress_note.setText("cancelling...")
+        elif state is State.PREPARING:
+            self.estimate_note.setText("planning...")
+        elif state is State.NO_SLIDE:
+            self.estimate_note.setText("")
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show how far the run is."""
+        self.bar.setRange(0, max(1, progress.total))
+        self.bar.setValue(progress.done)
+        self.progress_note.setText(progress_text(progress))
+
+    def show_lines(self, lines: Sequence[str]) -> None:
+        """Show the result, or one line of a problem."""
+        self.result_note.setText("\n".join(lines))
+
+    def offer_classes(self, classes: Sequence[str], shown: str, threshold: float) -> None:
+        """List the classes of a map, with the one on show; emits nothing."""
+        refill(self.class_box, [(name, name) for name in classes])
+        self.class_box.blockSignals(True)
+        self.threshold_box.blockSignals(True)
+        self.class_box.setCurrentIndex(self.class_box.findData(shown))
+        self.threshold_box.setValue(threshold)
+        self.class_box.blockSignals(False)
+        self.threshold_box.blockSignals(False)
+
+    @property
+    def threshold(self) -> float:
+        """Probability below which the map is transparent."""
+        return float(self.threshold_box.value())
+
+    def _look(self) -> None:
+        if self.class_box.count():
+            self.look_changed.emit(str(self.class_box.currentData()), self.threshold)
+
+    def _lay_out(self) -> None:
+        buttons = QHBoxLayout()
+        for button in (self.run_button, self.cancel_button, self.export_button):
+            buttons.addWidget(button)
+        form = QFormLayout()
+        form.addRow("Shown class", self.class_box)
+        form.addRow("Show from probability", self.threshold_box)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.estimate_note)
+        layout.addLayout(buttons)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.progress_note)
+        layout.addWidget(self.result_note)
+        layout.addLayout(form)
