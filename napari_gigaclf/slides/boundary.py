@@ -5,7 +5,9 @@ Pillow, libtiff, image-tiff, TwelveMonkeys, openslide, slideio, large_image and 
 programming errors of other types still come through.
 """
 
+import lzma
 import struct
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +29,8 @@ LIBRARY_ERRORS: tuple[type[BaseException], ...] = (
     SyntaxError,  # Pillow on broken PNG; xml.etree.ElementTree.ParseError
     struct.error,
     zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
 )
 """Types the decoding libraries raise for damaged files."""
 
@@ -35,7 +39,7 @@ _MAX_REASON = 200
 
 def _reason(error: BaseException, doing: str) -> str:
     """Return one line that says what failed."""
-    if isinstance(error, FileNotFoundError):
+    if type(error) is FileNotFoundError and error.errno is not None:
         return "there is no such file or folder"
     if isinstance(error, PermissionError):
         return "reading is not permitted"

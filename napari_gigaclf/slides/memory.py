@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.errors import SlideError
 from napari_gigaclf.geometry import Box
-from napari_gigaclf.slides.array import ArraySlide, Fetch, LevelSource, SlideFacts
+from napari_gigaclf.slides.array import ArraySlide, SlideFacts
 from napari_gigaclf.slides.colour import UINT8, Colours, check_dtype, grey_colours, rgb_colours
 from napari_gigaclf.slides.fingerprint import array_fingerprint
 from napari_gigaclf.slides.kinds import kind_of_rgb
+from napari_gigaclf.slides.level import Fetch, LevelSource
 from napari_gigaclf.slides.limits import MAX_CHANNELS
 from napari_gigaclf.slides.slide import Kind
 

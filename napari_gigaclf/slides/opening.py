@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from napari_gigaclf.errors import SlideError
+from napari_gigaclf.slides import dicom, image, ome_zarr, openslide_formats
 from napari_gigaclf.slides.array import ArraySlide
 from napari_gigaclf.slides.boundary import slide_errors
 from napari_gigaclf.slides.memory import open_array
 from napari_gigaclf.slides.slide import GIVEN_BY_USER
 
 MAX_UM_PER_PX = 1000.0
+_HEAD_BYTES = 132
+_ZIP_MAGIC = b"PK\3\4"
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -77,11 +80,32 @@ def _parse_scale(source: Any, um_per_px: float | tuple[float, float] | None) -> 
 
 
 def _open_path(path: Path, scene: int | str | None, z: int | None) -> ArraySlide:
-    """Choose the reader by what the file holds."""
+    """Choose the reader by what the file holds; formats whose first bytes mislead go by their suffix."""
+    if path.is_dir():
+        return _open_folder(path, scene, z)
     with path.open("rb") as file:
-        head = file.read(132)
+        head = file.read(_HEAD_BYTES)
+    if path.suffix.lower() in openslide_formats.SUFFIXES:
+        return openslide_formats.open_with_openslide(path)
     if head[:4] in _TIFF_MAGIC:
         from napari_gigaclf.slides.tiff import open_tiff
 
         return open_tiff(path, scene=scene, z=z)
-    raise SlideError(path, "this is no slide format known here")
+    if head[dicom.MAGIC_OFFSET :].startswith(dicom.MAGIC):
+        return dicom.open_dicom(path, z=z)
+    if head.startswith(_ZIP_MAGIC):
+        return ome_zarr.open_ome_zarr(path, scene=scene, z=z)
+    if head.startswith(image.MAGIC):
+        return image.open_image(path)
+    if not head:
+        raise SlideError(path, "the file is empty")
+    return openslide_formats.open_with_openslide(path)
+
+
+def _open_folder(path: Path, scene: int | str | None, z: int | None) -> ArraySlide:
+    """Open a folder: OME-Zarr or DICOM."""
+    if ome_zarr.is_zarr_folder(path):
+        return ome_zarr.open_ome_zarr(path, scene=scene, z=z)
+    if any(file.is_file() and dicom.is_dicom(file) for file in sorted(path.iterdir())[: dicom.MAX_FILES]):
+        return dicom.open_dicom(path, z=z)
+    raise SlideError(path, "a folder that holds neither OME-Zarr nor DICOM files")

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.errors import SlideError
 from napari_gigaclf.geometry import Box
-from napari_gigaclf.slides.array import ArraySlide, Fetch, LevelSource, SlideFacts
+from napari_gigaclf.slides.array import ArraySlide, SlideFacts
 from napari_gigaclf.slides.choice import choose_scene, choose_z
 from napari_gigaclf.slides.colour import UINT8, Colours
 from napari_gigaclf.slides.fingerprint import file_fingerprint
 from napari_gigaclf.slides.kinds import kind_of_rgb
+from napari_gigaclf.slides.level import Fetch, LevelSource
 from napari_gigaclf.slides.limits import MAX_ASSOCIATED_BYTES
 from napari_gigaclf.slides.slide import Kind
 from napari_gigaclf.slides.tiff_colour import tiff_colours

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_gigaclf.errors import SlideError
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.slides.colour import Colours
+from napari_gigaclf.slides.level import same_picture
 from napari_gigaclf.slides.limits import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_SIDE
 
 CHANNEL_AXES = "CS"
@@ -29,13 +30,6 @@ def image_size(series: Any) -> tuple[int, int]:  # noqa: ANN401 - tifffile has n
     if axes.count("Y") != 1 or axes.count("X") != 1:
         return (0, 0)
     return (int(shape[axes.index("Y")]), int(shape[axes.index("X")]))
-
-
-def same_picture(fine: tuple[int, int], coarse: tuple[int, int]) -> bool:
-    """Return whether two sizes (h, w) can be one picture: the coarser is smaller, and its aspect holds to a pixel."""
-    if min(coarse) < 1 or coarse[0] > fine[0] or coarse[1] > fine[1] or coarse == fine:
-        return False
-    return abs(fine[1] * coarse[0] / fine[0] - coarse[1]) <= 1 or abs(fine[0] * coarse[1] / fine[1] - coarse[0]) <= 1
 
 
 def _may_be_level(finest: Any, other: Any) -> bool:  # noqa: ANN401 - tifffile
