@@ -7,22 +7,44 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_gigaclf.inference.classification import classify
+    from napari_gigaclf.inference.collect import MapUpdate
     from napari_gigaclf.inference.devices import Device, find_device, list_devices
+    from napari_gigaclf.inference.estimate import RunEstimate
     from napari_gigaclf.inference.prediction import Prediction
+    from napari_gigaclf.inference.preparation import PreparedRun, prepare
     from napari_gigaclf.inference.query import RegionAnswer
     from napari_gigaclf.inference.record import RunRecord
     from napari_gigaclf.inference.saliency import Saliency
 
 _HOME = {
     "Device": "devices",
+    "MapUpdate": "collect",
     "Prediction": "prediction",
+    "PreparedRun": "preparation",
     "RegionAnswer": "query",
+    "RunEstimate": "estimate",
     "RunRecord": "record",
     "Saliency": "saliency",
+    "classify": "classification",
     "find_device": "devices",
     "list_devices": "devices",
+    "prepare": "preparation",
 }
-__all__ = ["Device", "Prediction", "RegionAnswer", "RunRecord", "Saliency", "find_device", "list_devices"]
+__all__ = [
+    "Device",
+    "MapUpdate",
+    "Prediction",
+    "PreparedRun",
+    "RegionAnswer",
+    "RunEstimate",
+    "RunRecord",
+    "Saliency",
+    "classify",
+    "find_device",
+    "list_devices",
+    "prepare",
+]
 
 
 def __getattr__(name: str) -> object:

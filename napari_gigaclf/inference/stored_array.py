@@ -1,6 +1,6 @@
 """Arrays of a result file, opened without being trusted and read where they are used.
 
-The metadata of an array is read and checked by us before zarr sees it: the shape must be the expected one, chunks must be
+The metadata of an array is read and checked by us before zarr sees it: the shape must be the expected one, chunks be
 small, and only plain bytes and zstd are decoded, so that a folder from elsewhere cannot ask for terabytes or for code.
 """
 

@@ -1,0 +1,81 @@
+"""A model made ready to stream: a private copy on its device, whose weights need no gradient.
+
+Nothing of the caller's model is touched.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_gigaclf.inference.cells import CellAxis
+from napari_gigaclf.inference.devices import Device
+from napari_gigaclf.inference.timing import TILE_SECONDS, responsive_tile, seconds_per_pixel
+from napari_gigaclf.streaming import StreamedModule, stream
+
+if TYPE_CHECKING:
+    from napari_gigaclf.models import Classifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A model on a device, streamed."""
+
+    model: "Classifier"
+    """Private copy in eval mode."""
+    streamed: StreamedModule
+    """Its features, streamed."""
+    axes: tuple[CellAxis, CellAxis]
+    """Cells of the map along y and x."""
+    seconds_per_pixel: float
+    """Measured time of a forward pass."""
+
+
+def make_network(
+    model: "Classifier",
+    device: Device,
+    *,
+    tile: int | tuple[int, int] | None,
+    memory: int | str | None,
+    tile_seconds: float | None,
+) -> Network:
+    """Copy a model to a device and wrap its features for streaming.
+
+    Parameters
+    ----------
+    model
+        Any classifier; left as it is.
+    device
+        Where it runs.
+    tile
+        Side of the tiles in pixels of the input, one or one per axis; None chooses.
+    memory
+        Budget of the engine, bytes or text; it chooses the tile where ``tile`` is None.
+    tile_seconds
+        Longest time of a tile; None for the default.
+
+    Raises
+    ------
+    UnsupportedOperation
+        The engine cannot stream the model's trunk exactly.
+    """
+    target = torch.device(device.key)
+    private = copy.deepcopy(model).eval().requires_grad_(requires_grad=False).to(target)
+    features = private.features
+    probe = stream(features, tile=tile, memory=memory)
+    axes = cell_axes(probe)
+    per_pixel = seconds_per_pixel(features, target, model.sha256)
+    if tile is None and memory is None:
+        side = responsive_tile(per_pixel, max(axis.stride for axis in axes), tile_seconds or TILE_SECONDS)
+        probe = stream(features, tile=side, memory=None)
+    return Network(model=private, streamed=probe, axes=axes, seconds_per_pixel=per_pixel)
+
+
+def cell_axes(streamed: StreamedModule) -> tuple[CellAxis, CellAxis]:
+    """Return how cells lie along y and x."""
+    y, x = streamed.geometry()
+    return (
+        CellAxis(stride=y.stride, before=y.before, receptive_field=y.receptive_field),
+        CellAxis(stride=x.stride, before=x.before, receptive_field=x.receptive_field),
+    )

@@ -1,0 +1,75 @@
+"""How fast this machine runs this network, measured once, so that a run can be announced with its time.
+
+The network runs untiled on 256 x 256 pixels; streaming has the same arithmetic.
+"""
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+PROBE_PX = 256
+"""Side of the image that is timed."""
+TILE_SECONDS = 0.3
+"""Longest time of a tile, backward pass included, so that a stop answers soon."""
+TILE_SIDES = (1024, 768, 512, 384, 256, 192, 128)
+"""Tiles to choose from, pixels of the input."""
+BACKWARD_SHARE = 3.0
+"""A backward pass with recomputation, in forward passes."""
+
+_measured: dict[tuple[object, ...], float] = {}
+_lock = threading.Lock()
+
+
+def seconds_per_pixel(network: "nn.Module", device: "torch.device", key: str) -> float:
+    """Return seconds per input pixel of a forward pass; measured on the first call, then remembered.
+
+    Parameters
+    ----------
+    network
+        Images (1, 3, H, W) -> features, on its device.
+    device
+        Where it runs.
+    key
+        Identifies the network (the digest of its weights).
+    """
+    import torch
+
+    found = (key or id(network), str(device), torch.get_num_threads())
+    with _lock:
+        if found not in _measured:
+            _measured[found] = _measure(network, device)
+        return _measured[found]
+
+
+def _measure(network: "nn.Module", device: "torch.device") -> float:
+    """Time a forward pass: the better of two, after one that warms up."""
+    import torch
+
+    parameter = next(network.parameters(), None)
+    dtype = torch.float32 if parameter is None else parameter.dtype
+    image = torch.rand(1, 3, PROBE_PX, PROBE_PX, device=device, dtype=dtype)
+    best = float("inf")
+    with torch.no_grad():
+        for turn in range(3):
+            start = time.perf_counter()
+            network(image).sum().item()  # item() waits for the device
+            if turn:
+                best = min(best, time.perf_counter() - start)
+    return best / image[0, 0].numel()
+
+
+def responsive_tile(per_pixel: float, stride: int, tile_seconds: float = TILE_SECONDS) -> int:
+    """Return the largest tile side whose backward pass ends within ``tile_seconds``, a multiple of the stride.
+
+    Examples
+    --------
+    >>> responsive_tile(1e-7, 32), responsive_tile(1e-5, 32)
+    (768, 128)
+    """
+    fitting = (side for side in TILE_SIDES if side * side * per_pixel * BACKWARD_SHARE <= tile_seconds)
+    side = next(fitting, TILE_SIDES[-1])
+    return max(side // stride, 1) * stride
