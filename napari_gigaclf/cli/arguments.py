@@ -1,0 +1,178 @@
+"""The words and options of the command line. Nothing here looks at a slide or loads a model."""
+
+import argparse
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from napari_gigaclf import __version__
+from napari_gigaclf.cli.configs import (
+    ClassifyConfig,
+    Config,
+    DemoConfig,
+    DoctorConfig,
+    Existing,
+    InfoConfig,
+    ModelsConfig,
+)
+from napari_gigaclf.cli.say import PROGRAM
+from napari_gigaclf.geometry import Box
+
+_BOX = re.compile(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*")
+_MEMORY = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?)?b?", re.IGNORECASE)
+
+_DESCRIPTION = (
+    "Classify gigapixel slides exactly, tile by tile: probability, saliency, files for QuPath. "
+    "Research use only; not for diagnosis."
+)
+
+
+def parse(argv: Sequence[str] | None = None) -> Config:
+    """Return what was asked for.
+
+    Raises
+    ------
+    SystemExit
+        With code 2 and one line about what is wrong; with 0 for ``--help`` and ``--version``.
+    """
+    parser = _parser()
+    values = parser.parse_args(argv)
+    values.debug = getattr(values, "debug", False)
+    return _CONFIGS[values.command](values)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show where an error happened")
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=_DESCRIPTION, parents=[common], allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (summary, add_options) in _COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary, parents=[common], allow_abbrev=False)
+        add_options(command)
+    return parser
+
+
+def _info(command: argparse.ArgumentParser) -> None:
+    command.add_argument("slide", type=Path, metavar="SLIDE", help="file or folder")
+    command.add_argument("--um-per-px", type=_positive, metavar="X", help="its true micrometres per pixel, if you know")
+    _json(command)
+
+
+def _classify(command: argparse.ArgumentParser) -> None:
+    command.add_argument("slides", type=Path, nargs="+", metavar="SLIDE", help="slides, or folders of slides")
+    command.add_argument("--model", required=True, metavar="M", help="name (see 'models') or model folder")
+    command.add_argument("--output", required=True, type=Path, metavar="DIR", help="a folder per slide is written here")
+    scale = command.add_mutually_exclusive_group()
+    scale.add_argument("--level", type=_level, default="auto", metavar="N", help="read this level as it is")
+    scale.add_argument("--um-per-px", type=_positive, metavar="X", help="show the network this scale, not the model's")
+    command.add_argument(
+        "--slide-um-per-px", type=_positive, metavar="X", help="micrometres per pixel of the slides; wins over the file"
+    )
+    command.add_argument(
+        "--region", type=_region, metavar="R", help="y0,y1,x0,x1 in level-0 pixels, or a GeoJSON file with polygons"
+    )
+    command.add_argument(
+        "--saliency", default="predicted", metavar="CLASS", help="a class, 'predicted' (the default) or 'none'"
+    )
+    command.add_argument("--no-tissue", action="store_true", help="look at everything, glass too")
+    command.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:N or mps (see 'doctor')")
+    command.add_argument("--memory", type=_memory, metavar="SIZE", help="memory the engine may hold, such as 2GB")
+    existing = command.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="skip slides that are finished")
+    existing.add_argument("--overwrite", action="store_true", help="replace results")
+    command.add_argument(
+        "--format", choices=("ome-tiff", "ome-zarr"), default="ome-tiff", help="file format of the map (ome-tiff)"
+    )
+    _json(command)
+
+
+def _demo(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--output", type=Path, default=Path("demo"), metavar="DIR", help="folder for the results")
+    command.add_argument("--no-window", action="store_true", help="do not open napari, take no screenshot")
+
+
+def _json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON for programs, one object per line")
+
+
+_COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = MappingProxyType(
+    {
+        "info": ("say what a slide is: levels, micrometres per pixel, format", _info),
+        "classify": ("classify slides and write map, outlines and record", _classify),
+        "models": ("list the models there are", _json),
+        "doctor": ("say what is installed, which devices there are, and why not", _json),
+        "demo": ("classify the bundled sample slide and show it beside the truth", _demo),
+    }
+)
+
+
+def _classify_config(values: argparse.Namespace) -> Config:
+    existing: Existing = "resume" if values.resume else "overwrite" if values.overwrite else "refuse"
+    return ClassifyConfig(
+        slides=tuple(values.slides),
+        model=values.model,
+        output=values.output,
+        level=values.level,
+        um_per_px=values.um_per_px,
+        slide_um_per_px=values.slide_um_per_px,
+        region=values.region,
+        saliency=None if values.saliency == "none" else values.saliency,
+        tissue=not values.no_tissue,
+        device=values.device,
+        memory=values.memory,
+        existing=existing,
+        json=values.json,
+        map_format=values.format,
+        debug=values.debug,
+    )
+
+
+_CONFIGS: Mapping[str, Callable[[argparse.Namespace], Config]] = MappingProxyType(
+    {
+        "info": lambda v: InfoConfig(slide=v.slide, um_per_px=v.um_per_px, json=v.json, debug=v.debug),
+        "classify": _classify_config,
+        "models": lambda v: ModelsConfig(json=v.json, debug=v.debug),
+        "doctor": lambda v: DoctorConfig(json=v.json, debug=v.debug),
+        "demo": lambda v: DemoConfig(output=v.output, window=not v.no_window, debug=v.debug),
+    }
+)
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return number
+
+
+def _level(text: str) -> int | str:
+    if text == "auto":
+        return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a level (0, 1, ...) nor 'auto'")
+    return int(text)
+
+
+def _memory(text: str) -> str:
+    if not _MEMORY.fullmatch(text.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 2GB or 500MB")
+    return text.strip()
+
+
+def _region(text: str) -> Box | Path:
+    numbers = _BOX.fullmatch(text)
+    if numbers:
+        box = Box(*(int(number) for number in numbers.groups()))
+        if box.empty:
+            raise argparse.ArgumentTypeError(f"the region {text} is empty: y0,y1,x0,x1 with y0 < y1 and x0 < x1")
+        return box
+    path = Path(text)
+    if not path.exists():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither y0,y1,x0,x1 nor a GeoJSON file that exists")
+    return path

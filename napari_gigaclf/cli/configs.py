@@ -1,0 +1,77 @@
+"""What was asked for on the command line, parsed once and frozen."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from napari_gigaclf.geometry import Box
+
+Existing = Literal["refuse", "resume", "overwrite"]
+"""What happens to results that are already in the output folder."""
+
+MapFormat = Literal["ome-tiff", "ome-zarr"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What every command knows."""
+
+    debug: bool = False
+    """Show where an error happened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfoConfig(Config):
+    """``info``: what a slide is."""
+
+    slide: Path
+    um_per_px: float | None = None
+    """The user's own scale of level 0."""
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifyConfig(Config):
+    """``classify``: slides, a model and a folder for the results."""
+
+    slides: tuple[Path, ...]
+    """Slides, or folders of slides."""
+    model: str
+    output: Path
+    level: int | Literal["auto"] = "auto"
+    um_per_px: float | None = None
+    """Scale the network is shown; None: the model's."""
+    slide_um_per_px: float | None = None
+    """The user's own scale of level 0 of the slides; None: what the file says."""
+    region: Box | Path | None = None
+    """Level-0 pixels, or a GeoJSON file with polygons."""
+    saliency: str | None = "predicted"
+    tissue: bool = True
+    device: str = "auto"
+    memory: str | None = None
+    existing: Existing = "refuse"
+    json: bool = False
+    map_format: MapFormat = "ome-tiff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelsConfig(Config):
+    """``models``: which models there are."""
+
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorConfig(Config):
+    """``doctor``: what is installed."""
+
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoConfig(Config):
+    """``demo``: the bundled sample slide."""
+
+    output: Path
+    window: bool = True
+    """Open napari and take a screenshot."""

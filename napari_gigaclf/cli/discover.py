@@ -1,0 +1,60 @@
+"""Which slides a folder holds. A folder can be a slide itself: OME-Zarr, or the files of one DICOM slide."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from napari_gigaclf.errors import SlideError
+
+SUFFIXES = frozenset(
+    {
+        *(".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".qptiff", ".btf"),
+        *(".czi", ".dcm", ".zarr", ".png", ".jpg", ".jpeg", ".jp2", ".j2k"),
+    }
+)
+_ZARR_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+
+
+def find_slides(given: Iterable[Path]) -> list[Path]:
+    """Return the slides that are meant, each once, folders replaced by the slides in them.
+
+    Raises
+    ------
+    SlideError
+        A folder holds no slide. A file that is not there is left to be found out when it is opened.
+    """
+    found: dict[Path, None] = {}
+    for path in given:
+        slides = _in_folder(path) if path.is_dir() and not is_slide_folder(path) else [path]
+        if not slides:
+            raise SlideError(path, "there are no slides in this folder")
+        found.update(dict.fromkeys(slides))
+    return list(found)
+
+
+def is_slide_folder(folder: Path) -> bool:
+    """Return whether a folder is one slide."""
+    if any((folder / name).is_file() for name in _ZARR_FILES):
+        return True
+    return any(child.suffix.lower() == ".dcm" or child.name == "DICOMDIR" for child in folder.iterdir())
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Return the slides right inside a folder, by name; results and hidden files are none."""
+    children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
+    return [child for child in children if _looks_like_slide(child)]
+
+
+def _looks_like_slide(path: Path) -> bool:
+    if path.is_dir():
+        return path.suffix.lower() != ".gigaclf" and is_slide_folder(path)
+    name = path.name.lower()
+    return path.suffix.lower() in SUFFIXES or name.endswith(".zarr.zip")
+
+
+def stem(path: Path) -> str:
+    """Return a slide's name without its endings: ``a`` for ``a.svs``, ``a.ome.tif``, ``a.ome.zarr``."""
+    name = path.resolve().name
+    for ending in (".zip", *sorted(SUFFIXES), ".ome"):
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            name = name[: -len(ending)]
+    return name
