@@ -2,8 +2,8 @@
 
 Every layer over one slide carries the same units and axis labels and lies on level 0 by the one transform of
 ``PixelGrid.napari_transform`` (scale s * um/px, translate (s - 1) / 2 * um/px for a raster of step s): an overlay
-without the translate would be shifted by half a cell. Probabilities are shown on the absolute scale 0 to 1, never by rank or
-percentile, and NaN (nothing was computed here) is transparent.
+without the translate would be shifted by half a cell. Probabilities are shown on the absolute scale 0 to 1, never by
+rank or percentile, and NaN (nothing was computed here) is transparent.
 """
 
 from collections.abc import Sequence
@@ -253,21 +253,18 @@ def outline_layer(
 ) -> LayerData:
     """Return outlines without filling, every ring as its own closed path, holes included."""
     rings = [ring for geometry in geometries for ring in outline_rings(geometry)]
-    kwargs = {
+    kwargs: dict[str, Any] = {
         **frame.place(),
         "name": name,
-        "shape_type": "path",
-        "edge_color": np.tile(np.array(colour), (len(rings), 1)) if rings else [colour],
         "face_color": "transparent",
         "edge_width": frame.edge_width,
         "opacity": 1.0,
         "metadata": {"kind": kind},
     }
     if not rings:
-        kwargs.pop("shape_type")
-        kwargs["edge_color"] = colour
-        kwargs["ndim"] = 2
-    return rings or None, kwargs, "shapes"
+        return None, {**kwargs, "ndim": 2}, "shapes"
+    kwargs |= {"shape_type": "path", "edge_color": np.tile(np.array(colour), (len(rings), 1))}
+    return rings, kwargs, "shapes"
 
 
 def tissue_layer(tissue: "TissueMask", frame: Frame) -> LayerData:

@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from napari_gigaclf.models import ModelConfig
     from napari_gigaclf.slides import Slide, TissueMask
 
-MIN_WIDTH = 330
-
 
 class ClassifyWidget(QWidget):
     """Classify a slide by streaming, with what was found shown while it runs.
@@ -65,7 +63,6 @@ class ClassifyWidget(QWidget):
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:  # noqa: ANN401 - no stubs
         super().__init__(parent)
-        self.setMinimumWidth(MIN_WIDTH)
         self.preferences = load_preferences()
         self.canvas = SlideCanvas(napari_viewer)
         self.choices = ChoicesPanel()
@@ -411,6 +408,7 @@ class ClassifyWidget(QWidget):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inner)
+        self.setMinimumWidth(inner.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(area)

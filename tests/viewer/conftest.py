@@ -1,0 +1,73 @@
+"""A slide in memory, calls to the GUI thread that a test pumps itself, and workers that are joined at the end."""
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from napari_gigaclf.viewer.worker import Worker
+
+
+class Pump:
+    """Stands for the window's event loop: takes posted calls from any thread, runs them on the test's thread."""
+
+    def __init__(self) -> None:
+        self.calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+
+    def __call__(self, function: Callable[[], None]) -> None:
+        self.calls.put(function)
+
+    def run_once(self) -> bool:
+        """Run one waiting call; False if there is none."""
+        try:
+            function = self.calls.get(timeout=0.01)
+        except queue.Empty:
+            return False
+        function()
+        return True
+
+    def until(self, condition: Callable[[], bool], timeout: float = 60.0) -> None:
+        """Run calls until a condition holds; fails after a while."""
+        end = time.monotonic() + timeout
+        while not condition():
+            self.run_once()
+            assert time.monotonic() < end, "waited in vain"
+
+    def drain(self) -> None:
+        """Run everything that waits now."""
+        while self.run_once():
+            pass
+
+
+@pytest.fixture
+def pump() -> Pump:
+    """The test's event loop."""
+    return Pump()
+
+
+@pytest.fixture
+def make_worker(pump: Pump) -> Iterator[Callable[[str], Worker]]:
+    """Make workers that post to the pump; all must have ended when the test is over."""
+    workers: list[Worker] = []
+
+    def make(name: str) -> Worker:
+        workers.append(Worker(name, pump))
+        return workers[-1]
+
+    yield make
+    for worker in workers:
+        assert worker.close(timeout=20), f"{worker.name} did not end"
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    """A small H&E-like image: white glass, a pink block of tissue with dark dots in one half of it."""
+    rng = np.random.default_rng(3)
+    image = np.full((512, 640, 3), 245, dtype=np.uint8)
+    tissue = rng.normal((205, 140, 180), 12, size=(320, 448, 3))
+    image[96:416, 96:544] = np.clip(tissue, 0, 255).astype(np.uint8)
+    for y, x in zip(rng.integers(100, 410, 500), rng.integers(320, 540, 500), strict=True):
+        image[y : y + 5, x : x + 5] = (90, 50, 130)
+    return image
