@@ -21,8 +21,8 @@ class FieldSpec:
 class ColourStatistics:
     """Colour of the training tissue, to tell when a slide looks different.
 
-    Optical density is ``-log10((I + 1) / 256)`` for I in 0..255; tissue pixels are those whose mean density over channels
-    exceeds ``tissue_density``.
+    Optical density is ``-log10((I + 1) / 256)`` for I in 0..255; tissue pixels are those whose mean density over
+    channels exceeds ``tissue_density``.
     """
 
     mean: tuple[float, float, float]

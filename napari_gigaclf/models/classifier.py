@@ -2,8 +2,8 @@
 
     images -> normalise -> trunk -> cells (N, F) -> pooling -> (F,) -> head -> logits
 
-The head on single cells is the map; the head on the pooled cells is the slide's answer. The same parts answer for a click, a
-polygon and a slide.
+The head on single cells is the map; the head on the pooled cells is the slide's answer. The same parts answer for a
+click, a polygon and a slide.
 """
 
 from typing import TYPE_CHECKING
@@ -27,7 +27,8 @@ class Classifier(nn.Module):
     config
         Name, classes, scale and card.
     normalise, trunk, pooling, head
-        The parts: images in [0, 1] -> normalised -> (B, F, h, w); cells (N, F), logits (N, C) -> (F,); (..., F) -> (..., C).
+        The parts: images in [0, 1] -> normalised -> (B, F, h, w); cells (N, F), logits (N, C) -> (F,);
+        (..., F) -> (..., C).
     sha256
         Digest of the weights' file; empty for a model that was never saved.
     """
@@ -85,12 +86,12 @@ class Classifier(nn.Module):
         """What is streamed: float images (B, 3, H, W) in [0, 1] -> features (B, F, h, w). Shares the weights."""
         return nn.Sequential(self.normalise, self.trunk)
 
-    def cell_logits(self, cells_NF: Tensor) -> Tensor:  # noqa: N803 - shape suffix
+    def cell_logits(self, cells_NF: Tensor) -> Tensor:
         """Return the logits (N, classes) of single cells (N, F): the map."""
         logits: Tensor = self.head(cells_NF)
         return logits
 
-    def pool(self, cells_NF: Tensor) -> Tensor:  # noqa: N803
+    def pool(self, cells_NF: Tensor) -> Tensor:
         """Pool cells (N, F), tissue only, to the vector (F,) of the slide; differentiable.
 
         Raises
@@ -112,7 +113,7 @@ class Classifier(nn.Module):
 
         Images smaller than one cell are filled up with white at the right and at the bottom.
         """
-        features_BFhw = self.features(self._filled(as_float(images)))  # noqa: N806
+        features_BFhw = self.features(self._filled(as_float(images)))
         pooled = [self.pool(one.flatten(1).T) for one in features_BFhw]
         return self.cell_logits(torch.stack(pooled))
 

@@ -1,7 +1,7 @@
 """What stands in a model folder's ``config.json``: parsed strictly once, so that everything behind it can trust it.
 
-Unknown keys, missing keys, wrong types and numbers that are not finite are refused with the place in the file. No torch in
-here: listing models must be quick.
+Unknown keys, missing keys, wrong types and numbers that are not finite are refused with the place in the file. No torch
+in here: listing models must be quick.
 """
 
 import dataclasses
@@ -23,6 +23,16 @@ NetworkName = Literal[
 ]
 Pooling = Literal["max", "mean", "attention", "highest"]
 MAX_CLASSES = 1000
+MIN_SIDE_PX: dict[str, int] = {
+    "cell-net": 32,
+    "paper-table1": 160,
+    "paper-table2-22": 32,
+    "paper-table2-25": 64,
+    "paper-table2-28": 128,
+    "resnet18": 1,
+    "resnet34": 1,
+}
+"""Smallest image side for which a network's map has a cell."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}")
 
 
@@ -83,7 +93,7 @@ class ModelConfig:
     @property
     def min_side_px(self) -> int:
         """Smallest image side that gives a cell; smaller images are filled up with white."""
-        return {"cell-net": 32, "paper-table1": 160}.get(self.network, 32)
+        return MIN_SIDE_PX[self.network]
 
 
 def parse_config(text: str) -> ModelConfig:
@@ -169,7 +179,9 @@ def _parse_tuple(expected: Any, raw: object, place: str) -> tuple[object, ...]: 
         item_types = (item_types[0],) * len(raw)
     if len(item_types) != len(raw):
         raise ConfigError(f"{place} must have {len(item_types)} entries, not {len(raw)}")
-    return tuple(_parse(kind, item, f"{place}[{i}]") for i, (kind, item) in enumerate(zip(item_types, raw, strict=True)))
+    return tuple(
+        _parse(kind, item, f"{place}[{i}]") for i, (kind, item) in enumerate(zip(item_types, raw, strict=True))
+    )
 
 
 def _parse_mapping(kind: Any, raw: object, place: str) -> Mapping[str, object]:  # noqa: ANN401

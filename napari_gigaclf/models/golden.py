@@ -19,13 +19,16 @@ def pattern(number: int, side_px: int) -> NDArray[np.uint8]:
     waves = (x * x + (2 * number + 3) * y * y + (number + 1) * x * y) // (7 + number) + 5 * x + 3 * y
     blobs = ((x // 5 * 7919 + y // 5 * 104729 + number * 1299709) % 97) // 2
     channels = [230 - (waves * step) % 61 - blobs * weight for step, weight in ((1, 2), (2, 3), (3, 1))]
-    return np.clip(np.stack(channels, axis=-1), 0, 255).astype(np.uint8)
+    image: NDArray[np.uint8] = np.clip(np.stack(channels, axis=-1), 0, 255).astype(np.uint8)
+    return image
 
 
 def golden_outputs(model: Classifier) -> tuple[GoldenOutput, ...]:
     """Return what the model gives for each pattern, in eval mode."""
     return tuple(
-        GoldenOutput(pattern=number, side_px=side, logits=tuple(round(value, 6) for value in _logits(model, number, side)))
+        GoldenOutput(
+            pattern=number, side_px=side, logits=tuple(round(value, 6) for value in _logits(model, number, side))
+        )
         for number, side in PATTERNS
     )
 

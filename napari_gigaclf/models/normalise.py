@@ -1,6 +1,6 @@
 """White glass is where nothing is: it becomes zero before the network sees it, so that padding with zeros adds glass.
 
-    y = (x - 1) / spread        per channel, x in [0, 1]
+With x in [0, 1] and a spread per channel, y = (x - 1) / spread.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,6 @@ class Normalise(nn.Module):
         self.register_buffer("centre", torch.full((len(spread), 1, 1), WHITE))
         self.register_buffer("scale", 1.0 / torch.tensor(list(spread)).reshape(-1, 1, 1))
 
-    def forward(self, x_BCHW: Tensor) -> Tensor:  # noqa: N803 - shape suffix
+    def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return the normalised images, (B, C, H, W)."""
         return (x_BCHW - self.centre) * self.scale

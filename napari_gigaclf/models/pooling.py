@@ -17,7 +17,7 @@ class MaxPooling(nn.Module):
 
     kind: PoolingKind = "max"
 
-    def forward(self, cells_NF: Tensor, logits_NC: Tensor) -> Tensor:  # noqa: N803 - shape suffix
+    def forward(self, cells_NF: Tensor, logits_NC: Tensor) -> Tensor:
         """Pool cells (N, F) to (F,)."""
         return cells_NF.max(dim=0).values
 
@@ -27,7 +27,7 @@ class MeanPooling(nn.Module):
 
     kind: PoolingKind = "mean"
 
-    def forward(self, cells_NF: Tensor, logits_NC: Tensor) -> Tensor:  # noqa: N803
+    def forward(self, cells_NF: Tensor, logits_NC: Tensor) -> Tensor:
         """Pool cells (N, F) to (F,)."""
         return cells_NF.mean(dim=0)
 
@@ -46,40 +46,42 @@ class AttentionPooling(nn.Module):
         self.gate = nn.Linear(num_features, num_hidden)
         self.score = nn.Linear(num_hidden, 1)
 
-    def scores(self, cells_NF: Tensor) -> Tensor:  # noqa: N803
+    def scores(self, cells_NF: Tensor) -> Tensor:
         """Return the attention logits (N,) of cells (N, F), before the softmax over the slide."""
         hidden = torch.tanh(self.value(cells_NF)) * torch.sigmoid(self.gate(cells_NF))
         scores: Tensor = self.score(hidden).squeeze(-1)
         return scores
 
-    def forward(self, cells_NF: Tensor, logits_NC: Tensor) -> Tensor:  # noqa: N803
+    def forward(self, cells_NF: Tensor, logits_NC: Tensor) -> Tensor:
         """Pool cells (N, F) to (F,)."""
         return torch.softmax(self.scores(cells_NF), dim=0) @ cells_NF
 
 
 class HighestPooling(nn.Module):
-    """The one cell with the highest probability of any class but the first: "is there tumour anywhere?"
+    """The one cell with the highest probability of any class but the first: whether there is tumour anywhere.
 
     Uncalibrated as an answer about a slide: among many harmless cells the highest is rarely low.
     """
 
     kind: PoolingKind = "highest"
 
-    def forward(self, cells_NF: Tensor, logits_NC: Tensor) -> Tensor:  # noqa: N803
+    def forward(self, cells_NF: Tensor, logits_NC: Tensor) -> Tensor:
         """Pool cells (N, F) to (F,): that cell's own features."""
         return cells_NF[highest_cell(logits_NC)]
 
 
-def highest_cell(logits_NC: Tensor) -> int:  # noqa: N803
+def highest_cell(logits_NC: Tensor) -> int:
     """Return which of N cells has the highest probability of any class but the first (of the first if it is alone).
 
-    For softmax the order of cells by p_c (c fixed) is that of ``l_c - logsumexp(l)``, which float32 resolves long after
-    the probabilities have all become 1; sigmoid models have one logit per class, ordered as they are.
+    Cells are compared by the log-odds of that class against all others, which order them as its probability does but
+    which float32 still tells apart where every probability has become 1.
     """
     if logits_NC.shape[1] == 1:
         return int(logits_NC[:, 0].argmax())
-    first = torch.logsumexp(logits_NC, dim=1, keepdim=True)
-    return int((logits_NC - first)[:, 1:].amax(dim=1).argmax())
+    best_N = logits_NC[:, 1:].argmax(dim=1, keepdim=True) + 1
+    others_NC = logits_NC.scatter(1, best_N, float("-inf"))
+    odds_N = logits_NC.gather(1, best_N)[:, 0] - torch.logsumexp(others_NC, dim=1)
+    return int(odds_N.argmax())
 
 
 def build_pooling(kind: PoolingKind, num_features: int) -> nn.Module:

@@ -1,12 +1,12 @@
 """Tiles seen as another laboratory might have made them: turned, moved, stained, lit and focused a little differently.
 
-Stain jitter works in optical density, where haematoxylin and eosin add up (Ruifrok and Johnston 2001): with the rows of M
-their absorption in red, green and blue,
+Stain jitter works in optical density, where haematoxylin and eosin add up (Ruifrok and Johnston 2001): with the rows of
+M their absorption in red, green and blue,
 
     OD = -log10(I),   c = OD M^-1,   c' = s c,   I' = 10^-(c' M),       s drawn per tile and stain
 
-(the "light HED" augmentation of Tellez et al. 2019, without its additive term, so that white glass stays white). All other
-changes act on intensities. Known weakness: one fixed M for all laboratories.
+(the "light HED" augmentation of Tellez et al. 2019, without its additive term, so that white glass stays white). All
+other changes act on intensities. Known weakness: one fixed M for all laboratories.
 """
 
 from dataclasses import dataclass
@@ -41,9 +41,7 @@ class Augmentation:
     """Detail (image minus its 3 x 3 mean) added or taken away."""
 
 
-def augment(
-    images: NDArray[np.uint8], settings: Augmentation, generator: torch.Generator
-) -> Tensor:
+def augment(images: NDArray[np.uint8], settings: Augmentation, generator: torch.Generator) -> Tensor:
     """Return changed tiles as float32 (B, 3, H, W) in [0, 1].
 
     Parameters
@@ -56,8 +54,8 @@ def augment(
         Source of all randomness.
     """
     turned = _turned_and_moved(torch.from_numpy(np.ascontiguousarray(images)), settings.shift_px, generator)
-    x_BCHW = turned.permute(0, 3, 1, 2).contiguous().float()  # noqa: N806 - shape suffix
-    x_BCHW = _restained(x_BCHW, settings.stain, generator)  # noqa: N806
+    x_BCHW = turned.permute(0, 3, 1, 2).contiguous().float()
+    x_BCHW = _restained(x_BCHW, settings.stain, generator)
     return _relit(_refocused(x_BCHW, settings.sharpness, generator), settings, generator)
 
 
@@ -84,7 +82,7 @@ def _around_one(shape: tuple[int, ...], half_width: float, generator: torch.Gene
     return 1.0 + half_width * (2.0 * torch.rand(shape, generator=generator) - 1.0)
 
 
-def _restained(x_BCHW: Tensor, half_width: float, generator: torch.Generator) -> Tensor:  # noqa: N803
+def _restained(x_BCHW: Tensor, half_width: float, generator: torch.Generator) -> Tensor:
     """Scale each stain: intensities 0 to 255 -> intensities in (0, 1]."""
     count = x_BCHW.shape[0]
     matrix = torch.tensor(STAIN_RGB)
@@ -96,14 +94,14 @@ def _restained(x_BCHW: Tensor, half_width: float, generator: torch.Generator) ->
     return torch.bmm(change, log_intensity.flatten(2)).exp_().view_as(x_BCHW)
 
 
-def _refocused(x_BCHW: Tensor, half_width: float, generator: torch.Generator) -> Tensor:  # noqa: N803
+def _refocused(x_BCHW: Tensor, half_width: float, generator: torch.Generator) -> Tensor:
     """Add or take away detail: a little sharper or softer."""
     smooth = torch.nn.functional.avg_pool2d(x_BCHW, 3, 1, 1, count_include_pad=False)
     amount = _around_one((x_BCHW.shape[0], 1, 1, 1), half_width, generator)
     return torch.lerp(smooth, x_BCHW, amount)
 
 
-def _relit(x_BCHW: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:  # noqa: N803
+def _relit(x_BCHW: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
     """Saturation, contrast, brightness and tint: all linear in the pixel, so one matrix and one offset per tile."""
     count = x_BCHW.shape[0]
     grey = torch.tensor(_LUMA).expand(3, 3)

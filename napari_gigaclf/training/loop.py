@@ -1,19 +1,21 @@
 """One loop which teaches a classifier from labelled tiles: AdamW, a one-cycle learning rate, averaged weights.
 
-The network seen here is the trunk without its outer zeros (one tile, one cell). The weights that are kept are an exponential
-moving average of those trained (Polyak and Juditsky 1992), those of the epoch with the best AUC on the selection tiles.
+The network seen here is the trunk without its outer zeros (one tile, one cell). The weights that are kept are an
+exponential moving average of those trained (Polyak and Juditsky 1992), those of the epoch with the
+best AUC on the selection tiles.
 """
 
+import copy
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from napari_gigaclf.models.classifier import Classifier
 from napari_gigaclf.models.networks.cell_net import without_padding
@@ -39,11 +41,11 @@ class TrainSettings:
     seed: int = 0
     bfloat16: bool = True
     """Convolutions in bfloat16 during training (weights, gradients and what is saved stay float32)."""
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 def tile_network(model: Classifier) -> nn.Sequential:
-    """Return the model on tiles of one context, weights shared: float (B, 3, 96, 96) in [0, 1] -> logits (B, classes)."""
+    """Return the model on tiles of one context, weights shared: float (B, 3, 96, 96) in [0, 1] -> logits."""
     trunk = model.trunk
     assert isinstance(trunk, nn.Sequential)
     return nn.Sequential(model.normalise, without_padding(trunk), nn.Flatten(1), model.head)
@@ -68,40 +70,34 @@ def positive_scores(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def fit(
-    model: Classifier,
+    network: nn.Module,
     train: Tiles,
     selection: Tiles,
     settings: TrainSettings,
-    on_better: Callable[[Classifier, float], object] | None = None,
-) -> float:
-    """Train ``model`` in place and leave the best averaged weights in it.
+    on_better: Callable[[nn.Module, float], object] | None = None,
+) -> nn.Module:
+    """Train ``network`` in place and return the best averaged copy of it, in eval mode.
 
     Parameters
     ----------
-    model
-        A cell-net classifier.
+    network
+        Float tiles (B, 3, H, W) in [0, 1] -> logits (B, 2).
     train, selection
         Tiles to learn from; tiles to choose the epoch by (never those of the final figure).
     settings
         What to do.
     on_better
-        Called with the model and its selection AUC whenever an epoch is the best so far.
-
-    Returns
-    -------
-    float
-        AUC of the kept weights on the selection tiles.
+        Called with the averaged copy and its selection AUC whenever an epoch is the best so far.
     """
     torch.manual_seed(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
-    network = tile_network(model).to(memory_format=torch.channels_last)
-    averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True)
+    averaged = AveragedModel(network, avg_fn=_moving_average(settings.average), use_buffers=True)
     steps = max(1, len(train) // settings.batch_size)
     optimiser = _optimiser(network, settings)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=steps * settings.epochs, pct_start=0.2, final_div_factor=1e3
     )
-    best, best_state = -1.0, {}
+    best, best_network = -1.0, copy.deepcopy(averaged.module)
     start = time.monotonic()
     for epoch in range(settings.epochs):
         network.train()
@@ -118,16 +114,22 @@ def fit(
             epoch + 1, settings.epochs, loss_sum / steps, score, time.monotonic() - start,
         )  # fmt: skip
         if score > best:
-            best = score
-            best_state = {name: value.clone() for name, value in averaged.module.state_dict().items()}
+            best, best_network = score, copy.deepcopy(averaged.module).eval()
             if on_better is not None:
-                current = {name: value.clone() for name, value in network.state_dict().items()}
-                network.load_state_dict(best_state)
-                on_better(model, best)
-                network.load_state_dict(current)
-    network.load_state_dict(best_state)
-    model.eval()
-    return best
+                on_better(best_network, best)
+    return best_network
+
+
+def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Average over the recent steps, of which there are fewer at the start: the first weights are soon forgotten."""
+
+    def average(mean: Tensor, value: Tensor, num_averaged: Tensor | int) -> Tensor:
+        if not mean.is_floating_point():  # batch norm's count of batches
+            return value
+        steps = float(num_averaged)
+        return torch.lerp(mean, value, 1.0 - min(decay, (1.0 + steps) / (10.0 + steps)))
+
+    return average
 
 
 def _optimiser(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
@@ -151,6 +153,6 @@ def _step(
         logits = network(images.to(memory_format=torch.channels_last))
     loss = nn.functional.cross_entropy(logits.float(), target, label_smoothing=settings.label_smoothing)
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
     return float(loss.detach())

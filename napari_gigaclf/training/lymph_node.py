@@ -1,21 +1,17 @@
-"""Train "lymph-node-metastasis": is there tumour in the centre of a field of lymph node?
+"""Train "lymph-node-metastasis", which says whether there is tumour in the centre of a field of lymph node.
 
 ``python -m napari_gigaclf.training.lymph_node --data DATA --output MODEL`` with PatchCamelyon's tiles in DATA
-(``pcam-train.tar``; Veeling et al. 2018, CC0). The final figure is measured on ``pcam-valid.tar`` by ``evaluate_tiles``; it is
-neither trained on nor chosen by.
+(``pcam-train.tar``; Veeling et al. 2018, CC0). The final figure is measured on ``pcam-valid.tar`` by
+``evaluate_tiles``; that set is neither trained on nor chosen by.
 """
 
-import argparse
 import logging
 from pathlib import Path
 
-import torch
-
-from napari_gigaclf.models.build import build_classifier
 from napari_gigaclf.models.card import ModelCard
-from napari_gigaclf.models.checkpoint import save_model
 from napari_gigaclf.models.config import ModelConfig
-from napari_gigaclf.training.loop import TrainSettings, fit
+from napari_gigaclf.training.cell_model import parser, prepare, train_cell_model
+from napari_gigaclf.training.loop import TrainSettings
 from napari_gigaclf.training.tiles import read_tar, split
 
 logger = logging.getLogger(__name__)
@@ -50,29 +46,16 @@ CONFIG = ModelConfig(
 
 def main(arguments: list[str] | None = None) -> None:
     """Train and write the model folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with pcam-train.tar")
-    parser.add_argument("--output", type=Path, required=True, help="model folder to write")
-    parser.add_argument("--epochs", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--cache", type=Path, help="folder for the decoded tiles")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
-
-    tiles = read_tar(options.data / "pcam-train.tar", cache=options.cache)
-    kept, held_out = split(tiles.labels, NUM_SELECTION, options.seed)
-    train = tiles.subset(kept)
+    options = parser(__doc__, epochs=30)
+    options.add_argument("--data", type=Path, required=True, help="folder with pcam-train.tar")
+    options.add_argument("--cache", type=Path, help="folder for the decoded tiles")
+    chosen = options.parse_args(arguments)
+    prepare(chosen.threads)
+    tiles = read_tar(chosen.data / "pcam-train.tar", cache=chosen.cache)
+    kept, held_out = split(tiles.labels, NUM_SELECTION, chosen.seed)
     logger.info("%d tiles to train on, %d to select by", len(kept), len(held_out))
-    model = build_classifier(CONFIG)
-    settings = TrainSettings(epochs=options.epochs, seed=options.seed)
-    score = fit(
-        model, train, tiles.subset(held_out), settings, on_better=lambda best, _: save_model(best, options.output)
-    )
-    save_model(model, options.output)
-    logger.info("written to %s; AUC on the selection tiles %.4f", options.output, score)
+    settings = TrainSettings(epochs=chosen.epochs, seed=chosen.seed)
+    train_cell_model(CONFIG, tiles.subset(kept), tiles.subset(held_out), settings, chosen.output)
 
 
 if __name__ == "__main__":

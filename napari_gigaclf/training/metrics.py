@@ -7,6 +7,7 @@ AUC is the chance that a tile with tumour scores higher than one without, ties c
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
 from scipy.stats import rankdata
 
 
@@ -41,3 +42,24 @@ def bootstrap_interval(
         values.append(auc(scores[chosen], labels[chosen]))
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)
+
+
+def calibration_error(probabilities: NDArray[np.float64], labels: NDArray[np.int64], num_bins: int = 15) -> float:
+    """Return the expected calibration error over bins of equal width (Guo et al. 2017)."""
+    bins = np.minimum((probabilities * num_bins).astype(int), num_bins - 1)
+    gaps = [
+        abs(float(labels[bins == b].mean()) - float(probabilities[bins == b].mean())) * float(np.mean(bins == b))
+        for b in np.unique(bins)
+    ]
+    return float(sum(gaps))
+
+
+def best_temperature(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Return the temperature T for which sigmoid(scores / T) has the least log loss (Guo et al. 2017)."""
+    signs = np.where(labels == 1, -1.0, 1.0)
+
+    def log_loss(log_temperature: float) -> float:
+        return float(np.mean(np.logaddexp(0.0, signs * scores / np.exp(log_temperature))))
+
+    found = minimize_scalar(log_loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    return float(np.exp(found.x))

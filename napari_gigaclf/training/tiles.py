@@ -64,11 +64,15 @@ def read_tar(path: Path, side_px: int = 96, cache: Path | None = None) -> Tiles:
     tiles = _decode(path, side_px)
     if stored:
         stored[0].parent.mkdir(parents=True, exist_ok=True)
-        for file, array in zip(stored, (tiles.images, tiles.labels), strict=True):
-            partial = file.with_suffix(".partial.npy")
-            np.save(partial, array)
-            partial.replace(file)
+        _save(stored[0], tiles.images)
+        _save(stored[1], tiles.labels)
     return tiles
+
+
+def _save(file: Path, array: NDArray[np.generic]) -> None:
+    partial = file.with_suffix(".partial.npy")
+    np.save(partial, array)
+    partial.replace(file)
 
 
 def _cache_paths(path: Path, side_px: int, cache: Path | None) -> tuple[Path, Path] | None:
@@ -98,9 +102,7 @@ def _decode(path: Path, side_px: int) -> Tiles:
     return Tiles(images=images, labels=labels)
 
 
-def _decode_member(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, side_px: int
-) -> NDArray[np.uint8]:
+def _decode_member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, side_px: int) -> NDArray[np.uint8]:
     handle = archive.extractfile(member)
     if handle is None or member.size > MAX_MEMBER_BYTES:
         raise CohortError(f"{path}: {member.name} is not a tile of {side_px} px")

@@ -7,7 +7,9 @@ from typing import Literal
 from torch import Tensor, nn
 
 from napari_gigaclf.errors import ModelError
+from napari_gigaclf.models.networks import paper
 from napari_gigaclf.models.networks.cell_net import NUM_FEATURES, cell_trunk
+from napari_gigaclf.models.networks.resnet import RESNET18_BLOCKS, RESNET34_BLOCKS, resnet_trunk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,7 @@ class Network:
     head: nn.Module
     """(..., num_features) -> (..., classes)."""
 
-    def forward_features(self, x_BCHW: Tensor) -> Tensor:  # noqa: N803 - shape suffix
+    def forward_features(self, x_BCHW: Tensor) -> Tensor:
         """Return the map that is pooled, (B, num_features, h, w)."""
         features: Tensor = self.trunk(x_BCHW)
         return features if self.tail is None else self.tail(features)
@@ -40,7 +42,45 @@ def _cell_net(in_channels: int, num_classes: int) -> Network:
     return Network(trunk=cell_trunk(in_channels), pooling="highest", num_features=NUM_FEATURES, head=head)
 
 
-NETWORKS: dict[str, Builder] = {"cell-net": _cell_net}
+def _table1(in_channels: int, num_classes: int) -> Network:
+    return Network(
+        trunk=paper.table1_trunk(in_channels),
+        tail=paper.table1_tail(),
+        num_features=256,
+        head=nn.Sequential(nn.Linear(256, num_classes)),
+    )
+
+
+def _table2(num_layers: int) -> Builder:
+    def build_table2(in_channels: int, num_classes: int) -> Network:
+        return Network(
+            trunk=paper.table2_trunk(in_channels, num_layers),
+            tail=paper.table2_tail(),
+            num_features=512,
+            head=nn.Sequential(nn.Dropout(0.5), nn.Linear(512, num_classes)),
+        )
+
+    return build_table2
+
+
+def _resnet(blocks: tuple[int, ...]) -> Builder:
+    def build_resnet(in_channels: int, num_classes: int) -> Network:
+        head = nn.Sequential(nn.Linear(512, num_classes))
+        trunk = resnet_trunk(in_channels, blocks)
+        return Network(trunk=trunk, pooling="mean", num_features=512, head=head)
+
+    return build_resnet
+
+
+NETWORKS: dict[str, Builder] = {
+    "cell-net": _cell_net,
+    "paper-table1": _table1,
+    "paper-table2-22": _table2(22),
+    "paper-table2-25": _table2(25),
+    "paper-table2-28": _table2(28),
+    "resnet18": _resnet(RESNET18_BLOCKS),
+    "resnet34": _resnet(RESNET34_BLOCKS),
+}
 
 
 def build(name: str, *, in_channels: int = 3, num_classes: int = 2) -> Network:

@@ -5,8 +5,8 @@ field and stride follow from kernels k_l and strides s_l,
 
     receptive field = 1 + sum_l (k_l - 1) * prod_{m<l} s_m = 96,        stride = prod_l s_l = 32,
 
-so that cell i sees pixels [32 i - 32, 32 i + 64) of the image and its centre is [32 i, 32 i + 32). Training runs the same
-layers without the zeros on tiles of 96 x 96 px, which give exactly one cell.
+so that cell i sees pixels [32 i - 32, 32 i + 64) of the image and its centre is [32 i, 32 i + 32). Training runs the
+same layers without the zeros on tiles of 96 x 96 px, which give exactly one cell.
 
 The last pooling takes the maximum over the 4 x 4 places, 8 px apart, which fill the centre: "tumour anywhere in the
 central 32 px" is how the tiles of PatchCamelyon are labelled (Veeling et al. 2018).
@@ -72,4 +72,4 @@ def cell_trunk(in_channels: int = 3) -> nn.Sequential:
 
 def without_padding(trunk: nn.Sequential) -> nn.Sequential:
     """Return the same layers (shared weights) without the zeros: tiles (B, 3, 96, 96) -> (B, 128, 1, 1)."""
-    return trunk[1:]
+    return nn.Sequential(*list(trunk.children())[1:])

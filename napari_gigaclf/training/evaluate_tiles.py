@@ -1,0 +1,63 @@
+"""Measure a cell classifier on labelled tiles: area under the ROC curve with its interval, and calibration.
+
+``python -m napari_gigaclf.training.evaluate_tiles --model lymph-node-metastasis --tiles DATA/pcam-valid.tar`` writes
+one line of JSON to standard output.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_gigaclf.models import load_model
+from napari_gigaclf.models.classifier import Classifier
+from napari_gigaclf.training.loop import positive_scores, tile_logits, tile_network
+from napari_gigaclf.training.metrics import auc, bootstrap_interval, calibration_error
+from napari_gigaclf.training.tiles import Tiles, read_tar
+
+
+def evaluate(model: Classifier, tiles: Tiles) -> dict[str, float]:
+    """Return the model's figures on tiles: AUC with 95 % interval, accuracy, sensitivity, specificity, calibration.
+
+    Sensitivity and specificity are at probability 0.5; ``log_loss`` and ``calibration_error`` tell how far the
+    probabilities can be believed where both classes are as frequent as among these tiles.
+    """
+    scores = positive_scores(tile_logits(tile_network(model), tiles.images))
+    low, high = bootstrap_interval(scores, tiles.labels)
+    positive = tiles.labels == 1
+    called = scores > 0
+    return {
+        "auc": auc(scores, tiles.labels),
+        "auc_low": low,
+        "auc_high": high,
+        "accuracy": float(np.mean(called == positive)),
+        "sensitivity": float(np.mean(called[positive])),
+        "specificity": float(np.mean(~called[~positive])),
+        "log_loss": _log_loss(scores, positive),
+        "calibration_error": calibration_error(1 / (1 + np.exp(-scores)), tiles.labels),
+        "num_tiles": float(len(tiles)),
+    }
+
+
+def _log_loss(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    return float(np.mean(np.logaddexp(0.0, np.where(positive, -scores, scores))))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and write the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="name of a built-in model, or a model folder")
+    parser.add_argument("--tiles", type=Path, required=True, help="tar archive of tiles, a folder per class index")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    figures = evaluate(load_model(options.model), read_tar(options.tiles))
+    sys.stdout.write(json.dumps({name: round(value, 4) for name, value in figures.items()}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
