@@ -16,8 +16,8 @@ from napari_gigaclf.cli.results import TABLE_NAME, known_rows, read_summary, req
 from napari_gigaclf.cli.say import note, one_line, say, say_error, say_json
 from napari_gigaclf.errors import AnnotationError, Cancelled, GigaclfError, ModelError, OutputError
 from napari_gigaclf.geometry import Box
-from napari_gigaclf.progress import CancelToken
-from napari_gigaclf.slides import open_slide
+from napari_gigaclf.progress import CancelToken, ProgressCallback
+from napari_gigaclf.slides import Slide, open_slide
 from napari_gigaclf.writing import replacing
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _classify(batch: _Batch, job: Job, stop: CancelToken) -> None:
     begin = time.perf_counter()
     with open_slide(job.path, config.slide_um_per_px) as slide, progress_bar(slide.name) as progress:
         prediction = classify(
-            slide,
+            _with_coarse_levels(slide, progress, stop),
             batch.model,
             level=config.level,
             um_per_px=config.um_per_px,
@@ -145,6 +145,17 @@ def _classify(batch: _Batch, job: Job, stop: CancelToken) -> None:
         say_json(result_object(summary, job.path, outputs, wall_seconds=time.perf_counter() - begin))
     else:
         say(result_text(summary, folder))
+
+
+def _with_coarse_levels(slide: Slide, progress: ProgressCallback, stop: CancelToken) -> Slide:
+    """Return the slide with coarse levels, from the cache where it lacks them; without a cache, as it is."""
+    from napari_gigaclf.slides.pyramid import ensure_coarse_levels
+
+    try:
+        return ensure_coarse_levels(slide, progress, stop)
+    except OutputError as error:
+        note(f"no overview levels: {error}")
+        return slide
 
 
 def _skip(batch: _Batch, job: Job) -> None:

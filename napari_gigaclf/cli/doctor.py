@@ -5,7 +5,6 @@ import importlib.util
 import os
 import platform
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from napari_gigaclf import __version__
@@ -104,9 +103,9 @@ def _format(name: str, modules: tuple[str, ...], extra: str) -> dict[str, str | 
 
 def _cache() -> dict[str, Any]:
     """Return where computed coarse levels are kept, how much is there, and whether it can be written to."""
-    from napari_gigaclf.slides.pyramid import cache_folder, cache_limit_bytes
+    from napari_gigaclf.slides.pyramid import CACHE_LIMIT_BYTES, cache_folder
 
-    folder = Path(cache_folder())
+    folder = cache_folder()
     there = folder
     while not there.exists():
         there = there.parent
@@ -114,7 +113,7 @@ def _cache() -> dict[str, Any]:
     return {
         "folder": str(folder),
         "bytes": sum(file.stat().st_size for file in files),
-        "limit_bytes": cache_limit_bytes(),
+        "limit_bytes": CACHE_LIMIT_BYTES,
         "writable": os.access(there, os.W_OK),
     }
 

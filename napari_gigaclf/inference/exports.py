@@ -220,7 +220,7 @@ def write_json(prediction: Prediction, path: str | Path, *, request: Mapping[str
 
 
 def class_rows(prediction: Prediction) -> list[dict[str, Any]]:
-    """Return what the map says of each class: probability of the slide, mean, maximum, share and area above threshold."""
+    """Return what the map says of each class: slide probability, mean, maximum, share and area above threshold."""
     values = np.asarray(prediction.probability_map, dtype=np.float32)
     um = prediction.record.slide.um_per_px
     cell_um2 = None if um is None else prediction.grid.step[0] * prediction.grid.step[1] * um[0] * um[1]

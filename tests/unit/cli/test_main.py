@@ -1,0 +1,115 @@
+"""Commands that need no model: quick to start, clear when something is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_gigaclf.cli import main
+
+WATCHED = ("torch", "napari", "qtpy", "PyQt6", "matplotlib", "dask")
+
+
+@pytest.fixture
+def slide_file(tmp_path):
+    """A pyramidal OME-TIFF of 0.5 um/px, two levels."""
+    path = tmp_path / "slide.ome.tif"
+    image = np.full((512, 768, 3), 230, dtype=np.uint8)
+    options = {"photometric": "rgb", "tile": (256, 256)}
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(image, subifds=1, metadata={"axes": "YXS", **sizes}, **options)
+        tif.write(image[::2, ::2], subfiletype=1, **options)
+    return path
+
+
+def loaded_by(argv):
+    """Run a command in a fresh Python and return which of the heavy modules it loaded."""
+    code = (
+        "import sys, json\n"
+        "from napari_gigaclf.cli import main\n"
+        "try:\n    rc = main(sys.argv[1:])\nexcept SystemExit as e:\n    rc = e.code\n"
+        f"print(json.dumps([rc, [m for m in {WATCHED!r} if m in sys.modules]]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["classify", "--help"], ["models"], ["models", "--json"], ["info"]])
+def test_quick_commands_do_not_load_torch_qt_or_napari(argv, slide_file):
+    argv = [*argv, str(slide_file)] if argv == ["info"] else argv
+    assert loaded_by(argv) == [0, []]
+
+
+def test_info_for_a_person_and_for_a_program(slide_file, capsys):
+    assert main(["info", str(slide_file)]) == 0
+    text = capsys.readouterr().out
+    assert "0.5" in text
+    assert "OME" in text
+    assert main(["info", str(slide_file), "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    content = json.loads(line)
+    assert content["um_per_px"] == [0.5, 0.5]
+    assert [(level["height"], level["width"]) for level in content["levels"]] == [(512, 768), (256, 384)]
+    assert content["levels"][1]["um_per_px"] == [1.0, 1.0]
+    assert content["slide"] == "slide.ome.tif"
+
+
+def test_info_with_the_users_own_scale(slide_file, capsys):
+    assert main(["info", str(slide_file), "--json", "--um-per-px", "0.25"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["um_per_px"] == [0.25, 0.25]
+    assert content["levels"][1]["um_per_px"] == [0.5, 0.5]
+    assert content["um_per_px_source"] == "given by the user"
+
+
+@pytest.mark.parametrize("make", ["missing", "empty", "text", "folder"])
+def test_bad_slides_are_one_line_and_exit_code_1(tmp_path, capsys, make):
+    path = tmp_path / "bad.svs"
+    if make == "empty":
+        path.write_bytes(b"")
+    elif make == "text":
+        path.write_text("no slide\nat all")
+    elif make == "folder":
+        path.mkdir()
+    assert main(["info", str(path)]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.splitlines()
+    assert line.startswith("napari-gigaclf: error: ")
+    assert "bad.svs" in line
+
+
+def test_the_command_and_the_module_are_the_same_program():
+    environment = {**os.environ, "COLUMNS": "80"}
+    for command in (
+        [sys.executable, "-m", "napari_gigaclf"],
+        [sys.executable, "-c", "import sys\nfrom napari_gigaclf.cli import main\nsys.exit(main())"],
+    ):
+        done = subprocess.run(
+            [*command, "--version"], capture_output=True, text=True, timeout=60, env=environment, check=False
+        )
+        assert done.returncode == 0
+        assert done.stdout.startswith("napari-gigaclf ")
+
+
+def test_a_closed_pipe_is_no_traceback(slide_file):
+    command = f"{sys.executable} -m napari_gigaclf info {slide_file} --json | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert "Traceback" not in done.stderr
+
+
+def test_models_lists_the_built_in_ones(capsys):
+    from napari_gigaclf.models import list_models
+
+    assert main(["models", "--json"]) == 0
+    listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [m["model"] for m in listed] == [m.name for m in list_models()]
+    assert all("Research use only" in m["research_use_only"] for m in listed)
+    assert main(["models"]) == 0
+    text = capsys.readouterr().out
+    assert all(m.name in text for m in list_models())
