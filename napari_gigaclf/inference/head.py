@@ -122,6 +122,8 @@ def scores_of(model: "Classifier", cells: "Tensor", logits: "Tensor") -> "Tensor
     """
     import torch
 
+    from napari_gigaclf.models.pooling import suspicion
+
     kind = model.pooling.kind
     if kind == "attention":
         scores: torch.Tensor = model.pooling.scores(cells)  # type: ignore[operator]
@@ -129,12 +131,3 @@ def scores_of(model: "Classifier", cells: "Tensor", logits: "Tensor") -> "Tensor
     if kind == "highest":
         return suspicion(logits)
     return torch.zeros(len(cells), device=cells.device)
-
-
-def suspicion(logits: "Tensor") -> "Tensor":
-    """Return how suspicious each cell is, (N,), in the order of ``models.pooling.highest_cell``."""
-    import torch
-
-    if logits.shape[1] == 1:
-        return logits[:, 0]
-    return (logits - torch.logsumexp(logits, dim=1, keepdim=True))[:, 1:].amax(dim=1)

@@ -71,17 +71,21 @@ class HighestPooling(nn.Module):
 
 
 def highest_cell(logits_NC: Tensor) -> int:
-    """Return which of N cells has the highest probability of any class but the first (of the first if it is alone).
+    """Return which of N cells has the highest probability of any class but the first (of the first if it is alone)."""
+    return int(suspicion(logits_NC).argmax())
 
-    Cells are compared by the log-odds of that class against all others, which order them as its probability does but
-    which float32 still tells apart where every probability has become 1.
+
+def suspicion(logits_NC: Tensor) -> Tensor:
+    """Return how suspicious each of N cells is (N,): log-odds of its likeliest class but the first against all others.
+
+    They order cells as the probability of that class does, but float32 still tells them apart where every probability
+    has become 1. With a single class it is that class's logit.
     """
     if logits_NC.shape[1] == 1:
-        return int(logits_NC[:, 0].argmax())
+        return logits_NC[:, 0]
     best_N = logits_NC[:, 1:].argmax(dim=1, keepdim=True) + 1
     others_NC = logits_NC.scatter(1, best_N, float("-inf"))
-    odds_N = logits_NC.gather(1, best_N)[:, 0] - torch.logsumexp(others_NC, dim=1)
-    return int(odds_N.argmax())
+    return logits_NC.gather(1, best_N)[:, 0] - torch.logsumexp(others_NC, dim=1)
 
 
 def build_pooling(kind: PoolingKind, num_features: int) -> nn.Module:
