@@ -103,7 +103,7 @@ def palette_colours(table: NDArray[np.integer[Any]]) -> Colours:
 
     def convert(block: NDArray[Any]) -> NDArray[Any]:
         # An index beyond the palette is a damaged pixel: numpy raises IndexError, which becomes a SlideError.
-        pixels: NDArray[Any] = eight_bit[block[..., 0]]
+        pixels: NDArray[Any] = eight_bit[block[..., 0].astype(np.intp)]
         return pixels
 
     return Colours(dtype=UINT8, num_channels=3, convert=convert)

@@ -20,7 +20,7 @@ from napari_gigaclf.slides.array import ArraySlide, SlideFacts
 from napari_gigaclf.slides.boundary import slide_errors
 from napari_gigaclf.slides.choice import choose_z
 from napari_gigaclf.slides.colour import UINT8, grey_colours
-from napari_gigaclf.slides.fingerprint import files_fingerprint
+from napari_gigaclf.slides.fingerprint import files_fingerprint, image_fingerprint
 from napari_gigaclf.slides.kinds import kind_of_rgb
 from napari_gigaclf.slides.level import LevelSource, level_step, same_picture
 from napari_gigaclf.slides.limits import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_SIDE
@@ -216,7 +216,8 @@ def _open(
     """Build the slide over one open wsidicom object per resolution."""
     first = groups[0][0]
     planes = sorted(float(plane) for plane in opened[0].levels[0].focal_planes)
-    plane = planes[choose_z(path, len(planes), z)] if planes else None
+    number = choose_z(path, max(1, len(planes)), z)
+    plane = planes[number] if planes else None
     found: tuple[float, float] | None = None
     if first.spacing_mm is not None:
         found = (first.spacing_mm[0] * _MM, first.spacing_mm[1] * _MM)
@@ -226,6 +227,7 @@ def _open(
     dtype = UINT8 if first.bits == 8 else np.dtype(np.uint16)
     sources = [_source(group[0], first, handle, plane) for group, handle in zip(groups, opened, strict=True)]
     coarsest = sources[-1]
+    paths = [instance.path for group in groups for instance in group]
     kind: Kind | Callable[[], Kind] = first.kind or "other"
     if rgb and first.kind is None:
         kind = lambda: _kind_seen(coarsest)  # noqa: E731
@@ -243,7 +245,7 @@ def _open(
         ),
         sources,
         kind=kind if rgb else ("fluorescence" if first.kind == "fluorescence" else "other"),
-        fingerprint=lambda: files_fingerprint([instance.path for group in groups for instance in group]),
+        fingerprint=lambda: image_fingerprint(files_fingerprint(paths), 0, number),
         on_close=lambda: _close_all(opened),
         library_errors=errors,
     )

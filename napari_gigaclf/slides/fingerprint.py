@@ -54,6 +54,13 @@ def files_fingerprint(paths: Iterable[Path]) -> str:
     return hashlib.sha256(b"files" + b"".join(sorted(file_digest(path) for path in listed))).hexdigest()
 
 
+def image_fingerprint(whole: str, scene: int, z: int) -> str:
+    """Return the fingerprint of one scene and focal plane of a file; the first of both has the file's own."""
+    if scene == 0 and z == 0:
+        return whole
+    return hashlib.sha256(f"{whole} scene {scene} z {z}".encode()).hexdigest()
+
+
 def array_fingerprint(array: NDArray[Any]) -> str:
     """Return the fingerprint of an array: all of it up to 64 MiB, evenly spread rows of a larger one."""
     digest = hashlib.sha256(f"array {array.shape} {array.dtype.str}".encode())

@@ -19,6 +19,7 @@ from napari_gigaclf.geometry import Box
 from napari_gigaclf.slides.array import ArraySlide, SlideFacts
 from napari_gigaclf.slides.choice import choose_scene, choose_z
 from napari_gigaclf.slides.colour import UINT8, check_dtype
+from napari_gigaclf.slides.fingerprint import image_fingerprint
 from napari_gigaclf.slides.kinds import kind_of_rgb
 from napari_gigaclf.slides.level import LevelSource
 from napari_gigaclf.slides.limits import MAX_CHANNELS, MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_SIDE
@@ -90,7 +91,8 @@ def _open(
     """Build the slide over an open store."""
     images = _images(path, root)
     names = tuple(str(number) for number in range(len(images)))
-    group, image = images[choose_scene(path, names, scene)]
+    chosen = choose_scene(path, names, scene)
+    group, image = images[chosen]
     arrays = [_array(path, group, image, name) for name in image.paths]
     arrays = arrays[:1] + [array for array in arrays[1:] if array.dtype == arrays[0].dtype]
     num_channels = image.length(arrays[0].shape, "c")
@@ -125,7 +127,7 @@ def _open(
             for level, step in zip(levels, steps, strict=True)
         ],
         kind=(lambda: _kind(levels[-1])) if rgb else "other",
-        fingerprint=lambda: _fingerprint(levels),
+        fingerprint=lambda: image_fingerprint(_fingerprint(levels), chosen, plane),
         on_close=close,
     )
     return slide

@@ -13,7 +13,7 @@ from napari_gigaclf.geometry import Box
 from napari_gigaclf.slides.array import ArraySlide, SlideFacts
 from napari_gigaclf.slides.choice import choose_scene, choose_z
 from napari_gigaclf.slides.colour import UINT8, Colours
-from napari_gigaclf.slides.fingerprint import file_fingerprint
+from napari_gigaclf.slides.fingerprint import file_fingerprint, image_fingerprint
 from napari_gigaclf.slides.kinds import kind_of_rgb
 from napari_gigaclf.slides.level import Fetch, LevelSource
 from napari_gigaclf.slides.limits import MAX_ASSOCIATED_BYTES
@@ -84,7 +84,7 @@ def _open(path: Path, file: Any, scene: int | str | None, z: int | None) -> Arra
         ),
         [LevelSource(shape=level.size, chunks=level.chunks, fetch=_fetch(level, fill)) for level in levels],
         kind=_kind(vendor, main, chosen, colours, levels[-1]),
-        fingerprint=lambda: file_fingerprint(path),
+        fingerprint=lambda: image_fingerprint(file_fingerprint(path), chosen, plane),
         read_associated=lambda name: _read_whole(path, associated[name]),
         on_close=file.close,
     )

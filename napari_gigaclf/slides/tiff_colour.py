@@ -11,7 +11,9 @@ from napari_gigaclf.slides.colour import (
     check_dtype,
     grey_colours,
     inks_to_rgb,
+    over_white,
     palette_colours,
+    premultiplied_over_white,
     rgb_colours,
     ycbcr_to_rgb,
 )
@@ -45,14 +47,17 @@ def tiff_colours(path: str, page: Any, stored: int) -> Colours:  # noqa: ANN401 
     if not 1 <= stored <= MAX_CHANNELS:
         raise SlideError(path, f"{stored} channels; at most {MAX_CHANNELS} are supported")
     photometric = int(page.photometric)
+    alpha = _ALPHA.get(int(page.extrasamples[0])) if page.extrasamples else None
+    if photometric == _BLACK_IS_ZERO and stored == 2 and dtype == UINT8 and alpha is not None:
+        flatten = over_white if alpha == "straight" else premultiplied_over_white
+        return Colours(dtype=UINT8, num_channels=1, convert=flatten)
     if photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _MASK):
         return grey_colours(dtype, stored, bits=int(page.bitspersample), white_is_zero=photometric == _WHITE_IS_ZERO)
     if photometric == _PALETTE:
-        return palette_colours(_palette(path, page, dtype, stored))
+        return palette_colours(_palette(path, page, dtype))
     if photometric in (_RGB, _YCBCR) and stored >= 3:
         if photometric == _YCBCR and int(page.compression) not in _OWN_COLOURS:
             return _plain_ycbcr(path, page, dtype, stored)
-        alpha = _ALPHA.get(int(page.extrasamples[0])) if page.extrasamples else None
         return rgb_colours(dtype, stored, alpha=alpha)
     if photometric in (_RGB, _YCBCR):
         # Channels of a fluorescence file are often written page by page with a careless RGB tag.
@@ -63,11 +68,11 @@ def tiff_colours(path: str, page: Any, stored: int) -> Colours:  # noqa: ANN401 
     raise SlideError(path, f"colours stored as {name} with {stored} samples of {dtype} are not supported")
 
 
-def _palette(path: str, page: Any, dtype: np.dtype[Any], stored: int) -> np.ndarray[Any, np.dtype[np.uint16]]:  # noqa: ANN401
+def _palette(path: str, page: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[np.uint16]]:  # noqa: ANN401
     """Return the colour table (num, 3)."""
     tag = page.tags.get(_COLOR_MAP)
     table = np.asarray(() if tag is None else tag.value)
-    if table.size == 0 or table.size % 3 or table.dtype.kind not in "ui" or dtype.kind != "u" or stored != 1:
+    if table.size == 0 or table.size % 3 or table.dtype.kind not in "ui" or dtype.kind not in "ub":
         raise SlideError(path, "it has a palette image whose palette is missing or damaged")
     return table.reshape(3, -1).T.astype(np.uint16)
 

@@ -79,6 +79,19 @@ def zarr_array(series: Any, level: int, fill: int) -> Any:  # noqa: ANN401 - tif
     return opened if isinstance(opened, zarr.Array) else opened["0"]
 
 
+def _bound_byte_counts(series: Any) -> None:  # noqa: ANN401 - tifffile
+    """Cut byte counts that reach beyond the end of the file: tifffile takes that much memory before it reads."""
+    for page in series.pages:
+        if page is None:
+            continue
+        length = int(page.parent.filehandle.size)
+        if max(page.databytecounts, default=0) > length:
+            page.databytecounts = tuple(
+                min(int(count), max(0, length - int(offset)))
+                for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+            )
+
+
 class TiffLevel:
     """Reads boxes of one level of a TIFF, with missing tiles filled.
 
@@ -148,6 +161,7 @@ class TiffLevel:
         """Return the zarr array with a fill for missing tiles, opened once."""
         with self._lock:
             if fill not in self._arrays:
+                _bound_byte_counts(self.series)
                 self._arrays[fill] = zarr_array(self.series, 0, fill)
             return self._arrays[fill]
 
