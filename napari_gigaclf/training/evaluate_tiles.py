@@ -17,6 +17,7 @@ from napari_gigaclf.models import load_model
 from napari_gigaclf.models.classifier import Classifier
 from napari_gigaclf.training.loop import positive_scores, tile_logits, tile_network
 from napari_gigaclf.training.metrics import auc, bootstrap_interval, calibration_error
+from napari_gigaclf.training.record import add_record_option, record
 from napari_gigaclf.training.tiles import Tiles, read_tar
 
 
@@ -53,10 +54,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--model", required=True, help="name of a built-in model, or a model folder")
     parser.add_argument("--tiles", type=Path, required=True, help="tar archive of tiles, a folder per class index")
     parser.add_argument("--threads", type=int, default=1)
+    add_record_option(parser)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     figures = evaluate(load_model(options.model), read_tar(options.tiles))
-    sys.stdout.write(json.dumps({name: round(value, 4) for name, value in figures.items()}) + "\n")
+    prefix = options.tiles.stem.removeprefix("pcam-")
+    figures = {f"{prefix}_{name}": round(value, 4) for name, value in figures.items()}
+    if options.record:
+        command = f"python -m napari_gigaclf.training.evaluate_tiles --model MODEL --tiles {options.tiles.name}"
+        record(options.record, figures, command)
+    sys.stdout.write(json.dumps(figures) + "\n")
 
 
 if __name__ == "__main__":

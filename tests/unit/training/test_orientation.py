@@ -43,7 +43,7 @@ def test_an_untied_network_does_not_turn():
             trunk(torch.randn(2, 3, 96, 96))
         trunk.eval()
         features, of_turned = trunk(image), trunk(turned(image, 1))
-    assert (of_turned - turned(features, 1)).abs().mean() > 0.1 * features.abs().mean()
+    assert (of_turned - turned(features, 1)).abs().mean() > 0.01 * features.abs().mean()
 
 
 def test_written_out_layers_compute_the_same(pair):
