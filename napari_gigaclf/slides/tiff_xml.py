@@ -63,7 +63,7 @@ class Ome(XmlVendor):
 
     def _pixels(self, series: Any) -> ElementTree.Element | None:  # noqa: ANN401 - tifffile
         """Return the Pixels element of a series."""
-        index = int(series.index)
+        index = series_number(series)
         found = children(self._images[index], "Pixels") if 0 <= index < len(self._images) else []
         return found[0] if found else None
 
@@ -109,7 +109,7 @@ class Leica(XmlVendor):
         self._images = descendants(self.root, "image")
 
     def _image(self, series: Any) -> ElementTree.Element | None:  # noqa: ANN401 - tifffile
-        index = int(series.index)
+        index = series_number(series)
         return self._images[index] if 0 <= index < len(self._images) else None
 
     def _is_overview(self, series: Any) -> bool:  # noqa: ANN401 - tifffile
@@ -210,3 +210,8 @@ class Philips(XmlVendor):
     def kind(self, series: Any, scene: int) -> Kind | None:  # noqa: ANN401 - tifffile
         """Return brightfield: these scanners make no other images."""
         return "brightfield"
+
+
+def series_number(series: Any) -> int:  # noqa: ANN401 - tifffile
+    """Return the number of a series in its file; some versions of tifffile keep it as ``index``, others hide it."""
+    return int(series._index if callable(series.index) else series.index)
