@@ -28,7 +28,7 @@ from napari_gigaclf.inference.prediction import Prediction
 from napari_gigaclf.inference.record import FORMAT, RunRecord
 from napari_gigaclf.inference.saliency import Saliency
 from napari_gigaclf.inference.stored_array import StoredArray, read_bytes, read_json
-from napari_gigaclf.models.config import ConfigError, _parse, _plain
+from napari_gigaclf.models.records import ConfigError, parse, plain
 from napari_gigaclf.writing import replacing
 
 MAX_JSON_BYTES = 1 << 24
@@ -84,7 +84,7 @@ def write_prediction(prediction: Prediction, path: Path, *, overwrite: bool) -> 
         if prediction.saliency is not None:
             _write(group, "saliency", prediction.saliency.values, np.float32)
             _write(group, "saliency_raw", prediction.saliency.raw, np.float32)
-        text = json.dumps(_plain(_json_of(prediction)), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(plain(_json_of(prediction)), indent=2, ensure_ascii=False, allow_nan=False)
         (beside / "result.json").write_text(text + "\n", encoding="utf-8")
         (beside / "model.json").write_text(prediction.head.config_text, encoding="utf-8")
         (beside / "head.safetensors").write_bytes(prediction.head.weights)
@@ -165,7 +165,7 @@ def _parsed(path: Path) -> ResultJson:
     if raw.get("format") != FORMAT:
         raise ResultError(f"{path}: format {str(raw.get('format'))[:60]!r}; this version reads {FORMAT!r}")
     try:
-        result = _parse(ResultJson, raw, "result.json")
+        result = parse(ResultJson, raw, "result.json")
     except ConfigError as error:
         raise ResultError(f"{path}: {error}") from error
     assert isinstance(result, ResultJson)
@@ -202,7 +202,7 @@ def _tissue(path: Path, grid: PixelGrid | None) -> Any:  # noqa: ANN401 - Tissue
     """Read the tissue mask."""
     if grid is None:
         return None
-    from napari_gigaclf.slides import TissueMask
+    from napari_gigaclf.slides.tissue import TissueMask
 
     mask = np.asarray(StoredArray(path / "tissue", grid.shape, np.uint8)[...]) == 1
     return TissueMask.from_array(mask, grid)

@@ -6,6 +6,7 @@ It is the model's ``config.json`` and the weights of its pooling and head, a few
 until a question is asked.
 """
 
+import copy
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ class StoredHead:
 
         state = model.state_dict()
         kept = {k: v.detach().cpu().float().contiguous().clone() for k, v in state.items() if k.startswith(KEPT)}
-        return cls(config=model.config, weights=save(kept))
+        return cls(config=model.config, weights=save(kept), _model=_without_trunk(model))
 
     @classmethod
     def parse(cls, config_text: str, weights: bytes) -> "StoredHead":
@@ -85,6 +86,22 @@ class StoredHead:
             if self._model is None:
                 self._model = _rebuilt(self.config, self.weights)
             return self._model
+
+
+def _without_trunk(model: "Classifier") -> "Classifier":
+    """Copy pooling and head of a model to the CPU."""
+    from torch import nn
+
+    from napari_gigaclf.models import Classifier
+
+    copied = Classifier(
+        config=model.config,
+        normalise=copy.deepcopy(model.normalise),
+        trunk=nn.Identity(),
+        pooling=copy.deepcopy(model.pooling),
+        head=copy.deepcopy(model.head),
+    )
+    return copied.cpu().float().eval().requires_grad_(requires_grad=False)
 
 
 def _rebuilt(config: ModelConfig, weights: bytes) -> "Classifier":

@@ -31,7 +31,7 @@ from napari_gigaclf.inference.saliency import Saliency
 from napari_gigaclf.models.card import FieldSpec
 
 if TYPE_CHECKING:
-    from napari_gigaclf.slides import TissueMask
+    from napari_gigaclf.slides.tissue import TissueMask
 
 MIN_CELL_TISSUE = 0.25
 """Share of a cell that must be tissue for the cell to be computed."""

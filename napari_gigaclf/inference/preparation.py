@@ -30,7 +30,8 @@ from napari_gigaclf.inference.resample import Image, LevelImage
 from napari_gigaclf.inference.scale import InputScale, plan_scale
 from napari_gigaclf.models import load_model
 from napari_gigaclf.progress import CancelToken, ProgressCallback
-from napari_gigaclf.slides import TissueMask, TissueSettings, find_tissue, open_slide
+from napari_gigaclf.slides import open_slide
+from napari_gigaclf.slides.tissue import TissueMask, TissueSettings, find_tissue
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference.collect import MapCallback

@@ -66,11 +66,10 @@ class MagnitudeSink:
         self.raw = raw
         self._source = source
 
-    def write(self, slices: tuple[slice, ...], gradient: Any) -> None:  # noqa: ANN401 - tensor or array
+    def write(self, slices: tuple[slice, ...], array: NDArray[Any]) -> None:
         """Keep the magnitude of the gradient (C, y, x) of a region of the source."""
-        values = np.asarray(gradient.detach().cpu() if hasattr(gradient, "detach") else gradient)
-        rows, columns = slices[-2:]
-        self.raw[rows, columns] = np.abs(values).max(axis=0) * self._source.shown(rows, columns)
+        if array.any():
+            self.raw[slices] = np.abs(array).max(axis=0) * self._source.shown(*slices)
 
 
 def shown_map(
