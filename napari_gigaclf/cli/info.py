@@ -65,7 +65,7 @@ def _text(content: dict[str, Any]) -> str:
         ("slide", content["slide"]),
         ("format", content["format"]),
         ("kind", f"{content['kind']}, {content['num_channels']} x {content['dtype']}"),
-        ("um/px", f"{_scale(content['um_per_px'])} ({content['um_per_px_source']})"),
+        ("um/px", _sourced_scale(content)),
         ("associated", ", ".join(content["associated_images"]) or "none"),
         ("id", content["id"]),
     ]
@@ -74,6 +74,12 @@ def _text(content: dict[str, Any]) -> str:
     if content["num_z"] > 1:
         facts.append(("focal planes", str(content["num_z"])))
     return f"{table(facts)}\n\n{table(rows, '  ')}"
+
+
+def _sourced_scale(content: dict[str, Any]) -> str:
+    if content["um_per_px"] is None:
+        return "unknown (classify it with --slide-um-per-px or --level)"
+    return f"{_scale(content['um_per_px'])} ({content['um_per_px_source']})"
 
 
 def _scale(um_per_px: list[float] | None) -> str:

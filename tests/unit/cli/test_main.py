@@ -113,3 +113,27 @@ def test_models_lists_the_built_in_ones(capsys):
     assert main(["models"]) == 0
     text = capsys.readouterr().out
     assert all(m.name in text for m in list_models())
+
+
+def test_every_broken_file_is_a_slide_or_one_line(shared_data, capsys):
+    files = sorted(path for path in (shared_data / "corrupt").iterdir() if path.is_file())
+    assert files
+    for file in files:
+        code = main(["info", str(file)])
+        shown = capsys.readouterr()
+        assert code in (0, 1)
+        lines = shown.err.splitlines()
+        assert len(lines) == code, (file.name, lines)
+        assert code == 0 or (shown.out == "" and file.name in lines[0])
+
+
+def test_no_patient_data_is_printed(shared_data, capsys):
+    """The label, its text and the scanner's free text stay in the file; the image's name is told, not its content."""
+    slide = shared_data / "slides" / "CMU-1-Small-Region.svs"
+    assert main(["info", str(slide), "--json"]) == 0
+    text = capsys.readouterr().out
+    content = json.loads(text)
+    assert "label" in content["associated_images"]
+    assert "ImageDescription" not in text
+    assert "|" not in text
+    assert not [name for name in content["properties"] if any(w in name.lower() for w in ("date", "user", "filename"))]
