@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.errors import ModelError
-from napari_gigaclf.models.config import ConfigError, ModelConfig, dump_config, parse_config
+from napari_gigaclf.models.config import ModelConfig, dump_config, parse_config
+from napari_gigaclf.models.records import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,17 +4,13 @@ Unknown keys, missing keys, wrong types and numbers that are not finite are refu
 in here: listing models must be quick.
 """
 
-import dataclasses
 import json
-import math
 import re
-import types
-import typing
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from napari_gigaclf.models.card import ModelCard
+from napari_gigaclf.models.records import ConfigError, parse, plain
 
 FORMAT = "napari-gigaclf model 1"
 Activation = Literal["softmax", "sigmoid"]
@@ -34,10 +30,6 @@ MIN_SIDE_PX: dict[str, int] = {
 }
 """Smallest image side for which a network's map has a cell."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}")
-
-
-class ConfigError(ValueError):
-    """Something in the JSON is not as it must be; the text names the place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,97 +100,11 @@ def parse_config(text: str) -> ModelConfig:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"not valid JSON ({error})") from error
-    config = _parse(ModelConfig, raw, "config")
+    config = parse(ModelConfig, raw, "config")
     assert isinstance(config, ModelConfig)
     return config
 
 
 def dump_config(config: ModelConfig) -> str:
     """Return the JSON text of a config; ``parse_config`` gives it back."""
-    return json.dumps(_plain(config), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _plain(value: object) -> object:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _parse(expected: Any, raw: object, place: str) -> object:  # noqa: ANN401 - any annotation of our dataclasses
-    """Return ``raw`` as a value of the annotation ``expected``."""
-    if dataclasses.is_dataclass(expected) and isinstance(expected, type):
-        return _parse_record(expected, raw, place)
-    origin = typing.get_origin(expected)
-    if origin in {types.UnionType, typing.Union}:
-        return None if raw is None else _parse(_not_none(expected), raw, place)
-    if origin is tuple:
-        return _parse_tuple(expected, raw, place)
-    if origin is Literal:
-        if raw not in typing.get_args(expected):
-            raise ConfigError(f"{place} is {raw!r}; known are {', '.join(typing.get_args(expected))}")
-        return raw
-    if origin is Mapping or expected is Mapping:
-        return _parse_mapping(typing.get_args(expected)[1], raw, place)
-    return _parse_scalar(expected, raw, place)
-
-
-def _not_none(union: Any) -> Any:  # noqa: ANN401
-    return next(option for option in typing.get_args(union) if option is not type(None))
-
-
-def _parse_record(kind: type, raw: object, place: str) -> object:
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{place} must be an object")
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    unknown = sorted(set(raw) - set(fields))
-    if unknown:
-        raise ConfigError(f"{place} has the unknown key {unknown[0]!r}")
-    required = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
-    missing = sorted(required - set(raw))
-    if missing:
-        raise ConfigError(f"{place} lacks the key {missing[0]!r}")
-    hints = typing.get_type_hints(kind)
-    values = {name: _parse(hints[name], value, f"{place}.{name}") for name, value in raw.items()}
-    try:
-        return kind(**values)
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(f"{place}: {error}") from error
-
-
-def _parse_tuple(expected: Any, raw: object, place: str) -> tuple[object, ...]:  # noqa: ANN401
-    if not isinstance(raw, list):
-        raise ConfigError(f"{place} must be a list")
-    item_types = typing.get_args(expected)
-    if item_types[-1] is Ellipsis:
-        item_types = (item_types[0],) * len(raw)
-    if len(item_types) != len(raw):
-        raise ConfigError(f"{place} must have {len(item_types)} entries, not {len(raw)}")
-    return tuple(
-        _parse(kind, item, f"{place}[{i}]") for i, (kind, item) in enumerate(zip(item_types, raw, strict=True))
-    )
-
-
-def _parse_mapping(kind: Any, raw: object, place: str) -> Mapping[str, object]:  # noqa: ANN401
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{place} must be an object")
-    return {key: _parse(kind, value, f"{place}.{key}") for key, value in raw.items()}
-
-
-def _parse_scalar(expected: Any, raw: object, place: str) -> object:  # noqa: ANN401
-    if expected is float and isinstance(raw, int | float) and not isinstance(raw, bool):
-        try:
-            number = float(raw)
-        except OverflowError:
-            number = math.inf
-        if not math.isfinite(number):
-            raise ConfigError(f"{place} must be a finite number")
-        return number
-    if isinstance(raw, expected) and not (expected is int and isinstance(raw, bool)):
-        return raw
-    raise ConfigError(f"{place} must be of type {expected.__name__}, not {type(raw).__name__}")
+    return json.dumps(plain(config), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from napari_gigaclf.errors import ModelError
-from napari_gigaclf.models.config import ConfigError, ModelConfig, parse_config
+from napari_gigaclf.models.config import ModelConfig, parse_config
+from napari_gigaclf.models.records import ConfigError
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"

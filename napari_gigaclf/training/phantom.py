@@ -52,9 +52,11 @@ CONFIG = ModelConfig(
 
 def main(arguments: list[str] | None = None) -> None:
     """Render, train and write the model folder."""
-    chosen = parser(__doc__, epochs=8).parse_args(arguments)
+    options = parser(__doc__, epochs=8)
+    options.add_argument("--slides", type=int, default=len(TRAIN_SEEDS), help="phantoms to render for training")
+    chosen = options.parse_args(arguments)
     prepare(chosen.threads)
-    train = tiles_of(TRAIN_SEEDS, SIDE_CELLS, per_class=64)
+    train = tiles_of(TRAIN_SEEDS[: chosen.slides], SIDE_CELLS, per_class=64)
     selection = tiles_of(SELECTION_SEEDS, SIDE_CELLS, per_class=200)
     logger.info("%d tiles to train on, %d to select by", len(train), len(selection))
     settings = TrainSettings(epochs=chosen.epochs, seed=chosen.seed, augmentation=Augmentation(shift_px=0))
