@@ -47,6 +47,8 @@ class ModelCard:
     training_data: str
     licence: str
     citation: tuple[str, ...]
+    weaknesses: tuple[str, ...] = ()
+    """What is known to go wrong, one sentence each."""
     research_use_only: str = RESEARCH_USE_ONLY
     measured: Mapping[str, float]
     """Figures by name; ``measured_with`` says which command makes them."""

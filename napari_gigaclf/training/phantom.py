@@ -23,7 +23,10 @@ EVALUATION_SEEDS = range(300_000, 300_010)
 SIDE_CELLS = 48
 CARD = ModelCard(
     title="Tumour of the phantom slide",
-    summary="Is there made-up tumour in the central 32 x 32 px (32 um) of a 96 x 96 px field (96 um) of a phantom?",
+    summary=(
+        "Says for each cell of 32 x 32 px (32 um) whether at least a quarter of it is made-up tumour, seeing 96 x 96 "
+        "px (96 um) around it, at 1 um/px."
+    ),
     intended_tissue="phantom slides of this package",
     stain="imitated H&E",
     intended_use="Learning how the program works on a slide whose truth is known; tests and demonstrations.",
@@ -34,6 +37,10 @@ CARD = ModelCard(
     ),
     licence="BSD-3-Clause",
     citation=("This package: napari_gigaclf/training/phantom.py.",),
+    weaknesses=(
+        "Trained for one version of the phantom; another version looks different to it.",
+        "A tumour smaller than a quarter of a cell is not looked for.",
+    ),
     measured={},
     positive_class="tumour",
 )
