@@ -5,17 +5,19 @@ their metadata, so that they are found again whatever a person renames or reorde
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box, corner_to_napari_data, napari_data_to_corner
 from napari_gigaclf.viewer.layers import Frame, LayerData
-from napari_gigaclf.viewer.shapes import DrawnShape, geometry_of, polygons_of
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+    from napari_gigaclf.viewer.shapes import DrawnShape
 
 MICROMETRE = ("micrometer", "um", "µm")
 
@@ -147,8 +149,10 @@ class SlideCanvas:
         """Turn level-0 corner coordinates into napari data coordinates of a layer that lies as level 0 does."""
         return corner_to_napari_data(corner)
 
-    def drawn(self, slide: Any, *, selected_only: bool) -> list[DrawnShape]:  # noqa: ANN401
+    def drawn(self, slide: Any, *, selected_only: bool) -> "list[DrawnShape]":  # noqa: ANN401
         """Return what a person drew over a slide: the selected shapes, or those of every Shapes layer not ours."""
+        from napari_gigaclf.viewer.shapes import DrawnShape
+
         shapes: list[DrawnShape] = []
         for layer in self._shape_layers(selected_only):
             indices = sorted(layer.selected_data) if selected_only else range(len(layer.data))
@@ -165,7 +169,7 @@ class SlideCanvas:
                 )
         return shapes
 
-    def selected_area(self, slide: Any) -> BaseGeometry:  # noqa: ANN401
+    def selected_area(self, slide: Any) -> "BaseGeometry":  # noqa: ANN401
         """Return the area of the selected shapes, (x, y) level-0 corner coordinates.
 
         Raises
@@ -173,6 +177,10 @@ class SlideCanvas:
         RegionError
             Nothing is selected, or what is selected has no area.
         """
+        import shapely
+
+        from napari_gigaclf.viewer.shapes import geometry_of, polygons_of
+
         shapes = self.drawn(slide, selected_only=True)
         if not shapes:
             raise RegionError("no shape is selected: draw one in a Shapes layer and select it")

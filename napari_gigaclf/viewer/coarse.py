@@ -12,21 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.errors import GigaclfError
+from napari_gigaclf.slides.pyramid import ensure_coarse_levels
 from napari_gigaclf.viewer.layers import contrast_limits, slide_layers
 from napari_gigaclf.viewer.worker import lower_priority
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
 
-MAX_COARSEST_SIDE = 4096
-"""A coarsest level with a longer side is not handed to napari as it is."""
 SMALLEST_SIDE = 1024
-
-
-def needs_coarse_levels(slide: "Slide") -> bool:
-    """Return True if napari would have to read too many pixels to show the whole slide."""
-    coarsest = slide.levels[-1]
-    return max(coarsest.height, coarsest.width) > MAX_COARSEST_SIDE
+"""The coarsest placeholder is at most this long."""
 
 
 def placeholder_levels(slide: "Slide") -> list[Any]:
@@ -51,8 +45,6 @@ def start_coarse_levels(slide: "Slide") -> threading.Thread:
     post = GuiPost(QCoreApplication.instance())  # the application owns it until the call below has arrived
 
     def work() -> None:
-        from napari_gigaclf.slides.pyramid import ensure_coarse_levels
-
         lower_priority()
         complete: Slide | None = None
         limits = None

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 
 from napari_gigaclf.geometry import PixelGrid
-from napari_gigaclf.viewer.shapes import filled_shapes, outline_rings
 
 if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
     from napari_gigaclf.annotations import Annotation
     from napari_gigaclf.inference import Prediction
-    from napari_gigaclf.slides import Slide, TissueMask
+    from napari_gigaclf.slides import Slide
+    from napari_gigaclf.slides.tissue import TissueMask
 
 LayerData = tuple[Any, dict[str, Any], str]
 """What napari's readers return: data, keyword arguments, layer type."""
@@ -244,7 +245,7 @@ def saliency_layer(prediction: "Prediction", frame: Frame) -> LayerData | None:
 
 
 def outline_layer(
-    geometries: Sequence[BaseGeometry],
+    geometries: Sequence["BaseGeometry"],
     frame: Frame,
     *,
     name: str,
@@ -252,6 +253,8 @@ def outline_layer(
     kind: str,
 ) -> LayerData:
     """Return outlines without filling, every ring as its own closed path, holes included."""
+    from napari_gigaclf.viewer.shapes import outline_rings
+
     rings = [ring for geometry in geometries for ring in outline_rings(geometry)]
     kwargs: dict[str, Any] = {
         **frame.place(),
@@ -294,6 +297,8 @@ def annotation_layer(annotations: Sequence["Annotation"], frame: Frame, name: st
 
     Colours are given shape by shape: napari's colour cycles assign them in sorted order of the categories.
     """
+    from napari_gigaclf.viewer.shapes import filled_shapes
+
     vertices: list[NDArray[np.float64]] = []
     colours: list[tuple[float, ...]] = []
     classes: list[str] = []
@@ -317,7 +322,7 @@ def annotation_layer(annotations: Sequence["Annotation"], frame: Frame, name: st
     return vertices, kwargs, "shapes"
 
 
-def field_layer(fields: Sequence[tuple[int, BaseGeometry]], frame: Frame) -> LayerData:
+def field_layer(fields: Sequence[tuple[int, "BaseGeometry"]], frame: Frame) -> LayerData:
     """Return the outlines of the fields that were clicked, each with its number in the table."""
     data, kwargs, kind = outline_layer(
         [geometry for _, geometry in fields], frame, name="clicked fields", colour=FIELD_COLOUR, kind="fields"

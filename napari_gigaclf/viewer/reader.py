@@ -68,7 +68,8 @@ def open_path(path: Path) -> list[LayerData]:
 
 def open_layers(slide: Any) -> list[LayerData]:  # noqa: ANN401 - a Slide; the Protocol would import slides here
     """Return the layers of an open slide, with blank coarse levels where it has none (see ``start_overviews``)."""
-    from napari_gigaclf.viewer.coarse import needs_coarse_levels, placeholder_levels
+    from napari_gigaclf.slides.pyramid import needs_coarse_levels
+    from napari_gigaclf.viewer.coarse import placeholder_levels
 
     if needs_coarse_levels(slide):
         return slide_layers(slide, placeholder_levels(slide))
@@ -77,7 +78,8 @@ def open_layers(slide: Any) -> list[LayerData]:  # noqa: ANN401 - a Slide; the P
 
 def start_overviews(layers: list[LayerData]) -> None:
     """Begin to compute the coarse levels that are missing, if there is a window to show them in."""
-    from napari_gigaclf.viewer.coarse import needs_coarse_levels, start_coarse_levels
+    from napari_gigaclf.slides.pyramid import needs_coarse_levels
+    from napari_gigaclf.viewer.coarse import start_coarse_levels
 
     if running_application() is None:
         return

@@ -3,10 +3,12 @@
 import queue
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from napari_gigaclf.slides import Slide, open_slide
 from napari_gigaclf.viewer.worker import Worker
 
 
@@ -71,3 +73,48 @@ def pixels() -> np.ndarray:
     for y, x in zip(rng.integers(100, 410, 500), rng.integers(320, 540, 500), strict=True):
         image[y : y + 5, x : x + 5] = (90, 50, 130)
     return image
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained cell-net of 1 um/px with classes normal and tumour, saved as a model folder."""
+    import torch
+
+    from napari_gigaclf.models import ModelCard, ModelConfig, save_model
+    from napari_gigaclf.models.build import build_classifier
+
+    card = ModelCard(
+        title="tiny",
+        summary="untrained",
+        intended_tissue="none",
+        stain="H&E",
+        intended_use="tests",
+        not_for="anything else",
+        training_data="none",
+        licence="BSD-3-Clause",
+        citation=(),
+        positive_class="tumour",
+    )
+    config = ModelConfig(
+        name="tiny",
+        version="1",
+        classes=("normal", "tumour"),
+        um_per_px=1.0,
+        activation="softmax",
+        network="cell-net",
+        pooling="highest",
+        spread=(0.3, 0.3, 0.3),
+        card=card,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build_classifier(config)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_model(model, folder)
+    return folder
+
+
+@pytest.fixture
+def slide(pixels: np.ndarray) -> Slide:
+    """The small image as a slide of 1 um/px with a coarse level."""
+    return open_slide([pixels, pixels[::4, ::4]], um_per_px=1.0)

@@ -1,4 +1,4 @@
-"""Layer data as napari takes it: place, units, absolute contrast, NaN outside, names that say class and normalisation."""
+"""Layer data as napari takes it: place, units, absolute contrast, NaN outside, names that say what is shown."""
 
 import numpy as np
 import pytest

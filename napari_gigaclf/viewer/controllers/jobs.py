@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_gigaclf.viewer.controllers.probe import ProbeRow
-from napari_gigaclf.viewer.shapes import DrawnShape
+from napari_gigaclf.viewer.preferences import Preferences, load_preferences
 from napari_gigaclf.viewer.worker import use_torch
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Device, Prediction
     from napari_gigaclf.models import ModelConfig
     from napari_gigaclf.slides import Slide
+    from napari_gigaclf.viewer.shapes import DrawnShape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class Export:
     stem: str
     """Beginning of the file names."""
     prediction: "Prediction | None"
-    drawn: tuple[DrawnShape, ...]
+    drawn: "tuple[DrawnShape, ...]"
     rows: tuple[ProbeRow, ...]
 
 
@@ -33,6 +34,11 @@ def read_models(folder: Path | None = None) -> "dict[str, ModelConfig]":
     from napari_gigaclf.models.folder import read_config
 
     return {model.name: model for model in list_models()} if folder is None else {str(folder): read_config(folder)}
+
+
+def first_look() -> "tuple[dict[str, ModelConfig], Preferences]":
+    """Return what the widget needs from files when it opens: the models, and what the person set in Preferences."""
+    return read_models(), load_preferences()
 
 
 def find_devices(threads: int) -> "tuple[Device, ...]":

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.wishes import Wishes
 from napari_gigaclf.viewer.worker import Job, Worker
 
 if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
     from napari_gigaclf.inference import Prediction, PreparedRun, RegionAnswer
     from napari_gigaclf.slides import Slide
 
@@ -136,7 +137,7 @@ class ProbeController:
             return  # beside the slide there is nothing to ask about
         self._ask(slide, "field", lambda: self._field(slide, wishes, point, prepared, prediction), point)
 
-    def measure(self, slide: "Slide", area: BaseGeometry, prediction: "Prediction") -> None:
+    def measure(self, slide: "Slide", area: "BaseGeometry", prediction: "Prediction") -> None:
         """Measure a drawn area (holes respected) in a result: size, mean, highest, share above one half."""
         centre = area.centroid
         self._ask(slide, "area", lambda: prediction.query(area), (centre.y, centre.x))
@@ -212,7 +213,7 @@ class ProbeController:
         self._view.show_asking(len(self._jobs))
 
 
-def thumbnail(slide: "Slide", outline: BaseGeometry, side: int = THUMBNAIL_PX) -> NDArray[np.uint8]:
+def thumbnail(slide: "Slide", outline: "BaseGeometry", side: int = THUMBNAIL_PX) -> NDArray[np.uint8]:
     """Return what the slide looks like within an outline, about ``side`` pixels wide, (h, w, 3) uint8."""
     x0, y0, x1, y1 = outline.bounds
     extent = max(x1 - x0, y1 - y0, 1.0)

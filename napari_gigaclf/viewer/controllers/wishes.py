@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
-
-from shapely.geometry.base import BaseGeometry
+from typing import TYPE_CHECKING, Literal
 
 from napari_gigaclf.geometry import Box
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 
 class RegionChoice(Enum):
@@ -30,7 +31,7 @@ class Wishes:
     """Name of a built-in model, or a model folder."""
     level: int | Literal["auto"] = "auto"
     choice: RegionChoice = RegionChoice.TISSUE
-    area: Box | BaseGeometry | None = None
+    area: "Box | BaseGeometry | None" = None
     """What ``VIEW`` and ``SHAPE`` mean, level-0 pixels; None for the others."""
     device: str = "auto"
     saliency: str = PREDICTED

@@ -21,6 +21,7 @@ from napari_gigaclf.viewer.controllers.jobs import (
     adopt_layer,
     export_all,
     find_devices,
+    first_look,
     read_models,
     slide_with_scale,
 )
@@ -29,16 +30,8 @@ from napari_gigaclf.viewer.controllers.probe import ProbeController, ProbeRow
 from napari_gigaclf.viewer.controllers.run import RunController, State
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.wishes import RegionChoice, Wishes
-from napari_gigaclf.viewer.layers import (
-    Frame,
-    field_layer,
-    mask_layer,
-    probability_layer,
-    probability_name,
-    saliency_layer,
-    tissue_layer,
-)
-from napari_gigaclf.viewer.preferences import load_preferences
+from napari_gigaclf.viewer.overlays import Overlays
+from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.texts import estimate_text, result_lines
 from napari_gigaclf.viewer.widgets.choices import ChoicesPanel
 from napari_gigaclf.viewer.widgets.controls import choose, line
@@ -49,7 +42,8 @@ from napari_gigaclf.viewer.worker import Worker
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction, PreparedRun
     from napari_gigaclf.models import ModelConfig
-    from napari_gigaclf.slides import Slide, TissueMask
+    from napari_gigaclf.slides import Slide
+    from napari_gigaclf.slides.tissue import TissueMask
 
 
 class ClassifyWidget(QWidget):
@@ -63,8 +57,9 @@ class ClassifyWidget(QWidget):
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:  # noqa: ANN401 - no stubs
         super().__init__(parent)
-        self.preferences = load_preferences()
+        self.preferences = Preferences()
         self.canvas = SlideCanvas(napari_viewer)
+        self.overlays = Overlays(self.canvas)
         self.choices = ChoicesPanel()
         self.run_panel = RunPanel()
         self.probes = ProbePanel()
@@ -80,7 +75,7 @@ class ClassifyWidget(QWidget):
         self._window: QObject | None = None
         self._adopting: set[int] = set()
         self._connect()
-        self.quick.submit(lambda _job: read_models(), self.offer_models, self.show_problem)
+        self.quick.submit(lambda _job: first_look(), self._looked, self.show_problem)
         self._list_slides()
 
     # --- for scripts ------------------------------------------------------------------------------------------------
@@ -157,45 +152,33 @@ class ClassifyWidget(QWidget):
         live.look(self._shown_class(live), self.run_panel.threshold)
         self.run_panel.offer_classes(live.classes, live.class_name, live.threshold)
         self.run_panel.show_lines([])
-        self.canvas.remove(slide.id, "saliency")
-        self._put_map(slide, live, partial=False)
+        self.overlays.begin(slide, live)
 
     def refresh_map(self, slide: "Slide") -> None:
         """Redraw the map, whose array has changed."""
-        layer = self.canvas.overlay(slide.id, "probability")
-        if layer is not None:
-            layer.refresh(extent=False, thumbnail=False)
+        self.overlays.refresh(slide)
+
+    def show_look(self, slide: "Slide", live: LiveMap) -> None:
+        """Redraw the map, of which another class or threshold is on show."""
+        self.overlays.look(slide, live)
 
     def show_result(self, slide: "Slide", prediction: "Prediction", live: LiveMap) -> None:
         """Show what a run found, complete or partial."""
-        frame = Frame.of_slide(slide)
-        self._put_map(slide, live, partial=not prediction.complete, prediction=prediction)
-        saliency = saliency_layer(prediction, frame)
-        if saliency is not None:
-            self.canvas.put(slide.id, saliency)
-        if prediction.tissue is not None:
-            self.canvas.remove(slide.id, "mask")
-            self.canvas.put(slide.id, tissue_layer(prediction.tissue, frame))
+        self.overlays.finish(slide, prediction, live)
         self.run_panel.offer_classes(live.classes, live.class_name, live.threshold)
         self.run_panel.show_lines(result_lines(prediction))
 
     def show_tissue(self, slide: "Slide", tissue: "TissueMask") -> None:
         """Show the tissue mask over the slide, to be painted, with its outline."""
-        frame = Frame.of_slide(slide)
-        layer = self.canvas.put(slide.id, mask_layer(tissue, frame))
-        self.canvas.put(slide.id, tissue_layer(tissue, frame))
-        layer.selected_label = 1
-        layer.events.paint.connect(self._painted)
+        self.overlays.tissue(slide, tissue, self._painted)
 
     # --- ProbeView --------------------------------------------------------------------------------------------------
 
     def add_row(self, slide: "Slide", row: ProbeRow) -> None:
         """Add an answer to the table and outline its field on the slide."""
         self.probes.add(row, str(self.run_panel.class_box.currentData() or next(iter(row.answer.mean), "")))
-        rows = [each for each in self.probes.rows if each.slide_id == slide.id and each.kind == "field"]
         if row.kind == "field":
-            fields = [(each.number, each.answer.outline) for each in rows]
-            self.canvas.put(slide.id, field_layer(fields, Frame.of_slide(slide)))
+            self.overlays.fields(slide, self.probes.fields(slide.id))
 
     def show_asking(self, num_waiting: int) -> None:
         """Show that answers are on their way."""
@@ -203,8 +186,9 @@ class ClassifyWidget(QWidget):
 
     # --- inside: wishes ---------------------------------------------------------------------------------------------
 
-    def offer_models(self, models: "dict[str, ModelConfig]") -> None:
+    def _looked(self, found: "tuple[dict[str, ModelConfig], Preferences]") -> None:
         """List the models that were found, and begin to plan."""
+        models, self.preferences = found
         self.choices.offer_models(models)
         self._changed()
 
@@ -295,7 +279,7 @@ class ClassifyWidget(QWidget):
         layer = None if slide is None else self.canvas.overlay(slide.id, "mask")
         if slide is None or layer is None:
             return
-        from napari_gigaclf.slides import TissueMask
+        from napari_gigaclf.slides.tissue import TissueMask
 
         self.canvas.remove(slide.id, "tissue")  # the outline of what was found; the painted mask is another
         self.runs.paint(TissueMask.from_array(np.asarray(layer.data) > 0, layer.metadata["grid"]))
@@ -332,6 +316,13 @@ class ClassifyWidget(QWidget):
         if slide is not None and slide.id == row.slide_id:
             self.canvas.look_at(slide, row.position)
 
+    def _look(self, class_name: str, threshold: float) -> None:
+        self.runs.look(class_name, threshold)
+
+    def _shown_class(self, live: LiveMap) -> str:
+        chosen = self.run_panel.class_box.currentData()
+        return chosen if chosen in live.classes else live.class_name
+
     def _clear_probes(self) -> None:
         slides = {row.slide_id for row in self.probes.rows}
         self.probes.drop()
@@ -367,32 +358,6 @@ class ClassifyWidget(QWidget):
     def _exported(self, paths: list[Path]) -> None:
         names = ", ".join(path.name for path in paths) if paths else "nothing: no result and nothing drawn"
         self.run_panel.estimate_note.setText(f"Exported {names}" + (f" to {paths[0].parent}" if paths else ""))
-
-    # --- inside: layers ---------------------------------------------------------------------------------------------
-
-    def _put_map(self, slide: "Slide", live: LiveMap, *, partial: bool, prediction: "Prediction | None" = None) -> None:
-        frame = Frame.of_slide(slide)
-        data, kwargs, kind = probability_layer(
-            live.shown, live.grid, frame, class_name=live.class_name, partial=partial
-        )
-        kwargs["metadata"]["prediction"] = prediction
-        layer = self.canvas.put(slide.id, (data, kwargs, kind))
-        layer.colorbar.visible = True
-
-    def _look(self, class_name: str, threshold: float) -> None:
-        self.runs.look(class_name, threshold)
-
-    def show_look(self, slide: "Slide", live: LiveMap) -> None:
-        """Show another class or threshold: the layer keeps its place and takes the new name."""
-        layer = self.canvas.overlay(slide.id, "probability")
-        if layer is not None:
-            layer.name = probability_name(live.class_name, partial=layer.metadata["partial"])
-            layer.metadata["class_name"] = live.class_name
-            layer.refresh(extent=False, thumbnail=False)
-
-    def _shown_class(self, live: LiveMap) -> str:
-        chosen = self.run_panel.class_box.currentData()
-        return chosen if chosen in live.classes else live.class_name
 
     # --- inside: set-up and closing -----------------------------------------------------------------------------------
 

@@ -86,6 +86,10 @@ class ProbePanel(QWidget):
                 self.table.removeRow(index)
         self.rows = keep
 
+    def fields(self, slide_id: str) -> list[ProbeRow]:
+        """Return the rows that are clicks on a slide."""
+        return [row for row in self.rows if row.slide_id == slide_id and row.kind == "field"]
+
     def show_waiting(self, num_waiting: int) -> None:
         """Say that answers are on their way."""
         self.waiting_note.setVisible(num_waiting > 0)

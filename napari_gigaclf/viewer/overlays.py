@@ -1,0 +1,85 @@
+"""What lies over a slide and when it changes: the map that fills in, saliency, tissue, the fields that were clicked."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.layers import (
+    Frame,
+    field_layer,
+    mask_layer,
+    probability_layer,
+    probability_name,
+    saliency_layer,
+    tissue_layer,
+)
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference import Prediction
+    from napari_gigaclf.slides import Slide
+    from napari_gigaclf.slides.tissue import TissueMask
+    from napari_gigaclf.viewer.controllers.mapping import LiveMap
+    from napari_gigaclf.viewer.controllers.probe import ProbeRow
+
+
+class Overlays:
+    """Puts overlays on a canvas; all methods belong to the GUI thread."""
+
+    def __init__(self, canvas: SlideCanvas) -> None:
+        self._canvas = canvas
+
+    def begin(self, slide: "Slide", live: "LiveMap") -> None:
+        """Show the empty map of a run that begins; the saliency of an earlier one goes."""
+        self._canvas.remove(slide.id, "saliency")
+        self._put_map(slide, live, partial=False, prediction=None)
+
+    def refresh(self, slide: "Slide") -> None:
+        """Redraw the map, whose array has changed; neither extent nor thumbnail (2 ms instead of 4)."""
+        layer = self._canvas.overlay(slide.id, "probability")
+        if layer is not None:
+            layer.refresh(extent=False, thumbnail=False)
+
+    def look(self, slide: "Slide", live: "LiveMap") -> None:
+        """Redraw the map, of which another class or threshold is on show."""
+        layer = self._canvas.overlay(slide.id, "probability")
+        if layer is not None:
+            layer.name = probability_name(live.class_name, partial=layer.metadata["partial"])
+            layer.metadata["class_name"] = live.class_name
+            self.refresh(slide)
+
+    def finish(self, slide: "Slide", prediction: "Prediction", live: "LiveMap") -> None:
+        """Show everything a run found, complete or partial."""
+        frame = Frame.of_slide(slide)
+        self._put_map(slide, live, partial=not prediction.complete, prediction=prediction)
+        saliency = saliency_layer(prediction, frame)
+        if saliency is not None:
+            self._canvas.put(slide.id, saliency).colorbar.visible = False
+        if prediction.tissue is not None:
+            self._canvas.remove(slide.id, "mask")
+            self._canvas.put(slide.id, tissue_layer(prediction.tissue, frame))
+
+    def tissue(self, slide: "Slide", tissue: "TissueMask", painted: Callable[[Any], None]) -> None:
+        """Show the tissue's outline, and the mask to be painted; ``painted`` is called after every stroke."""
+        frame = Frame.of_slide(slide)
+        self._canvas.put(slide.id, tissue_layer(tissue, frame))
+        layer = self._canvas.put(slide.id, mask_layer(tissue, frame))
+        layer.selected_label = 1
+        layer.events.paint.connect(painted)
+        layer.events.labels_update.connect(painted)  # filling and undoing
+        self._canvas.viewer.layers.selection.active = layer
+
+    def fields(self, slide: "Slide", rows: "Sequence[ProbeRow]") -> None:
+        """Outline the fields that were clicked, or none."""
+        if not rows:
+            self._canvas.remove(slide.id, "fields")
+            return
+        self._canvas.put(
+            slide.id, field_layer([(row.number, row.answer.outline) for row in rows], Frame.of_slide(slide))
+        )
+
+    def _put_map(self, slide: "Slide", live: "LiveMap", *, partial: bool, prediction: "Prediction | None") -> None:
+        data, kwargs, kind = probability_layer(
+            live.shown, live.grid, Frame.of_slide(slide), class_name=live.class_name, partial=partial
+        )
+        kwargs["metadata"]["prediction"] = prediction
+        self._canvas.put(slide.id, (data, kwargs, kind)).colorbar.visible = True

@@ -1,0 +1,84 @@
+"""A napari window with the widget docked; workers are joined before the window goes."""
+
+import time
+
+import pytest
+
+from napari_gigaclf.viewer.reader import open_layers
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    """A napari viewer."""
+    return make_napari_viewer()
+
+
+@pytest.fixture
+def widget(viewer, qtbot, model_folder):
+    """The widget, docked, with the tiny model as its only model."""
+    from napari_gigaclf.viewer.controllers.jobs import read_models
+    from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+
+    widget = ClassifyWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Classify slide")
+    qtbot.waitUntil(lambda: not widget.quick.busy, timeout=20_000)
+    qtbot.wait(10)
+    widget.choices.models = {}
+    widget.choices.offer_models(read_models(model_folder))
+    widget.choices.saliency_box.setCurrentIndex(widget.choices.saliency_box.findData("none"))
+    yield widget
+    widget.shut_down()
+    assert widget.quick.close()
+    assert widget.long.close()
+
+
+@pytest.fixture
+def show(viewer):
+    """Add a slide to the viewer as the reader does."""
+
+    def add(slide):
+        layers = [getattr(viewer, f"add_{kind}")(data, **kwargs) for data, kwargs, kind in open_layers(slide)]
+        return layers[0]
+
+    return add
+
+
+@pytest.fixture
+def ready(widget, qtbot):
+    """Wait until the widget has planned the run for a slide."""
+    from napari_gigaclf.viewer.controllers.run import State
+
+    def wait(slide):
+        qtbot.waitUntil(
+            lambda: (
+                widget.runs.slide is not None and widget.runs.slide.id == slide.id and widget.runs.state is State.READY
+            ),
+            timeout=60_000,
+        )
+
+    return wait
+
+
+@pytest.fixture
+def clicker(viewer):
+    """Press, move and release the mouse over the canvas, in world coordinates, as napari does."""
+    from napari.utils._proxies import ReadOnlyWrapper
+    from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
+
+    class Event:
+        def __init__(self, kind, position, pos):
+            self.type, self.position, self.pos = kind, position, pos
+            self.button, self.is_dragging, self.handled = 1, kind == "mouse_move", False
+            self.modifiers, self.view_direction, self.dims_displayed = [], None, [0, 1]
+            self.dims_point = [0, 0]
+
+    def gesture(world, moves=()):
+        start = (100.0, 100.0)
+        mouse_press_callbacks(viewer, ReadOnlyWrapper(Event("mouse_press", world, start), exceptions=("handled",)))
+        for dy, dx in moves:
+            event = Event("mouse_move", world, (start[0] + dy, start[1] + dx))
+            mouse_move_callbacks(viewer, ReadOnlyWrapper(event, exceptions=("handled",)))
+        mouse_release_callbacks(viewer, ReadOnlyWrapper(Event("mouse_release", world, start), exceptions=("handled",)))
+        time.sleep(0)
+
+    return gesture

@@ -1,0 +1,247 @@
+"""The widget in a real napari window: open, plan, run, cancel, click, measure, paint, close."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from napari_gigaclf.slides import open_slide
+from napari_gigaclf.viewer.controllers.run import State
+
+NO_TORCH = """
+import sys
+import napari
+from napari.settings import get_settings
+get_settings(None)
+viewer = napari.Viewer(show=False)
+from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+widget = ClassifyWidget(viewer)
+viewer.window.add_dock_widget(widget)
+from qtpy.QtCore import QEventLoop, QTimer
+loop = QEventLoop()
+QTimer.singleShot(1000, loop.quit)
+loop.exec()
+print("torch" in sys.modules, widget.choices.model_box.count() == len(widget.choices.models))
+widget.shut_down()
+viewer.close()
+"""
+
+
+def overlay(widget, slide, kind):
+    return widget.canvas.overlay(slide.id, kind)
+
+
+def test_opening_the_widget_imports_no_torch():
+    done = subprocess.run([sys.executable, "-c", NO_TORCH], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["False", "True"], done.stderr
+
+
+def test_the_plan_is_shown_before_the_run(widget, show, slide, ready):
+    show(slide)
+    ready(slide)
+    text = widget.run_panel.estimate_note.text()
+    assert "tile" in text
+    assert "memory" in text
+    assert "1 µm/px" in widget.choices.slide_note.text()
+    assert "not for diagnosis" in widget.choices.model_note.text()
+    assert widget.choices.level_box.itemText(0).startswith("auto: 1 µm/px")
+    assert widget.choices.device_box.count() >= 1
+    assert widget.canvas.viewer.canvas.overlays.scale_bar.visible
+
+
+def test_a_run_fills_the_overlay_and_shows_the_result(widget, show, slide, ready, qtbot, viewer):
+    widget.choices.saliency_box.setCurrentIndex(widget.choices.saliency_box.findData("tumour"))
+    show(slide)
+    ready(slide)
+    widget.run_panel.run_button.click()
+    assert not widget.run_panel.run_button.isEnabled()
+    qtbot.waitUntil(lambda: slide.id in widget.runs.results, timeout=60_000)
+    layer = overlay(widget, slide, "probability")
+    prediction, live = widget.runs.results[slide.id]
+    assert layer.data is live.shown
+    assert np.array_equal(layer.data, prediction.probability_map[1], equal_nan=True)
+    assert tuple(layer.contrast_limits) == (0, 1)
+    assert layer.colorbar.visible
+    saliency = overlay(widget, slide, "saliency")
+    assert "tumour" in saliency.name
+    assert saliency.metadata["normalisation"] == prediction.saliency.normalisation
+    assert len(overlay(widget, slide, "tissue").data) >= 1
+    assert {str(unit) for each in viewer.layers for unit in each.units} == {"micrometer"}
+    lines = widget.run_panel.result_note.text().splitlines()
+    assert lines[-1].startswith("Research use only")
+    assert any("tumour 0." in line for line in lines)
+    shown = live.shown.copy()
+    widget.run_panel.class_box.setCurrentIndex(widget.run_panel.class_box.findData("normal"))
+    assert overlay(widget, slide, "probability").name == "probability of normal"
+    assert not np.array_equal(live.shown, shown, equal_nan=True)
+
+
+@pytest.fixture
+def large(pixels):
+    return open_slide([np.tile(pixels, (7, 6, 1)), np.tile(pixels[::4, ::4], (7, 6, 1))], um_per_px=1.0)
+
+
+def test_cancel_is_answered_at_once_and_the_partial_result_says_so(widget, show, large, ready, qtbot):
+    show(large)
+    ready(large)
+    widget.run_panel.run_button.click()
+    qtbot.waitUntil(lambda: overlay(widget, large, "probability") is not None, timeout=20_000)
+    qtbot.wait(300)
+    begin = time.monotonic()
+    widget.run_panel.cancel_button.click()
+    assert widget.run_panel.progress_note.text() == "cancelling..."
+    qtbot.waitUntil(lambda: not widget.runs.running, timeout=5_000)
+    assert time.monotonic() - begin < 0.5
+    assert "partial" in overlay(widget, large, "probability").name
+    assert "Partial" in widget.run_panel.result_note.text()
+    assert widget.run_panel.run_button.isEnabled()
+
+
+def test_removing_the_slide_while_it_runs_drops_the_result(widget, show, large, ready, qtbot, viewer):
+    layer = show(large)
+    ready(large)
+    widget.run_panel.run_button.click()
+    qtbot.waitUntil(lambda: overlay(widget, large, "probability") is not None, timeout=20_000)
+    viewer.layers.remove(layer)
+    assert widget.runs.state is State.NO_SLIDE
+    qtbot.waitUntil(lambda: not widget.long.busy, timeout=5_000)
+    qtbot.wait(100)
+    assert widget.runs.results == {}
+
+
+def test_closing_the_window_while_it_runs_ends_the_workers(widget, show, large, ready, qtbot, viewer):
+    show(large)
+    ready(large)
+    widget.run_panel.run_button.click()
+    qtbot.waitUntil(lambda: overlay(widget, large, "probability") is not None, timeout=20_000)
+    viewer.window._qt_window._save_current_window_settings = lambda: None
+    viewer.close()
+    qtbot.waitUntil(lambda: not widget.long.busy and not widget.quick.busy, timeout=5_000)
+    assert widget._closed
+
+
+def test_taking_the_widget_out_of_the_window_ends_the_workers(widget, show, large, ready, qtbot, viewer):
+    show(large)
+    ready(large)
+    widget.run_panel.run_button.click()
+    qtbot.waitUntil(lambda: overlay(widget, large, "probability") is not None, timeout=20_000)
+    viewer.window.remove_dock_widget(widget)
+    qtbot.waitUntil(lambda: not widget.long.busy, timeout=5_000)
+    assert widget._closed
+
+
+def test_click_to_classify(widget, show, slide, ready, qtbot, clicker):
+    show(slide)
+    ready(slide)
+    clicker((250.0, 420.0))
+    assert not widget.quick.busy  # the tool is off
+    widget.probes.tool_box.click()
+    clicker((250.0, 420.0))
+    clicker((250.0, 420.0), moves=[(3, 0), (60, 40)])  # a drag
+    clicker((20.0, 20.0))
+    qtbot.waitUntil(lambda: len(widget.probes.rows) == 2, timeout=30_000)
+    qtbot.wait(50)
+    first, second = widget.probes.texts()
+    assert "tumour" in first
+    assert second == "no tissue"
+    assert len(overlay(widget, slide, "fields").data) == 2
+    before = widget.probes.rows[0].answer.probabilities
+    widget.run_panel.run_button.click()
+    qtbot.waitUntil(lambda: slide.id in widget.runs.results, timeout=60_000)
+    clicker((250.0, 420.0))
+    qtbot.waitUntil(lambda: len(widget.probes.rows) == 3, timeout=30_000)
+    assert widget.probes.rows[2].answer.probabilities == pytest.approx(before, abs=1e-6)
+    widget.probes.clear_button.click()
+    assert widget.probes.table.rowCount() == 0
+    assert overlay(widget, slide, "fields") is None
+
+
+def test_a_click_while_drawing_belongs_to_the_drawing(widget, show, slide, ready, clicker, viewer):
+    show(slide)
+    ready(slide)
+    widget.probes.tool_box.click()
+    shapes = viewer.add_shapes(scale=slide.um_per_px, units=("um", "um"), ndim=2)
+    shapes.mode = "add_polygon"
+    count = len(widget.asks._jobs)
+    widget.tool._on_press(viewer, None).close()
+    with pytest.raises(StopIteration):
+        next(widget.tool._on_press(viewer, None))
+    assert len(widget.asks._jobs) == count
+
+
+def test_a_drawn_shape_is_a_region_and_can_be_measured(widget, show, slide, ready, qtbot, viewer):
+    show(slide)
+    ready(slide)
+    all_cells = widget.runs.prepared.estimate.cells
+    shapes = viewer.add_shapes(
+        [np.array([[128, 128], [128, 384], [384, 384], [384, 128]])],
+        shape_type="polygon",
+        scale=slide.um_per_px,
+        units=("um", "um"),
+    )
+    widget.choices.region_box.setCurrentIndex(widget.choices.region_box.findData("selected shape"))
+    qtbot.wait(400)
+    assert "no shape is selected" in widget.run_panel.estimate_note.text()
+    shapes.selected_data = {0}
+    widget.run_panel.run_button.click()
+    qtbot.waitUntil(lambda: slide.id in widget.runs.results, timeout=60_000)
+    prediction, _ = widget.runs.results[slide.id]
+    assert 0 < np.isfinite(prediction.probability_map[0]).sum() < all_cells
+    widget.probes.measure_button.click()
+    qtbot.waitUntil(lambda: len(widget.probes.rows) == 1, timeout=30_000)
+    assert widget.probes.rows[0].answer.area_um2 == pytest.approx(256 * 256)
+    assert "mm²" in widget.probes.texts()[0]
+
+
+def test_the_tissue_can_be_painted_before_the_run(widget, show, slide, ready, qtbot):
+    show(slide)
+    ready(slide)
+    cells = widget.runs.prepared.estimate.cells
+    widget.choices.preview_button.click()
+    qtbot.waitUntil(lambda: overlay(widget, slide, "mask") is not None, timeout=30_000)
+    mask = overlay(widget, slide, "mask")
+    assert len(overlay(widget, slide, "tissue").data) >= 1
+    mask.selected_label = 0
+    mask.brush_size = mask.data.shape[0]
+    mask.paint((0, mask.data.shape[1] // 2), 0)
+    qtbot.waitUntil(
+        lambda: widget.runs.prepared is not None and widget.runs.prepared.estimate.cells < cells, timeout=30_000
+    )
+
+
+def test_an_unknown_scale_is_asked_for_and_then_wins(widget, show, pixels, ready, qtbot, viewer):
+    unknown = open_slide([pixels, pixels[::4, ::4]])
+    layer = show(unknown)
+    qtbot.waitUntil(lambda: widget.runs.state is State.REFUSED, timeout=30_000)
+    assert widget.choices.scale_row.isVisibleTo(widget)
+    assert "µm/px unknown" in widget.choices.slide_note.text()
+    assert [str(unit) for unit in layer.units] == ["pixel", "pixel"]
+    widget.choices.scale_box.setValue(1.0)
+    widget.choices.scale_button.click()
+    ready(unknown)
+    assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
+    assert "given by the user" in widget.choices.slide_note.text()
+    assert not widget.choices.scale_row.isVisibleTo(widget)
+
+
+def test_a_colour_image_of_another_reader_is_a_slide_too(widget, pixels, viewer, qtbot):
+    viewer.add_image(pixels, rgb=True, scale=(1.0, 1.0), units=("um", "um"), name="plain")
+    qtbot.waitUntil(lambda: widget.runs.state is State.READY, timeout=60_000)
+    assert widget.runs.slide.um_per_px == (1.0, 1.0)
+
+
+def test_view_is_a_region(widget, show, slide, ready, qtbot, viewer):
+    show(slide)
+    ready(slide)
+    viewer.scene.camera.center = (256.0, 320.0)
+    viewer.scene.camera.zoom = float(min(viewer.canvas.size)) / 200
+    box = widget.canvas.view_box(slide)
+    assert box.intersection(box.__class__(250, 260, 315, 325)).shape == (10, 10)
+    assert 195 <= min(box.shape) <= 205
+    viewer.scene.camera.center = (5000.0, 5000.0)
+    widget.choices.region_box.setCurrentIndex(widget.choices.region_box.findData("what is in view"))
+    widget.run_panel.run_button.click()
+    assert "outside the view" in widget.run_panel.estimate_note.text()
+    assert not widget.runs.running

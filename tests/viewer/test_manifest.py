@@ -1,0 +1,58 @@
+"""napari finds everything the manifest promises, and looking for it imports no torch."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+
+LIGHT = """
+import sys
+import napari_gigaclf.viewer.{module}
+heavy = [name for name in ("torch", "tifffile", "dask", "matplotlib", "napari.layers") if name in sys.modules]
+print(",".join(heavy))
+"""
+
+
+@pytest.fixture(scope="module")
+def manifest(repository: Path) -> PluginManifest:
+    return PluginManifest.from_file(repository / "napari_gigaclf" / "napari.yaml")
+
+
+def test_the_manifest_is_valid(repository: Path) -> None:
+    path = repository / "napari_gigaclf" / "napari.yaml"
+    done = subprocess.run([sys.executable, "-m", "npe2", "validate", str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_command_exists(manifest: PluginManifest) -> None:
+    for command in manifest.contributions.commands:
+        module, _, name = command.python_name.partition(":")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_the_widget_is_in_the_classify_menu_and_settings_are_declared(manifest: PluginManifest) -> None:
+    menu = manifest.contributions.menus["napari/layers/classify"]
+    assert [item.command for item in menu] == ["napari-gigaclf.classify"]
+    computing = manifest.contributions.configurations["computing"]
+    assert set(computing.properties) == {"device", "threads", "memory"}
+
+
+@pytest.mark.parametrize(
+    "name", ["a.svs", "a.NDPI", "a.ome.tif", "a.tiff", "a.mrxs", "a.dcm", "a.png", "a.scn", "a.qptiff", "a.bif"]
+)
+def test_slide_suffixes_are_claimed(manifest: PluginManifest, name: str) -> None:
+    from fnmatch import fnmatch
+
+    (reader,) = manifest.contributions.readers
+    assert any(fnmatch(name.lower(), pattern) for pattern in reader.filename_patterns)
+
+
+@pytest.mark.parametrize("module", ["reader", "widgets.classify"])
+def test_plugin_modules_import_nothing_heavy(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT.format(module=module)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""

@@ -1,0 +1,249 @@
+"""The state machine with a fake window and the real core: plans, runs, cancels, late answers, slides that go away."""
+
+import dataclasses
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_gigaclf.geometry import Box
+from napari_gigaclf.slides import open_slide
+from napari_gigaclf.viewer.controllers.mapping import LiveMap
+from napari_gigaclf.viewer.controllers.run import RunController, State
+from napari_gigaclf.viewer.controllers.shelf import Shelf
+from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, RegionChoice, Wishes
+
+
+class FakeView:
+    """Remembers what it was told to show, and on which thread."""
+
+    def __init__(self):
+        self.states = []
+        self.plans = []
+        self.problems = []
+        self.progress = []
+        self.maps = []
+        self.refreshes = 0
+        self.looks = 0
+        self.results = []
+        self.tissues = []
+        self.threads = set()
+
+    def show_state(self, state):
+        self.threads.add(threading.current_thread())
+        self.states.append(state)
+
+    def show_plan(self, prepared):
+        self.plans.append(prepared)
+
+    def show_problem(self, text):
+        self.problems.append(text)
+
+    def show_progress(self, progress):
+        self.progress.append(progress)
+
+    def show_map(self, slide, live):
+        self.threads.add(threading.current_thread())
+        self.maps.append((slide, live))
+
+    def refresh_map(self, slide):
+        self.refreshes += 1
+
+    def show_look(self, slide, live):
+        self.looks += 1
+
+    def show_result(self, slide, prediction, live):
+        self.results.append((slide, prediction, live))
+
+    def show_tissue(self, slide, tissue):
+        self.tissues.append(tissue)
+
+
+@pytest.fixture
+def view():
+    return FakeView()
+
+
+@pytest.fixture
+def runs(view, pump, make_worker):
+    return RunController(view, quick=make_worker("quick"), long=make_worker("long"), post=pump, shelf=Shelf())
+
+
+@pytest.fixture
+def wishes(model_folder: Path):
+    return Wishes(model=str(model_folder), device="cpu", saliency=NO_SALIENCY)
+
+
+def test_choosing_plans_and_running_fills_the_map(runs, view, pump, slide, wishes):
+    runs.choose(slide, wishes)
+    assert runs.state is State.PREPARING
+    pump.until(lambda: runs.state is State.READY)
+    (plan,) = view.plans
+    assert plan.estimate.tiles >= 1
+    runs.run()
+    assert runs.state is State.RUNNING
+    pump.until(lambda: bool(view.results))
+    assert runs.state is State.READY
+    ((shown_slide, prediction, live),) = view.results
+    assert shown_slide is slide
+    assert prediction.complete
+    computed = np.isfinite(np.asarray(prediction.probability_map[1]))
+    assert computed.any()
+    assert not computed.all()  # glass
+    assert np.array_equal(live.shown, np.asarray(prediction.probability_map[1]), equal_nan=True)
+    assert view.maps[0][1] is live
+    assert view.progress[-1].done == view.progress[-1].total
+    assert view.threads == {threading.main_thread()}
+
+
+def test_the_map_that_filled_in_is_the_map_of_the_result(runs, view, pump, slide, wishes, monkeypatch):
+    filled: list[np.ndarray] = []
+    fill = LiveMap.fill
+    monkeypatch.setattr(LiveMap, "fill", lambda self, values: (filled.append(self.values.copy()), fill(self, values)))
+    runs.choose(slide, wishes)
+    runs.run()  # before the plan is there: it is made in the run
+    pump.until(lambda: bool(view.results))
+    prediction = view.results[0][1]
+    assert np.array_equal(filled[0], np.asarray(prediction.probability_map), equal_nan=True)
+
+
+def test_another_choice_replaces_the_plan_and_a_late_plan_is_dropped(runs, view, pump, slide, wishes):
+    runs.choose(slide, wishes)
+    second = dataclasses.replace(wishes, choice=RegionChoice.VIEW, area=Box(96, 224, 96, 224))
+    runs.choose(slide, second)
+    pump.until(lambda: runs.state is State.READY)
+    pump.drain()
+    assert len(view.plans) == 1
+    assert runs.prepared is view.plans[0]
+    assert runs.prepared.region is not None
+    runs.choose(slide, second)  # the same again changes nothing
+    assert runs.state is State.READY
+
+
+def test_a_refusal_names_what_to_do_and_can_be_repaired(runs, view, pump, pixels, wishes):
+    unknown = open_slide(pixels)
+    runs.choose(unknown, wishes)
+    pump.until(lambda: runs.state is State.REFUSED)
+    assert "um_per_px" in view.problems[0]
+    runs.choose(unknown, dataclasses.replace(wishes, level=0))
+    pump.until(lambda: runs.state is State.READY)
+
+
+def test_fluorescence_is_refused_by_name(runs, view, pump, wishes):
+    runs.choose(open_slide(np.zeros((200, 200, 2), np.uint16), um_per_px=1.0), wishes)
+    pump.until(lambda: runs.state is State.REFUSED)
+    assert "brightfield" in view.problems[0]
+
+
+def test_an_unknown_model_is_one_line(runs, view, pump, slide):
+    runs.choose(slide, Wishes(model="no-such-model", device="cpu"))
+    pump.until(lambda: runs.state is State.REFUSED)
+    assert "no-such-model" in view.problems[0]
+
+
+@pytest.fixture
+def large(pixels):
+    """A slide that takes seconds."""
+    return open_slide([np.tile(pixels, (7, 6, 1)), np.tile(pixels[::4, ::4], (7, 6, 1))], um_per_px=1.0)
+
+
+def test_cancel_answers_within_half_a_second_and_keeps_what_was_found(runs, view, pump, large, wishes):
+    runs.choose(large, wishes)
+    pump.until(lambda: runs.state is State.READY)
+    runs.run()
+    pump.until(lambda: view.refreshes >= 1)
+    begin = time.monotonic()
+    runs.cancel()
+    assert runs.state is State.CANCELLING
+    pump.until(lambda: not runs.running)
+    seconds = time.monotonic() - begin
+    assert seconds < 0.5, f"cancel took {seconds:.2f} s"
+    ((_, prediction, live),) = view.results
+    assert not prediction.complete
+    assert 0 < live.share_done < 1
+    assert runs.state is State.READY
+
+
+def test_a_slide_that_goes_away_while_running_gets_no_answer(runs, view, pump, large, slide, wishes):
+    runs.choose(large, wishes)
+    runs.run()
+    pump.until(lambda: bool(view.maps))
+    runs.slide_gone(large.id)
+    assert runs.state is State.NO_SLIDE
+    runs.choose(slide, wishes)
+    runs.run()
+    pump.until(lambda: bool(view.results))
+    pump.drain()
+    assert [each.id for each, _, _ in view.results] == [slide.id]
+    assert large.id not in runs.results
+
+
+def test_closing_while_running_joins_at_once(runs, view, pump, large, wishes):
+    runs.choose(large, wishes)
+    runs.run()
+    pump.until(lambda: bool(view.maps))
+    begin = time.monotonic()
+    assert runs.close()
+    assert time.monotonic() - begin < 1.0
+    count = len(view.states)
+    pump.drain()
+    assert not view.results
+    assert len(view.states) == count
+
+
+def test_switching_to_another_slide_does_not_disturb_the_run(runs, view, pump, large, slide, wishes):
+    runs.choose(large, wishes)
+    runs.run()
+    pump.until(lambda: bool(view.maps))
+    runs.choose(slide, wishes)
+    assert runs.state is State.RUNNING
+    pump.until(lambda: bool(view.results), timeout=120)
+    assert view.results[0][0] is large
+    pump.until(lambda: runs.state is State.READY)
+    assert runs.slide is slide
+
+
+def test_looking_at_another_class_or_threshold_computes_nothing(runs, view, pump, slide, wishes):
+    runs.choose(slide, wishes)
+    runs.run()
+    pump.until(lambda: bool(view.results))
+    prediction, live = runs.results[slide.id]
+    runs.look("normal", 0.0)
+    normal = np.asarray(prediction.probability_map[0])
+    assert np.array_equal(live.shown, normal, equal_nan=True)
+    cut = float(np.nanmedian(normal))
+    runs.look("normal", cut)
+    assert np.array_equal(np.isfinite(live.shown), np.nan_to_num(normal, nan=-1) >= np.float32(cut))
+    runs.look("no such class", 0.5)
+    assert live.class_name == "normal"
+    assert view.looks == 2
+
+
+def test_a_painted_mask_is_what_is_looked_at(runs, view, pump, slide, wishes):
+    runs.choose(slide, wishes)
+    runs.preview_tissue()
+    pump.until(lambda: bool(view.tissues) and runs.state is State.READY)
+    tissue = view.tissues[0]
+    cells = runs.prepared.estimate.cells
+    painted = tissue.mask.copy()
+    painted[: painted.shape[0] // 2] = False
+    runs.paint(type(tissue).from_array(painted, tissue.grid))
+    pump.until(lambda: runs.state is State.READY)
+    assert 0 < runs.prepared.estimate.cells < cells
+    runs.run()
+    pump.until(lambda: bool(view.results))
+    assert np.isfinite(np.asarray(view.results[0][1].probability_map[0])).sum() == runs.prepared.estimate.cells
+    runs.paint(None)
+    pump.until(lambda: runs.state is State.READY)
+    assert runs.prepared.estimate.cells == cells
+
+
+def test_a_slide_of_glass_gives_an_answer_that_says_so(runs, view, pump, wishes):
+    runs.choose(open_slide(np.full((512, 512, 3), 245, np.uint8), um_per_px=1.0), wishes)
+    runs.run()
+    pump.until(lambda: bool(view.results) or bool(view.problems))
+    assert not view.problems
+    assert "tissue" in view.results[0][1].message
+    assert view.results[0][1].probabilities == {}
