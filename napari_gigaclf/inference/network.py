@@ -63,13 +63,13 @@ def make_network(
     target = torch.device(device.key)
     private = copy.deepcopy(model).eval().requires_grad_(requires_grad=False).to(target)
     features = private.features
-    probe = stream(features, tile=tile, memory=memory)
-    axes = cell_axes(probe)
-    per_pixel = seconds_per_pixel(features, target, model.sha256)
+    streamed = stream(features, tile=tile, memory=memory)
+    axes = cell_axes(streamed)
+    per_pixel = seconds_per_pixel(features, target)
     if tile is None and memory is None:
         side = responsive_tile(per_pixel, max(axis.stride for axis in axes), tile_seconds or TILE_SECONDS)
-        probe = stream(features, tile=side, memory=None)
-    return Network(model=private, streamed=probe, axes=axes, seconds_per_pixel=per_pixel)
+        streamed = stream(features, tile=side)
+    return Network(model=private, streamed=streamed, axes=axes, seconds_per_pixel=per_pixel)
 
 
 def cell_axes(streamed: StreamedModule) -> tuple[CellAxis, CellAxis]:

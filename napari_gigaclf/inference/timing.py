@@ -24,8 +24,8 @@ _measured: dict[tuple[object, ...], float] = {}
 _lock = threading.Lock()
 
 
-def seconds_per_pixel(network: "nn.Module", device: "torch.device", key: str) -> float:
-    """Return seconds per input pixel of a forward pass; measured on the first call, then remembered.
+def seconds_per_pixel(network: "nn.Module", device: "torch.device") -> float:
+    """Return seconds per input pixel of a forward pass; measured once for networks of the same layers, then remembered.
 
     Parameters
     ----------
@@ -33,16 +33,15 @@ def seconds_per_pixel(network: "nn.Module", device: "torch.device", key: str) ->
         Images (1, 3, H, W) -> features, on its device.
     device
         Where it runs.
-    key
-        Identifies the network (the digest of its weights).
     """
     import torch
 
-    found = (key or id(network), str(device), torch.get_num_threads())
+    layers = str(network), tuple(tuple(value.shape) for value in network.state_dict().values())
+    key = (*layers, str(device), torch.get_num_threads())
     with _lock:
-        if found not in _measured:
-            _measured[found] = _measure(network, device)
-        return _measured[found]
+        if key not in _measured:
+            _measured[key] = _measure(network, device)
+        return _measured[key]
 
 
 def _measure(network: "nn.Module", device: "torch.device") -> float:

@@ -120,9 +120,15 @@ def test_live_map_fills_to_the_whole_map(make_model, slide, tissue):
     ],
     ids=["box", "polygon", "vertices", "points"],
 )
-@pytest.mark.parametrize("network", ["cell-net", "resnet18"])
-def test_a_region_gives_the_numbers_of_the_whole_slide(make_model, slide, tissue, region, network):
-    model = make_model(network=network)
+def test_a_region_gives_the_numbers_of_the_whole_slide(make_model, slide, tissue, region):
+    check_region(make_model(), slide, tissue, region)
+
+
+def test_a_region_of_a_network_that_sees_far(make_model, slide, tissue):
+    check_region(make_model(network="resnet18"), slide, tissue, shapely.Point(260, 150).buffer(60))
+
+
+def check_region(model, slide, tissue, region):
     whole = classify(slide, model, tissue=tissue, saliency=None, tile=96)
     part = classify(slide, model, tissue=tissue, saliency=None, tile=64, region=region)
     computed = ~np.isnan(part.probability_map[0])
