@@ -9,7 +9,7 @@ from napari_gigaclf.models.records import ConfigError
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 MAX_CONFIG_BYTES = 1 << 20
-MAX_WEIGHTS_BYTES = 2 << 30
+MAX_WEIGHTS_BYTES = 1 << 30
 
 
 def read_config(folder: Path) -> ModelConfig:
