@@ -59,5 +59,9 @@ class UnsupportedOperation(GigaclfError):  # noqa: N818 - public name of the eng
     """The streaming engine cannot run this module exactly; the text names the operation, the module and the remedy."""
 
 
+class ImageTooSmallError(GigaclfError, RuntimeError):
+    """An image is smaller than the network can take; a RuntimeError, which is what PyTorch raises for the same image."""
+
+
 class Cancelled(GigaclfError):  # noqa: N818 - an outcome rather than a fault
     """The caller asked to stop."""

@@ -1,0 +1,11 @@
+"""Runs a network over a picture of any size, tile by tile, with exactly the numbers of one huge run.
+
+See ``docs/numerics.md`` for the mathematics.
+"""
+
+from napari_gigaclf.streaming.module import CellGeometry, StreamedModule, stream
+from napari_gigaclf.streaming.plan import StreamPlan
+from napari_gigaclf.streaming.report import StreamReport
+from napari_gigaclf.streaming.source import Sink, Source
+
+__all__ = ["CellGeometry", "Sink", "Source", "StreamPlan", "StreamReport", "StreamedModule", "stream"]

@@ -1,0 +1,155 @@
+"""The streamed network as one step of PyTorch's autograd.
+
+Inputs are the image (if it is a tensor) and the parameters, so that optimisers, gradient accumulation and
+``DistributedDataParallel`` see ordinary gradients; the tiles' own graphs live and die inside ``backward``.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming.flat import flat_tiles
+from napari_gigaclf.streaming.graph import FixedTensor, Graph, NamedTensor
+from napari_gigaclf.streaming.passes import Backward, Callbacks, Forward, Tape
+from napari_gigaclf.streaming.plan import StreamPlan
+from napari_gigaclf.streaming.report import StreamReport
+from napari_gigaclf.streaming.source import Image
+from napari_gigaclf.streaming.tiles import Work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One call of a streamed module."""
+
+    graph: Graph
+    plan: StreamPlan
+    image: Image
+    parameters: tuple[str, ...]
+    """Names of the parameters given to autograd, in their order."""
+    weights: dict[str, Tensor]
+    """All parameters and buffers by name."""
+    sink: Any
+    callbacks: Callbacks
+    publish: Callable[[StreamReport], None]
+    """Takes the report after each pass."""
+
+    def forward(self, *, keep: bool) -> tuple[Tensor, Tape, StreamReport]:
+        """Run forward."""
+        with torch.no_grad():
+            flat = None
+            if self.image.flat_value is not None:
+                responses = self.graph.respond(self.image.flat_value, self.weights, len(self.plan.grid))
+                flat = flat_tiles(self.graph, self.plan, responses)
+            work = Work(
+                graph=self.graph, plan=self.plan, weights=self.weights, overwritable=self.graph.overwritable(),
+                needs_grad=(False,) * len(self.graph.nodes),
+            )  # fmt: skip
+            run = Forward(
+                work=work, image=self.image, flat=flat, callbacks=self.callbacks, keep=keep, report=StreamReport()
+            )
+            output = run.run()
+        self.publish(run.report)
+        return output, run.tape, run.report
+
+
+def autocast_context(device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+    """Return what re-creates the present autocast state of a device."""
+    kind = device.type
+    enabled, dtype = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
+    cached = torch.is_autocast_cache_enabled()
+    return lambda: torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=cached)
+
+
+def gradient_flow(graph: Graph, trained: frozenset[str], image: bool) -> tuple[bool, ...]:
+    """Return per map whether a gradient flows into it: whether the image or a trained parameter lies behind it."""
+    from napari_gigaclf.streaming.calls import references
+    from napari_gigaclf.streaming.operations import Convolution, Pointwise, TensorRef
+
+    constants: list[bool] = []
+    for constant in graph.constants:
+        if isinstance(constant, NamedTensor):
+            constants.append(constant.name in trained)
+        elif isinstance(constant, FixedTensor):
+            constants.append(False)
+        else:
+            found = references((constant.args, dict(constant.kwargs)))
+            constants.append(any(constants[ref.index] for ref in found if isinstance(ref, TensorRef)))
+    flows = [image]
+    for node in graph.nodes[1:]:
+        operation, used = node.operation, []
+        if isinstance(operation, Convolution):
+            used = [operation.weight, *([operation.bias] if operation.bias is not None else [])]
+        elif isinstance(operation, Pointwise):
+            found = references((operation.args, dict(operation.kwargs)))
+            used = [ref for ref in found if isinstance(ref, TensorRef)]
+        flows.append(any(flows[i] for i in node.inputs) or any(constants[ref.index] for ref in used))
+    return tuple(flows)
+
+
+class Streamed(torch.autograd.Function):
+    """Forward and backward of a whole run."""
+
+    @staticmethod
+    def forward(ctx: Any, job: Job, image: Tensor, *parameters: Tensor) -> Tensor:  # noqa: ANN401 - PyTorch's context
+        """Return the output map."""
+        output, tape, report = job.forward(keep=True)
+        ctx.job, ctx.tape, ctx.report = job, tape, report
+        ctx.autocast = autocast_context(output.device)
+        ctx.save_for_backward(image, *parameters)  # so that a change in place before backward is noticed, as usual
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - PyTorch's context
+        """Return the gradients of the image and of the parameters."""
+        if torch.is_grad_enabled():
+            raise UnsupportedOperation(
+                "cannot differentiate a streamed module twice (create_graph=True); use the untiled module on a crop"
+            )
+        job: Job = ctx.job
+        image, *parameters = ctx.saved_tensors
+        wanted = [name for name, needs in zip(job.parameters, ctx.needs_input_grad[2:], strict=True) if needs]
+        stand_ins = {id(p): p.detach().requires_grad_() for p, needs in zip(parameters, ctx.needs_input_grad[2:], strict=True) if needs}
+        weights = {name: stand_ins.get(id(tensor), tensor) for name, tensor in job.weights.items()}
+        leaves = {name: weights[name] for name in wanted}
+        trained = frozenset(name for name, tensor in job.weights.items() if id(tensor) in stand_ins)
+        grad_image = torch.zeros_like(image) if ctx.needs_input_grad[1] and job.sink is None else None
+        flows = gradient_flow(job.graph, trained, grad_image is not None or job.sink is not None)
+        work = Work(
+            graph=job.graph, plan=job.plan, weights=weights, needs_grad=flows, overwritable=job.graph.overwritable()
+        )
+        run = Backward(
+            work=work, image=job.image, tape=ctx.tape, grad_output=grad_outputs[0], leaves=leaves, sink=job.sink,
+            grad_image=grad_image, callbacks=job.callbacks, report=ctx.report, autocast=ctx.autocast,
+        )  # fmt: skip
+        gradients = run.run()
+        job.publish(run.report)
+        found = {name: gradients.weights[name].to(leaves[name].dtype) for name in gradients.weights}
+        return (None, gradients.image, *(found.get(name) for name in job.parameters))
+
+
+def run_job(job: Job, image: Tensor | None) -> Tensor:
+    """Run a job, as a step of autograd where something wants a gradient.
+
+    Parameters
+    ----------
+    job
+        The job.
+    image
+        The image, if it is a tensor.
+    """
+    parameters = [job.weights[name] for name in job.parameters]
+    trains = any(p.requires_grad for p in parameters) or (image is not None and image.requires_grad) or job.sink is not None
+    if not (torch.is_grad_enabled() and trains):
+        return job.forward(keep=False)[0]
+    if image is None:
+        image = torch.zeros((), requires_grad=job.sink is not None)
+    elif job.sink is not None and not image.requires_grad:
+        image = image.detach().requires_grad_()
+    output: Tensor = Streamed.apply(job, image, *parameters)  # type: ignore[no-untyped-call]
+    return output
+

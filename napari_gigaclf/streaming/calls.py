@@ -1,0 +1,109 @@
+"""One call found in a network's code, and how its arguments are read.
+
+A call is the common form of a module (``nn.Conv2d``) and a function (``F.conv2d``): recognisers see only this form.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming.operations import Argument, NodeRef, Operation, TensorRef
+
+CHANNEL_AXIS = 1
+
+
+def references(template: Argument) -> Iterator[NodeRef | TensorRef]:
+    """Yield every reference inside an argument."""
+    if isinstance(template, NodeRef | TensorRef):
+        yield template
+    elif isinstance(template, tuple | list):
+        for item in template:
+            yield from references(item)
+    elif isinstance(template, dict):
+        for item in template.values():
+            yield from references(item)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A call with at least one map among its arguments."""
+
+    kind: str
+    """Name for a person: ``"Conv2d"``, ``"torch.cat"``."""
+    path: str
+    """Path of the module that makes the call; empty for the outermost."""
+    args: tuple[Argument, ...]
+    kwargs: Mapping[str, Argument]
+    constant: Callable[[TensorRef], Tensor]
+    """Gives a constant's present value (for its shape)."""
+
+    def refuse(self, why: str, remedy: str) -> UnsupportedOperation:
+        """Return the error which names this operation, its module and what to do."""
+        place = f"module '{self.path}'" if self.path else "the outermost module"
+        return UnsupportedOperation(f"cannot stream {self.kind} in {place}: {why}; {remedy}")
+
+    def bind(self, *names: str, **defaults: Argument) -> dict[str, Argument]:
+        """Return the arguments by name; names without default must be given.
+
+        Raises
+        ------
+        UnsupportedOperation
+            If an argument is missing or not among the names.
+        """
+        order = (*names, *defaults)
+        if len(self.args) > len(order):
+            raise self.refuse("it has arguments unknown here", "write it as the matching torch.nn module")
+        bound: dict[str, Argument] = {**defaults, **dict(zip(order, self.args, strict=False)), **self.kwargs}
+        unknown = set(bound) - set(order)
+        missing = [name for name in names if name not in bound]
+        if unknown or missing:
+            raise self.refuse(
+                f"its arguments {sorted(unknown) + missing} are not understood", "write it as the matching torch.nn module"
+            )
+        return bound
+
+    def map_of(self, value: Argument) -> NodeRef:
+        """Return the argument as a map.
+
+        Raises
+        ------
+        UnsupportedOperation
+            If it is a constant: a map made from nothing but weights has no place in a streamed network.
+        """
+        if not isinstance(value, NodeRef):
+            raise self.refuse("its input is not a map computed from the image", "apply it outside the streamed module")
+        return value
+
+    def with_kwargs(self, **kwargs: Argument) -> "Call":
+        """Return the call with keyword arguments replaced; None removes one."""
+        merged = {**self.kwargs, **kwargs}
+        return replace(self, kwargs={key: value for key, value in merged.items() if key not in kwargs or value is not None})
+
+
+Recognised = Operation | NodeRef
+"""What a call turns out to be: an operation, or just another name for a map."""
+
+Recogniser = Callable[[Call], Recognised]
+
+
+def per_axis(value: Argument, num_axes: int, call: Call) -> tuple[int, ...]:
+    """Return an int or a sequence of ints as one int per spatial axis."""
+    if isinstance(value, int):
+        return (value,) * num_axes
+    if isinstance(value, tuple | list) and len(value) in (1, num_axes) and all(isinstance(item, int) for item in value):
+        return tuple(value) * (num_axes if len(value) == 1 else 1)
+    raise call.refuse(f"{value!r} is not one integer per axis", "give plain integers")
+
+
+def expect_channel_axis(axis: Argument, num_axes: int | None, call: Call) -> None:
+    """Refuse an axis which is not the channels: space may only be used locally, and samples not mixed."""
+    allowed = (CHANNEL_AXIS,) if num_axes is None else (CHANNEL_AXIS, -num_axes - 1)
+    if isinstance(axis, tuple | list) and len(axis) == 1:
+        axis = axis[0]
+    if axis not in allowed:
+        raise call.refuse(
+            f"it works along axis {axis}, and only the channel axis (1) can be used while space is streamed",
+            "move it behind the streamed module (into the pooling or the head)",
+        )

@@ -1,0 +1,113 @@
+"""Glass is not computed: tiles that see nothing but one declared constant are filled with the network's response to it.
+
+A tile is filled only if the receptive field of everything it would compute or hold lies inside the image, away from any
+padding, in a region that the source declares flat. This is decided by interval arithmetic, never by comparing values.
+Padding counts as flat, too, where it cannot be told from the flat map around it: zeros on a map whose response to the
+constant is exactly zero.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from napari_gigaclf.streaming.graph import Graph
+from napari_gigaclf.streaming.operations import (
+    AveragePooling,
+    ConstantPadding,
+    Convolution,
+    Extent,
+    MaxPooling,
+    MirrorPadding,
+)
+from napari_gigaclf.streaming.plan import StreamPlan, is_empty
+from napari_gigaclf.streaming.schedule import AxisSchedule, axis_rules, borderless, reaches
+from napari_gigaclf.streaming.source import Image
+from napari_gigaclf.streaming.tiles import TileResult, shape_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlatTiles:
+    """Which tiles may be filled, and with what."""
+
+    graph: Graph
+    plan: StreamPlan
+    responses: Sequence[Tensor]
+    """Every map's response to the constant, (1, C, 1, ...)."""
+    views: tuple[tuple[tuple[int, int] | None, ...], ...]
+    """Per axis and tile: the pixels that everything in the tile depends on; None where padding is among them."""
+
+    def is_flat(self, image: Image, tile: Sequence[int]) -> bool:
+        """Return whether a tile depends on nothing but flat pixels."""
+        extent = []
+        for axis_views, t in zip(self.views, tile, strict=True):
+            view = axis_views[t]
+            if view is None:
+                return False
+            extent.append(view)
+        return image.is_flat(tuple(extent))
+
+    def fill(self, tile: Sequence[int]) -> TileResult:
+        """Return what the tile gives: expanded constants, which take no memory."""
+        plan, result = self.plan, TileResult(output=None, pieces={}, switches=[])
+        made = plan.made(self.graph.output, tile)
+        if not is_empty(made):
+            result.output = self.constant(self.graph.output, made)
+        for node in range(len(self.graph.nodes) - 1):
+            for axis in range(len(tile)):
+                extent = plan.carried(node, axis, tile)
+                if tile[axis] + 1 < plan.grid[axis] and not is_empty(extent):
+                    result.pieces[node, axis] = self.constant(node, extent)
+        return result
+
+    def constant(self, node: int, extent: Extent) -> Tensor:
+        """Return a map's response over an extent."""
+        response = self.responses[node]
+        return response.expand(*response.shape[:2], *shape_of(extent))
+
+
+def flat_tiles(graph: Graph, plan: StreamPlan, responses: Sequence[Tensor]) -> FlatTiles:
+    """Work out which tiles could be filled, from the responses to the flat value."""
+    num_axes = len(plan.schedules)
+    seamless = frozenset(
+        index for index, node in enumerate(graph.nodes) if index and _seamless(node.operation, [responses[i] for i in node.inputs])
+    )
+    views = []
+    for axis, schedule in enumerate(plan.schedules):
+        rules = axis_rules(graph, axis, num_axes)
+        safe = borderless(graph, rules, schedule.sizes, seamless)
+        views.append(_axis_views(graph, schedule, safe, [(r.step, r.lead, r.width) for r in reaches(graph, rules)]))
+    return FlatTiles(graph=graph, plan=plan, responses=responses, views=tuple(views))
+
+
+def _seamless(operation: object, inputs: Sequence[Tensor]) -> bool:
+    """Return whether an operation's padding equals the flat map it surrounds."""
+    if isinstance(operation, MirrorPadding):
+        return True
+    if isinstance(operation, Convolution):
+        return bool((inputs[0] == 0).all())
+    if isinstance(operation, ConstantPadding):
+        return bool((inputs[0] == operation.value).all())
+    if isinstance(operation, MaxPooling):
+        return True  # minus infinity never wins over a value
+    if isinstance(operation, AveragePooling):
+        return bool((inputs[0] == 0).all()) or (not operation.count_include_pad and operation.divisor is None)
+    return True
+
+
+def _axis_views(
+    graph: Graph, schedule: AxisSchedule, safe: Sequence[tuple[int, int]], reach: Sequence[tuple[int, int, int]]
+) -> tuple[tuple[int, int] | None, ...]:
+    """Return per tile the pixels on which all its maps depend along one axis; None where padding is among them."""
+    views: list[tuple[int, int] | None] = []
+    for tile in range(schedule.num_tiles):
+        start, stop, clean = schedule.sizes[0], 0, True
+        for index in range(len(graph.nodes)):
+            first, last = schedule.held[index][tile]
+            if last <= first:
+                continue
+            clean = clean and safe[index][0] <= first and last <= safe[index][1]
+            step, lead, width = reach[index]
+            start, stop = min(start, first * step - lead), max(stop, (last - 1) * step - lead + width)
+        views.append((max(start, 0), min(stop, schedule.sizes[0])) if clean else None)
+    return tuple(views)

@@ -1,0 +1,345 @@
+"""``stream(module)``: the same network, for images of any size.
+
+The wrapper has the module's own parameters under the module's own names; its result and its gradients are those of the
+untiled module up to rounding. Replacing ``module`` by ``stream(module)`` is the only change a training script needs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from napari_gigaclf.errors import RegionError
+from napari_gigaclf.progress import CancelToken, ProgressCallback
+from napari_gigaclf.streaming.autograd import Job, run_job
+from napari_gigaclf.streaming.capture import capture, check_plain
+from napari_gigaclf.streaming.graph import Graph, module_weights
+from napari_gigaclf.streaming.passes import Callbacks, OutputCallback
+from napari_gigaclf.streaming.plan import Budget, StreamPlan, plan_run
+from napari_gigaclf.streaming.report import StreamReport
+from napari_gigaclf.streaming.schedule import axis_rules, reaches, schedule_region
+from napari_gigaclf.streaming.source import Image, Source, SourceImage, TensorImage, spatial_slices
+from napari_gigaclf.streaming.tiles import TileRun, Work
+
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def parse_bytes(memory: int | str) -> int:
+    """Return a number of bytes from a number or a text like ``"2GB"``.
+
+    Raises
+    ------
+    ValueError
+        If it is not a positive amount.
+
+    Examples
+    --------
+    >>> parse_bytes("1.5 GB")
+    1500000000
+    """
+    if isinstance(memory, int):
+        amount = memory
+    else:
+        text = memory.strip().upper()
+        number = text.rstrip("BKMGTI ")
+        unit = text[len(number) :].strip()
+        try:
+            amount = int(float(number) * UNITS[unit])
+        except (KeyError, ValueError):
+            raise ValueError(f"memory={memory!r} is not an amount of bytes; write it like '2GB'") from None
+    if amount <= 0:
+        raise ValueError(f"memory={memory!r} is not a positive amount; write it like '2GB'")
+    return amount
+
+
+def parse_tile(tile: int | Sequence[int]) -> tuple[int, ...]:
+    """Return the side of a tile per axis.
+
+    Raises
+    ------
+    ValueError
+        If a side is not a positive whole number.
+    """
+    sides = (tile,) if isinstance(tile, int) else tuple(tile)
+    if not sides or any(not isinstance(side, int) or side < 1 for side in sides):
+        raise ValueError(f"tile={tile!r} is not a positive number of pixels, nor one per axis")
+    return sides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellGeometry:
+    """How an output cell lies over the image along one axis."""
+
+    stride: int
+    """Input pixels from one cell to the next."""
+    offset: float
+    """Where cell 0's own ``stride`` pixels begin, centred in its receptive field: cell i covers
+    ``[offset + i * stride, offset + (i + 1) * stride)``."""
+    receptive_field: int
+    """Input pixels a cell depends on."""
+    before: int
+    """Cell i's receptive field is ``[i * stride - before, i * stride - before + receptive_field)``."""
+
+
+class StreamedModule(nn.Module):
+    """A network that runs tile by tile, exactly. Made by :func:`stream`."""
+
+    def __init__(self, module: nn.Module, budget: Budget) -> None:
+        super().__init__()
+        # The wrapped module's own tables: same parameters, same names in state_dict, one truth.
+        self._parameters = module._parameters
+        self._buffers = module._buffers
+        self._modules = module._modules
+        self._non_persistent_buffers_set = module._non_persistent_buffers_set
+        self.training = module.training
+        self._wrapped = (module,)  # in a tuple, so that it is not registered a second time
+        self._budget = budget
+        self._graphs: dict[tuple[tuple[str, int, bool], ...], Graph] = {}
+        self._report: StreamReport | None = None
+        self._graph()
+
+    @property
+    def module(self) -> nn.Module:
+        """The wrapped module."""
+        return self._wrapped[0]
+
+    @property
+    def last_report(self) -> StreamReport | None:
+        """What the last run did; None before the first."""
+        return self._report
+
+    def train(self, mode: bool = True) -> "StreamedModule":
+        """Set the mode of the wrapper and of the wrapped module."""
+        super().train(mode)
+        self.module.training = mode
+        return self
+
+    def forward(self, source: Tensor | Source) -> Tensor:
+        """Return the feature map of an image of any size.
+
+        Parameters
+        ----------
+        source
+            A tensor (B, C, *space), or a :class:`Source`, which is a batch of one.
+
+        Returns
+        -------
+        Tensor
+            (B, C_out, *cells), differentiable with respect to the parameters, and to the tensor if it requires a gradient.
+        """
+        return self.stream(source)
+
+    def stream(
+        self,
+        source: Tensor | Source,
+        sink: Any = None,  # noqa: ANN401 - a Sink, or anything assignable by slices
+        progress: ProgressCallback | None = None,
+        cancel: CancelToken | None = None,
+        on_output: OutputCallback | None = None,
+    ) -> Tensor:
+        """Return the feature map, with a say in how the run goes.
+
+        Parameters
+        ----------
+        source
+            A tensor (B, C, *space), or a :class:`Source`.
+        sink
+            Takes the image's gradient during ``backward``, region by region: a :class:`Sink`, or an array (C, *space)
+            assignable by slices (numpy, zarr). Every pixel is written once.
+        progress
+            Called after each tile, in both passes.
+        cancel
+            Asked before each tile, in both passes.
+        on_output
+            Called after each forward tile with the slices over space and the finished block (B, C_out, *block).
+
+        Returns
+        -------
+        Tensor
+            (B, C_out, *cells).
+
+        Raises
+        ------
+        Cancelled
+            If ``cancel`` is set.
+        UnsupportedOperation
+            If the module, in its present mode, cannot be streamed.
+        ImageTooSmallError
+            If the image is smaller than the network can take.
+        """
+        image = self._image(source)
+        if sink is not None and image.shape[0] != 1:
+            raise ValueError(f"a sink takes the gradient of one image, and the batch has {image.shape[0]}")
+        weights = module_weights(self.module)
+        wanted = [name for name, p in self.module.named_parameters() if p.requires_grad]
+        takes_gradient = isinstance(source, Tensor) and source.requires_grad
+        backward = torch.is_grad_enabled() and (bool(wanted) or takes_gradient or sink is not None)
+        plan = self._plan(image.shape, image.dtype, backward=backward)
+        job = Job(
+            graph=self._graph(), plan=plan, image=image, parameters=tuple(wanted), weights=weights, sink=sink,
+            callbacks=Callbacks(progress=progress, cancel=cancel, on_output=on_output), publish=self._publish,
+        )  # fmt: skip
+        return run_job(job, source if isinstance(source, Tensor) else None)
+
+    def plan(self, shape: Sequence[int], *, backward: bool = True) -> StreamPlan:
+        """Return what a run over an image of this shape would do and cost, without running it.
+
+        Parameters
+        ----------
+        shape
+            (C, *space) or (B, C, *space), pixels.
+        backward
+            Whether a backward pass follows, which needs the borders of all tiles.
+        """
+        num_axes = self._graph().num_axes
+        full = tuple(shape) if num_axes is not None and len(shape) == num_axes + 2 else (1, *shape)
+        return self._plan(full, self._dtype(), backward=backward)
+
+    def geometry(self) -> tuple[CellGeometry, ...]:
+        """Return how output cells lie over the image, one per spatial axis."""
+        graph = self._graph()
+        if graph.num_axes is None:
+            return ()
+        cells = []
+        for axis in range(graph.num_axes):
+            reach = reaches(graph, axis_rules(graph, axis, graph.num_axes))[graph.output]
+            offset = -reach.lead + (reach.width - reach.step) / 2
+            cells.append(
+                CellGeometry(stride=reach.step, offset=offset, receptive_field=reach.width, before=reach.lead)
+            )
+        return tuple(cells)
+
+    @torch.no_grad()
+    def region(self, source: Tensor | Source, output_slices: Sequence[slice] | slice) -> Tensor:
+        """Return the features of one region, computed from its receptive field alone.
+
+        Parameters
+        ----------
+        source
+            A tensor (B, C, *space), or a :class:`Source`.
+        output_slices
+            One slice per spatial axis of the output map.
+
+        Returns
+        -------
+        Tensor
+            (B, C_out, *block), equal to that part of the whole map up to rounding; without gradient.
+
+        Raises
+        ------
+        RegionError
+            If the slices are empty, stepped, or not one per axis.
+        """
+        image, graph = self._image(source), self._graph()
+        space = image.shape[2:]
+        rules = [axis_rules(graph, axis, len(space)) for axis in range(len(space))]
+        whole = self._plan(image.shape, image.dtype, backward=False)
+        wanted = spatial_slices(output_slices, whole.sizes(graph.output))
+        schedules = tuple(
+            schedule_region(graph, axis, size, span) for axis, size, span in zip(rules, space, wanted, strict=True)
+        )
+        plan = whole.with_schedules(schedules)
+        tile = (0,) * len(space)
+        work = Work(
+            graph=graph, plan=plan, weights=module_weights(self.module), needs_grad=(False,) * len(graph.nodes),
+            overwritable=graph.overwritable(),
+        )  # fmt: skip
+        output = TileRun(work=work, tile=tile, image=image.block(plan.made(0, tile)), pieces={}).run().output
+        assert output is not None, "a region holds at least one cell"
+        return output
+
+    def _graph(self) -> Graph:
+        """Return the graph of the present train/eval mode, captured once per mode.
+
+        Raises
+        ------
+        UnsupportedOperation
+            As :func:`capture`; also for hooks added since.
+        """
+        check_plain(self.module)
+        key = tuple((name, id(child), child.training) for name, child in self.module.named_modules())
+        if key not in self._graphs:
+            self._graphs[key] = capture(self.module)
+        return self._graphs[key]
+
+    def _plan(self, shape: Sequence[int], dtype: torch.dtype, *, backward: bool) -> StreamPlan:
+        """Return the plan for an image of this full shape."""
+        graph, weights = self._graph(), module_weights(self.module)
+        num_axes = len(shape) - 2
+        if num_axes < 1 or (graph.num_axes is not None and graph.num_axes != num_axes):
+            raise RegionError(
+                f"the image has shape {tuple(shape)}, and the network takes (batch, channels) and "
+                f"{graph.num_axes or 'at least 1'} axes of space"
+            )
+        device = self._device()
+        with torch.no_grad():
+            responses = graph.respond(torch.zeros((1, shape[1]), dtype=dtype, device=device), weights, num_axes)
+        trained = sum(p.numel() * p.element_size() for p in self.module.parameters() if p.requires_grad)
+        budget = Budget(tile=self._budget.tile, memory_bytes=self._budget.memory_bytes, device=device.type)
+        return plan_run(graph, shape, responses, budget, backward=backward, weight_bytes=trained)
+
+    def _image(self, source: Tensor | Source) -> Image:
+        """Return the image of a tensor or a source."""
+        if isinstance(source, Tensor):
+            return TensorImage(source, self._device(source.device))
+        return SourceImage(source, self._device(), self._dtype())
+
+    def _device(self, default: torch.device | None = None) -> torch.device:
+        """Return the device of the first parameter or buffer."""
+        for tensor in module_weights(self.module).values():
+            return tensor.device
+        return default or torch.device("cpu")
+
+    def _dtype(self) -> torch.dtype:
+        """Return the floating-point type of the first parameter or buffer."""
+        for tensor in module_weights(self.module).values():
+            if tensor.is_floating_point():
+                return tensor.dtype
+        return torch.get_default_dtype()
+
+    def _publish(self, report: StreamReport) -> None:
+        self._report = report
+
+    def __getstate__(self) -> Mapping[str, Any]:
+        """Leave captured graphs out of copies: they are captured again."""
+        return {**self.__dict__, "_graphs": {}}
+
+
+def stream(module: nn.Module, *, tile: int | Sequence[int] | None = None, memory: int | str | None = None) -> StreamedModule:
+    """Return the module, made to run tile by tile over images of any size, exactly.
+
+    Parameters
+    ----------
+    module
+        Convolutions, poolings, place-by-place functions, eval-mode batch norm, sums and concatenations, in 1, 2 or 3
+        axes of space.
+    tile
+        Side of a tile in input pixels, one number or one per axis; any size works. None: chosen by the plan.
+    memory
+        Bytes, or a text like ``"2GB"``, for everything held beyond parameters and the result.
+
+    Returns
+    -------
+    StreamedModule
+        With the module's own parameters.
+
+    Raises
+    ------
+    UnsupportedOperation
+        Naming the operation, the module's path and a remedy.
+    ValueError
+        If ``tile`` or ``memory`` makes no sense.
+
+    Examples
+    --------
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+    >>> image = torch.rand(1, 3, 50, 70)
+    >>> torch.allclose(stream(net, tile=16)(image), net(image), atol=1e-6)
+    True
+    """
+    budget = Budget(
+        tile=None if tile is None else parse_tile(tile), memory_bytes=None if memory is None else parse_bytes(memory)
+    )
+    return StreamedModule(module, budget)

@@ -1,0 +1,277 @@
+"""What a network does to a block of the picture: convolve, pool, pad, and combine values place by place.
+
+Each operation is a frozen value with its rules per axis (:mod:`.intervals`) and a ``compute`` that turns blocks of its
+inputs into one block of its output with ordinary PyTorch, so that autograd and autocast do the rest. Nothing of
+convolution is implemented here: at the true border of the image the block is padded, and everywhere else the operation
+runs unpadded on a block that already holds its neighbours.
+
+Legend: ``wanted`` and ``given`` are extents, one (start, stop) per spatial axis in absolute positions of the output and of
+the input; ``num_in`` is the full size of the input per axis. Blocks are (batch, channels, *space).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+
+from napari_gigaclf.streaming.intervals import Mirror, Rule, Window
+
+Extent = tuple[tuple[int, int], ...]
+"""One (start, stop) per spatial axis, absolute positions."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRef:
+    """Stands in an argument list for the block of a node (a map over space), by the node's index."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRef:
+    """Stands in an argument list for a tensor without space (a weight, a buffer, a constant), by its index."""
+
+    index: int
+
+
+Argument = object
+"""An argument of a call: a literal, a NodeRef, a TensorRef, or tuples, lists and dicts of them."""
+
+
+def fill_in(template: Argument, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor]) -> Argument:
+    """Return an argument with its references replaced by tensors."""
+    if isinstance(template, NodeRef):
+        return blocks[template.index]
+    if isinstance(template, TensorRef):
+        return tensors[template.index]
+    if isinstance(template, tuple | list):
+        return type(template)(fill_in(item, blocks, tensors) for item in template)
+    if isinstance(template, dict):
+        return {key: fill_in(item, blocks, tensors) for key, item in template.items()}
+    return template
+
+
+class Operation(Protocol):
+    """One node's work."""
+
+    def rules(self, num_axes: int) -> tuple[Rule, ...]:
+        """Return how each spatial axis is used."""
+        ...
+
+    def compute(
+        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+    ) -> Tensor:
+        """Return the output block over ``wanted`` from input blocks (by node index) which cover exactly ``given``."""
+        ...
+
+
+def border_padding(rules: Sequence[Window], wanted: Extent, given: Extent) -> list[tuple[int, int]]:
+    """Return per axis how many positions of padding the windows of ``wanted`` see before and after ``given``."""
+    return [
+        (start - (out_start * rule.stride - rule.before), (out_stop - 1) * rule.stride - rule.before + rule.reach - stop)
+        for rule, (out_start, out_stop), (start, stop) in zip(rules, wanted, given, strict=True)
+    ]
+
+
+def pad_block(block: Tensor, padding: Sequence[tuple[int, int]], value: float) -> Tensor:
+    """Return the block padded with a constant, (before, after) per spatial axis; negative amounts crop."""
+    if not any(before or after for before, after in padding):
+        return block
+    flat = [amount for pair in reversed(padding) for amount in pair]
+    return F.pad(block, flat, value=value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """The image itself."""
+
+    def rules(self, num_axes: int) -> tuple[Rule, ...]:
+        """Return one identity per axis."""
+        return (Window(),) * num_axes
+
+    def compute(
+        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+    ) -> Tensor:
+        """Never called: the image is read, not computed."""
+        raise AssertionError("the input is read from its source")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pointwise:
+    """A function of the values at one place: activation, sum, product, concatenation, eval-mode batch norm."""
+
+    function: Callable[..., Tensor]
+    """Called with the filled-in arguments."""
+    args: tuple[Argument, ...]
+    """Positional arguments, with references."""
+    kwargs: Mapping[str, Argument]
+    """Keyword arguments, with references."""
+    in_place: Callable[..., Tensor] | None = None
+    """The same function overwriting its first argument, where that is possible without changing a gradient."""
+
+    def rules(self, num_axes: int) -> tuple[Rule, ...]:
+        """Return one identity per axis."""
+        return (Window(),) * num_axes
+
+    def compute(
+        self,
+        blocks: Mapping[int, Tensor],
+        tensors: Sequence[Tensor],
+        wanted: Extent,
+        given: Extent,
+        num_in: Sequence[int],
+        overwrite: bool = False,
+    ) -> Tensor:
+        """Return the function's value; ``overwrite`` allows the first argument's block to be reused for it."""
+        args = [fill_in(item, blocks, tensors) for item in self.args]
+        kwargs = {key: fill_in(item, blocks, tensors) for key, item in self.kwargs.items()}
+        function = self.in_place if overwrite and self.in_place is not None else self.function
+        return function(*args, **kwargs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convolution:
+    """A convolution over 1, 2 or 3 axes with zero padding."""
+
+    source: NodeRef
+    weight: TensorRef
+    bias: TensorRef | None
+    windows: tuple[Window, ...]
+    groups: int
+    macs_per_output: int
+    """Multiply-accumulates per output position, all channels."""
+
+    def rules(self, num_axes: int) -> tuple[Rule, ...]:
+        """Return the windows."""
+        return self.windows
+
+    def compute(
+        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+    ) -> Tensor:
+        """Return the convolution, padded only where ``wanted`` reaches over the image's border."""
+        block, weight = blocks[self.source.index], tensors[self.weight.index]
+        bias = None if self.bias is None else tensors[self.bias.index]
+        padding = border_padding(self.windows, wanted, given)
+        symmetric = [0] * len(padding)
+        if all(before == after >= 0 for before, after in padding):
+            symmetric = [before for before, _ in padding]  # let the convolution pad, without a copy
+        else:
+            block = pad_block(block, padding, 0.0)
+        function = (F.conv1d, F.conv2d, F.conv3d)[len(padding) - 1]
+        stride = [rule.stride for rule in self.windows]
+        dilation = [rule.dilation for rule in self.windows]
+        return function(block, weight, bias, stride, symmetric, dilation, self.groups)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxPooling:
+    """The highest value of each window; padding counts as minus infinity."""
+
+    source: NodeRef
+    windows: tuple[Window, ...]
+
+    def rules(self, num_axes: int) -> tuple[Rule, ...]:
+        """Return the windows."""
+        return self.windows
+
+    def compute(
+        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+    ) -> Tensor:
+        """Return the pooled block."""
+        padding = border_padding(self.windows, wanted, given)
+        block = pad_block(blocks[self.source.index], padding, -float("inf"))
+        function = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[len(padding) - 1]
+        kernel, stride, dilation = zip(*((r.kernel, r.stride, r.dilation) for r in self.windows), strict=True)
+        return function(block, kernel, stride, 0, dilation)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AveragePooling:
+    """The mean of each window, over as many places as PyTorch counts at the border."""
+
+    source: NodeRef
+    windows: tuple[Window, ...]
+    count_include_pad: bool
+    divisor: int | None
+    """``divisor_override``: what the window's sum is divided by."""
+
+    def rules(self, num_axes: int) -> tuple[Rule, ...]:
+        """Return the windows."""
+        return self.windows
+
+    def counted(self, rule: Window, wanted: tuple[int, int], num_in: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Return how many places along one axis each wanted output's mean runs over."""
+        start = np.arange(*wanted) * rule.stride - rule.before
+        stop = np.minimum(start + rule.kernel, num_in + rule.before)
+        if not self.count_include_pad:
+            start, stop = np.maximum(start, 0), np.minimum(stop, num_in)
+        return stop - start
+
+    def compute(
+        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+    ) -> Tensor:
+        """Return the pooled block: full windows' means, corrected along the border for the places not counted."""
+        padding = border_padding(self.windows, wanted, given)
+        block = pad_block(blocks[self.source.index], padding, 0.0)
+        function = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[len(padding) - 1]
+        kernel, stride = zip(*((rule.kernel, rule.stride) for rule in self.windows), strict=True)
+        out: Tensor = function(block, kernel, stride)
+        if self.divisor is not None:
+            return out * (float(np.prod(kernel)) / self.divisor)
+        for axis, (rule, span, size) in enumerate(zip(self.windows, wanted, num_in, strict=True)):
+            counts = self.counted(rule, span, size)
+            if (counts != rule.kernel).any():
+                shape = [1] * out.ndim
+                shape[2 + axis] = -1
+                out = out * torch.as_tensor(rule.kernel / counts, dtype=out.dtype, device=out.device).reshape(shape)
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConstantPadding:
+    """A frame of one value around the image; negative widths crop."""
+
+    source: NodeRef
+    windows: tuple[Window, ...]
+    """The last axes' frames; axes before them have none."""
+    value: float
+
+    def rules(self, num_axes: int) -> tuple[Window, ...]:
+        """Return the windows of one tap."""
+        return (Window(),) * (num_axes - len(self.windows)) + self.windows
+
+    def compute(
+        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+    ) -> Tensor:
+        """Return the block with its frame, where it lies at the border."""
+        padding = border_padding(self.rules(len(wanted)), wanted, given)
+        return pad_block(blocks[self.source.index], padding, self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorPadding:
+    """A frame around the image that repeats or reflects what is inside."""
+
+    source: NodeRef
+    mirrors: tuple[Mirror, ...]
+    """The last axes' frames; axes before them have none."""
+
+    def rules(self, num_axes: int) -> tuple[Rule, ...]:
+        """Return the mirrors."""
+        return (Window(),) * (num_axes - len(self.mirrors)) + self.mirrors
+
+    def compute(
+        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+    ) -> Tensor:
+        """Return the block with its frame, gathered axis by axis."""
+        out = blocks[self.source.index]
+        first = len(wanted) - len(self.mirrors)
+        for axis, rule in enumerate(self.mirrors, start=first):
+            places = rule.positions(np.arange(*wanted[axis]), num_in[axis]) - given[axis][0]
+            if len(places) != out.shape[2 + axis] or (np.diff(places) != 1).any():
+                out = out.index_select(2 + axis, torch.as_tensor(places, device=out.device))
+        return out

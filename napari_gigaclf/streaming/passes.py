@@ -1,0 +1,278 @@
+"""The two passes over the tiles: forward in raster order, backward in reverse, run again tile by tile.
+
+Forward keeps nothing of a tile but the carried borders (for a backward pass those of all tiles, otherwise those of one
+strip). Backward runs a tile again with the stored borders as leaves, seeds the output's gradient and the gradients that
+later tiles found for the borders handed on, and yields the gradients of weights, of the image block, and of the borders
+received. A tile whose incoming gradients are all zero is skipped; one whose input is declared flat is filled.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from napari_gigaclf.errors import Cancelled
+from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
+from napari_gigaclf.streaming.flat import FlatTiles
+from napari_gigaclf.streaming.plan import StreamPlan, is_empty
+from napari_gigaclf.streaming.report import StreamReport
+from napari_gigaclf.streaming.source import Image, slices_of, write_gradient
+from napari_gigaclf.streaming.tiles import PieceKey, TileResult, TileRun, Work
+
+OutputCallback = Callable[[tuple[slice, ...], Tensor], object]
+"""Called with the slices over space and the finished output block, (B, C, *block)."""
+
+TileIndex = tuple[int, ...]
+
+Pieces = dict[tuple[TileIndex, PieceKey], Tensor]
+"""Carried borders, or their gradients, by taker and piece."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callbacks:
+    """How a run talks to its caller."""
+
+    progress: ProgressCallback | None = None
+    cancel: CancelToken | None = None
+    on_output: OutputCallback | None = None
+
+    def check(self) -> None:
+        """Raise Cancelled if the caller asked to stop."""
+        if self.cancel is not None and self.cancel.is_set():
+            raise Cancelled("the run was cancelled")
+
+    def report(self, done: int, total: int, phase: str, start: float) -> None:
+        """Report a finished tile."""
+        if self.progress is not None:
+            seconds = time.perf_counter() - start
+            self.progress(Progress(done=done, total=total, unit="tile", phase=phase, seconds=seconds))
+
+
+@dataclass(slots=True, kw_only=True)
+class Tape:
+    """What a forward pass leaves for the backward pass."""
+
+    pieces: Pieces = field(default_factory=dict)
+    flat: frozenset[TileIndex] = frozenset()
+
+
+def tiles_of(plan: StreamPlan) -> Iterator[TileIndex]:
+    """Yield tile indices in raster order."""
+    return product(*(range(count) for count in plan.grid))
+
+
+def taker(tile: TileIndex, axis: int) -> TileIndex:
+    """Return the next tile along an axis."""
+    return tuple(t + (other == axis) for other, t in enumerate(tile))
+
+
+@dataclass(slots=True, kw_only=True)
+class Forward:
+    """A forward pass."""
+
+    work: Work
+    image: Image
+    flat: FlatTiles | None
+    callbacks: Callbacks
+    keep: bool
+    """Whether borders are kept for a backward pass."""
+    report: StreamReport
+    tape: Tape = field(default_factory=Tape)
+    carry_bytes: int = 0
+    output: Tensor | None = None
+
+    def run(self) -> Tensor:
+        """Return the output map, (B, C, *space).
+
+        Raises
+        ------
+        Cancelled
+            If the caller asked to stop.
+        """
+        plan, start = self.work.plan, time.perf_counter()
+        for done, tile in enumerate(tiles_of(plan), start=1):
+            self.callbacks.check()
+            received = {key: piece for key, piece in self.received(tile)}
+            if self.flat is not None and self.flat.is_flat(self.image, tile):
+                result = self.flat.fill(tile)
+                self.report = self.report.plus(tiles=1, tiles_skipped_flat=1)
+            else:
+                block = self.image.block(plan.made(0, tile))
+                result = TileRun(work=self.work, tile=tile, image=block, pieces=received).run()
+                self.report = self.report.plus(tiles=1, tiles_run=1, reads=1)
+            self.store(tile, result)
+            self.callbacks.report(done, plan.num_tiles, "forward", start)
+        self.report = self.report.plus(seconds=time.perf_counter() - start)
+        assert self.output is not None, "every plan makes an output"
+        return self.output
+
+    def received(self, tile: TileIndex) -> Iterator[tuple[PieceKey, Tensor]]:
+        """Yield the borders handed to a tile, forgetting them unless a backward pass will want them."""
+        for node in range(len(self.work.graph.nodes)):
+            for axis in range(len(tile)):
+                key = (tile, (node, axis))
+                piece = self.tape.pieces.get(key)
+                if piece is not None:
+                    yield (node, axis), piece
+                    if not self.keep:
+                        del self.tape.pieces[key]
+                        self.carry_bytes -= _bytes(piece)
+
+    def store(self, tile: TileIndex, result: TileResult) -> None:
+        """Keep a tile's borders and write its output."""
+        for (node, axis), piece in result.pieces.items():
+            self.tape.pieces[taker(tile, axis), (node, axis)] = piece
+            self.carry_bytes += _bytes(piece)
+        self.report = self.report.at_least(peak_carry_bytes=self.carry_bytes)
+        if result.output is None:
+            return
+        if self.output is None:
+            shape = self.work.plan.output_shape
+            self.output = torch.empty(shape, dtype=result.output.dtype, device=result.output.device)
+        slices = slices_of(self.work.plan.made(self.work.graph.output, tile))
+        place = self.output[(slice(None), slice(None), *slices)]
+        place.copy_(result.output)
+        if self.callbacks.on_output is not None:
+            self.callbacks.on_output(slices, place)
+
+
+def _bytes(tensor: Tensor) -> int:
+    """Return the bytes a tensor owns (an expanded constant owns almost none)."""
+    owned = 1
+    for size, stride in zip(tensor.shape, tensor.stride(), strict=True):
+        owned *= size if stride else 1
+    return owned * tensor.element_size()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gradients:
+    """What a backward pass found."""
+
+    weights: dict[str, Tensor]
+    """By name; a parameter that got none is missing."""
+    image: Tensor | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Backward:
+    """A backward pass."""
+
+    work: Work
+    image: Image
+    tape: Tape
+    grad_output: Tensor
+    leaves: dict[str, Tensor]
+    """Stand-ins of the parameters that want a gradient, by name."""
+    sink: Any
+    grad_image: Tensor | None
+    """Filled with the image's gradient; None where none is wanted, or a sink takes it."""
+    callbacks: Callbacks
+    report: StreamReport
+    autocast: Callable[[], Any]
+    """Gives the context under which the forward pass ran."""
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    seeds: Pieces = field(default_factory=dict)
+
+    @property
+    def wants_image(self) -> bool:
+        """Whether the image's gradient is wanted."""
+        return self.sink is not None or self.grad_image is not None
+
+    def run(self) -> Gradients:
+        """Return the gradients.
+
+        Raises
+        ------
+        Cancelled
+            If the caller asked to stop.
+        """
+        plan, start = self.work.plan, time.perf_counter()
+        for done, tile in enumerate(reversed(list(tiles_of(plan))), start=1):
+            self.callbacks.check()
+            grad_output = self.output_gradient(tile)
+            seeds = self.taken_seeds(tile)
+            if grad_output is None and not seeds:
+                self.report = self.report.plus(tiles_skipped_zero=1)
+                self.give_image(tile, None)
+            else:
+                self.run_tile(tile, grad_output, seeds)
+                self.report = self.report.plus(tiles_run_backward=1, reads=1)
+            self.callbacks.report(done, plan.num_tiles, "backward", start)
+        self.report = self.report.plus(seconds=time.perf_counter() - start)
+        return Gradients(weights=self.sums, image=self.grad_image)
+
+    def output_gradient(self, tile: TileIndex) -> Tensor | None:
+        """Return the gradient of a tile's output block; None where it is empty or zero."""
+        extent = self.work.plan.made(self.work.graph.output, tile)
+        if is_empty(extent):
+            return None
+        block = self.grad_output[(slice(None), slice(None), *slices_of(extent))]
+        return block if bool(block.any()) else None
+
+    def taken_seeds(self, tile: TileIndex) -> dict[PieceKey, Tensor]:
+        """Return, and forget, the gradients that later tiles found for the borders this tile handed on."""
+        found: dict[PieceKey, Tensor] = {}
+        for axis in range(len(tile)):
+            for node in range(len(self.work.graph.nodes)):
+                gradient = self.seeds.pop((taker(tile, axis), (node, axis)), None)
+                if gradient is not None:
+                    found[node, axis] = gradient
+        return found
+
+    def run_tile(self, tile: TileIndex, grad_output: Tensor | None, seeds: dict[PieceKey, Tensor]) -> None:
+        """Run a tile again with gradients, and back."""
+        block = self.image.block(self.work.plan.made(0, tile)).detach()
+        block.requires_grad_(self.wants_image)
+        received = self.received(tile)
+        with torch.enable_grad(), self.autocast():
+            run = TileRun(work=self.work, tile=tile, image=block, pieces=received, seeds=seeds)
+            result = run.run()
+        roots, given = list(result.switches), [torch.ones_like(switch) for switch in result.switches]
+        if grad_output is not None and result.output is not None:
+            roots.append(result.output)
+            given.append(grad_output)
+        borders = [key for key, piece in received.items() if piece.requires_grad]
+        wanted = [*self.leaves.values(), *(received[key] for key in borders), *([block] if self.wants_image else [])]
+        if not roots or not any(root.requires_grad for root in roots):
+            self.give_image(tile, None)
+            return
+        found = torch.autograd.grad(roots, wanted, given, allow_unused=True)
+        self.add_weights(found[: len(self.leaves)])
+        for key, gradient in zip(borders, found[len(self.leaves) :], strict=False):
+            if gradient is not None and bool(gradient.any()):
+                self.seeds[tile, key] = gradient
+        self.give_image(tile, found[-1] if self.wants_image else None)
+
+    def received(self, tile: TileIndex) -> dict[PieceKey, Tensor]:
+        """Return the borders handed to a tile, as leaves where a gradient flows into their map."""
+        found: dict[PieceKey, Tensor] = {}
+        for node, wants in enumerate(self.work.needs_grad):
+            for axis in range(len(tile)):
+                piece = self.tape.pieces.get((tile, (node, axis)))
+                if piece is not None:
+                    found[node, axis] = piece.detach().requires_grad_(wants)
+        return found
+
+    def add_weights(self, gradients: Sequence[Tensor | None]) -> None:
+        """Add a tile's weight gradients; half precision is summed in single."""
+        for name, gradient in zip(self.leaves, gradients, strict=True):
+            if gradient is None:
+                continue
+            if gradient.dtype in (torch.float16, torch.bfloat16):
+                gradient = gradient.float()
+            if name in self.sums:
+                self.sums[name].add_(gradient)
+            else:
+                self.sums[name] = gradient.clone()
+
+    def give_image(self, tile: TileIndex, gradient: Tensor | None) -> None:
+        """Hand on the gradient of a tile's image block; None stands for zeros."""
+        extent = self.work.plan.made(0, tile)
+        if self.sink is not None:
+            write_gradient(self.sink, extent, gradient, self.image.shape[1])
+        if self.grad_image is not None and gradient is not None:
+            self.grad_image[(slice(None), slice(None), *slices_of(extent))].copy_(gradient)

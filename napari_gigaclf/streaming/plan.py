@@ -1,0 +1,302 @@
+"""What a run will do and cost, decided before it starts: tiles, carried borders, arithmetic, reads and bytes.
+
+A plan is a pure function of the network, the image's shape and the memory budget; running it decides nothing more.
+Arithmetic and reads are exact (tests count them); ``peak_bytes`` is an upper estimate.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import lcm, prod
+
+from torch import Tensor
+
+from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming.cuts import choose_cuts
+from napari_gigaclf.streaming.graph import Graph
+from napari_gigaclf.streaming.intervals import Rule
+from napari_gigaclf.streaming.operations import Convolution, Extent
+from napari_gigaclf.streaming.schedule import AxisSchedule, axis_rules, reaches, schedule_axis
+
+DEFAULT_MEMORY_BYTES = 2 * 1024**3
+"""Budget where the caller names none."""
+
+MACS_PER_TILE = {"cpu": 10e9, "cuda": 2e12}
+"""Arithmetic of one tile where the plan chooses it: about 0.3 s on two cores, so that a run can be cancelled quickly."""
+
+TILE_SIDES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 16384)
+"""Sides the plan chooses from, rounded up to whole output cells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """A run over one image shape. Prints as a table."""
+
+    image_shape: tuple[int, ...]
+    """(batch, channels, *space), pixels."""
+    output_shape: tuple[int, ...]
+    """(batch, channels, *space), cells."""
+    tile: tuple[int, ...]
+    """Side of a tile per axis, input pixels."""
+    grid: tuple[int, ...]
+    """Tiles per axis."""
+    backward: bool
+    """Whether borders are stored for a backward pass."""
+    macs: int
+    """Multiply-accumulates of the forward pass, counted as full windows."""
+    untiled_macs: int
+    """The same for the untiled network; the difference is computed again at tile borders."""
+    num_carried: int
+    """Maps whose borders are carried from tile to tile."""
+    carry_bytes: int
+    """Carried borders held at the same time: those of one strip of tiles, or of all tiles for a backward pass."""
+    peak_bytes: int
+    """Upper estimate of what the engine holds beyond parameters and the output."""
+    channels: tuple[int, ...] = field(repr=False)
+    """Channels of every map."""
+    schedules: tuple[AxisSchedule, ...] = field(repr=False, compare=False)
+    """Who computes what, per axis."""
+    cuts: frozenset[int] = field(repr=False)
+    """Maps that are computed exactly once."""
+
+    @property
+    def num_tiles(self) -> int:
+        """Tiles in all; also the reads of one pass."""
+        return prod(self.grid)
+
+    @property
+    def reads(self) -> int:
+        """Regions read from the source in one pass."""
+        return self.num_tiles
+
+    @property
+    def recomputed_macs(self) -> int:
+        """Multiply-accumulates done again at the borders of tiles."""
+        return self.macs - self.untiled_macs
+
+    def made(self, node: int, tile: Sequence[int]) -> Extent:
+        """Return which part of a map a tile computes."""
+        return tuple(s.made[node][t] for s, t in zip(self.schedules, tile, strict=True))
+
+    def read(self, node: int, tile: Sequence[int]) -> Extent:
+        """Return which part of its inputs a map's block is computed from."""
+        return tuple(s.read[node][t] for s, t in zip(self.schedules, tile, strict=True))
+
+    def held(self, node: int, tile: Sequence[int]) -> Extent:
+        """Return which part of a map is at hand during a tile."""
+        return tuple(s.held[node][t] for s, t in zip(self.schedules, tile, strict=True))
+
+    def sizes(self, node: int) -> tuple[int, ...]:
+        """Return a map's full size per axis."""
+        return tuple(s.sizes[node] for s in self.schedules)
+
+    def carried(self, node: int, axis: int, tile: Sequence[int]) -> Extent:
+        """Return which part of a map a tile hands on along one axis.
+
+        Axes before ``axis`` span what is held, those behind it what was made: each piece has one giver and one taker.
+        """
+        spans = []
+        for other, (schedule, t) in enumerate(zip(self.schedules, tile, strict=True)):
+            table = schedule.held if other < axis else schedule.kept if other == axis else schedule.made
+            spans.append(table[node][t])
+        return tuple(spans)
+
+    def with_schedules(self, schedules: tuple[AxisSchedule, ...]) -> "StreamPlan":
+        """Return the plan with other schedules (a single region instead of all tiles)."""
+        return replace(self, schedules=schedules, grid=(1,) * len(schedules))
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Yield the lines of the printed table."""
+        yield "image", " x ".join(map(str, self.image_shape))
+        yield "output", " x ".join(map(str, self.output_shape))
+        yield "tile", " x ".join(map(str, self.tile)) + " px"
+        yield "tiles", f"{self.num_tiles} ({' x '.join(map(str, self.grid))})"
+        yield "arithmetic", f"{self.macs / 1e9:.2f} GMAC (untiled {self.untiled_macs / 1e9:.2f})"
+        yield "carried maps", str(self.num_carried)
+        yield "carried borders", f"{self.carry_bytes / 1e6:.1f} MB{' for the backward pass' if self.backward else ''}"
+        yield "peak memory", f"<= {self.peak_bytes / 1e6:.0f} MB beyond parameters and output"
+
+    def __str__(self) -> str:
+        """Return the plan as a table."""
+        return "\n".join(f"{name:<16} {value}" for name, value in self.rows())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What the caller allows."""
+
+    tile: tuple[int, ...] | None = None
+    """Side of a tile per axis, input pixels; one number serves all axes; None: chosen."""
+    memory_bytes: int | None = None
+    """Bytes beyond parameters and output; None: a default."""
+    device: str = "cpu"
+    """Device type, for the default arithmetic per tile."""
+
+
+def is_empty(extent: Extent) -> bool:
+    """Return True if an extent holds no position."""
+    return any(stop <= start for start, stop in extent)
+
+
+def plan_run(
+    graph: Graph, image_shape: Sequence[int], responses: Sequence[Tensor], budget: Budget, *, backward: bool, weight_bytes: int
+) -> StreamPlan:
+    """Choose the tile and return the plan.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    image_shape
+        (batch, channels, *space), pixels.
+    responses
+        One small tensor per map, which tells its channels and dtype.
+    budget
+        Tile or memory.
+    backward
+        Whether a backward pass will follow.
+    weight_bytes
+        Bytes of the parameters that get a gradient.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If no tile fits the memory budget; the text says what would be needed.
+    ImageTooSmallError
+        If the image is smaller than the network can take.
+    """
+    space = tuple(image_shape[2:])
+    rules = [axis_rules(graph, axis, len(space)) for axis in range(len(space))]
+
+    def plan_for(tile: tuple[int, ...]) -> StreamPlan:
+        return _plan_tile(graph, rules, image_shape, responses, tile, backward, weight_bytes if backward else 0)
+
+    if budget.tile is not None:
+        return plan_for(budget.tile * (len(space) if len(budget.tile) == 1 else 1))
+    allowed = DEFAULT_MEMORY_BYTES if budget.memory_bytes is None else budget.memory_bytes
+    smallest: StreamPlan | None = None
+    for tile in _candidates(graph, rules, space, MACS_PER_TILE.get(budget.device, MACS_PER_TILE["cpu"])):
+        plan = plan_for(tile)
+        if plan.peak_bytes <= allowed:
+            return plan
+        smallest = plan if smallest is None or plan.peak_bytes < smallest.peak_bytes else smallest
+    assert smallest is not None, "there is always a candidate"
+    if budget.memory_bytes is None:
+        return smallest  # a default is advice, not a limit
+    raise UnsupportedOperation(
+        f"memory={allowed} bytes is too small for an image of {' x '.join(map(str, space))}: the best tile, "
+        f"{' x '.join(map(str, smallest.tile))} px, needs about {smallest.peak_bytes} bytes; allow more memory or give a tile"
+    )
+
+
+def _candidates(graph: Graph, rules: Sequence[Sequence[Rule]], space: Sequence[int], macs: float) -> list[tuple[int, ...]]:
+    """Return tiles to try, largest first, none above the arithmetic allowed (but at least one)."""
+    steps = [[reach.step for reach in reaches(graph, axis)] for axis in rules]
+    cell = [lcm(axis[-1], 1) for axis in steps]
+    per_pixel = sum(
+        node.operation.macs_per_output / prod(axis[index] for axis in steps)
+        for index, node in enumerate(graph.nodes)
+        if isinstance(node.operation, Convolution)
+    )
+    tiles = [tuple(min(-(-side // c) * c, -(-n // c) * c) for c, n in zip(cell, space, strict=True)) for side in TILE_SIDES]
+    tiles = sorted(set(tiles), key=prod, reverse=True)
+    return [tile for tile in tiles if prod(tile) * per_pixel <= macs] or tiles[-1:]
+
+
+def _plan_tile(
+    graph: Graph, rules: Sequence[Sequence[Rule]], image_shape: Sequence[int], responses: Sequence[Tensor],
+    tile: tuple[int, ...], backward: bool, weight_bytes: int,
+) -> StreamPlan:  # fmt: skip
+    """Return the plan for one tile size."""
+    batch, space = image_shape[0], image_shape[2:]
+    channels = tuple(response.shape[1] for response in responses)
+    position_bytes = [batch * response.shape[1] * response.element_size() for response in responses]
+    steps = [[reach.step for reach in reaches(graph, axis)] for axis in rules]
+    sides = [min(side, n) for side, n in zip(tile, space, strict=True)]
+    cuts = choose_cuts(graph, rules, sides, steps, position_bytes)
+    schedules = tuple(
+        schedule_axis(graph, axis, cuts, n, side) for axis, n, side in zip(rules, space, tile, strict=True)
+    )
+    convolutions = [(i, n.operation.macs_per_output) for i, n in enumerate(graph.nodes) if isinstance(n.operation, Convolution)]
+    memory = _Memory(graph=graph, schedules=schedules, position_bytes=position_bytes, cuts=cuts)
+    carry_bytes = memory.all_carries() if backward else memory.strip_carries()
+    held = memory.step_peak() + memory.strip_carries() + 2 * weight_bytes if backward else memory.forward_peak()
+    return StreamPlan(
+        image_shape=tuple(image_shape),
+        output_shape=(batch, channels[-1], *(s.sizes[-1] for s in schedules)),
+        tile=tile,
+        grid=tuple(s.num_tiles for s in schedules),
+        backward=backward,
+        macs=batch * sum(macs * prod(s.made_total(i) for s in schedules) for i, macs in convolutions),
+        untiled_macs=batch * sum(macs * prod(s.sizes[i] for s in schedules) for i, macs in convolutions),
+        num_carried=sum(any(b > a for s in schedules for a, b in s.kept[i]) for i in range(len(graph.nodes))),
+        carry_bytes=carry_bytes,
+        peak_bytes=carry_bytes + held,
+        channels=channels,
+        schedules=schedules,
+        cuts=cuts,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Memory:
+    """Bytes of a plan. The largest block of each map stands for all."""
+
+    graph: Graph
+    schedules: tuple[AxisSchedule, ...]
+    position_bytes: Sequence[int]
+    cuts: frozenset[int]
+
+    def made(self, node: int) -> int:
+        """Return the bytes of a map's largest computed block."""
+        return self.position_bytes[node] * prod(s.longest(node)[0] for s in self.schedules)
+
+    def joined(self, node: int) -> int:
+        """Return the bytes of a map's largest joined block; 0 where nothing is carried."""
+        if not any(b > a for s in self.schedules for a, b in s.kept[node]):
+            return 0
+        return self.position_bytes[node] * prod(s.longest(node)[1] for s in self.schedules)
+
+    def strip_carries(self) -> int:
+        """Return the bytes of the carried borders alive at once in a forward pass."""
+        return sum(self.position_bytes[node] * self._strip(node) for node in range(len(self.graph.nodes)))
+
+    def _strip(self, node: int) -> int:
+        total = 0
+        for axis, schedule in enumerate(self.schedules):
+            kept = max(b - a for a, b in schedule.kept[node])
+            before = prod(s.longest(node)[1] for s in self.schedules[:axis])
+            total += kept * before * prod(s.sizes[node] for s in self.schedules[axis + 1 :])
+        return total
+
+    def all_carries(self) -> int:
+        """Return the bytes of the carried borders of all tiles."""
+        return sum(self.position_bytes[node] * self._all(node) for node in range(len(self.graph.nodes)))
+
+    def _all(self, node: int) -> int:
+        total = 0
+        for axis, schedule in enumerate(self.schedules):
+            kept = sum(b - a for a, b in schedule.kept[node])
+            before = prod(sum(b - a for a, b in s.held[node]) for s in self.schedules[:axis])
+            total += kept * before * prod(s.made_total(node) for s in self.schedules[axis + 1 :])
+        return total
+
+    def forward_peak(self) -> int:
+        """Return the bytes of blocks alive at once while a tile runs forward."""
+        last_use = {source: index for index, node in enumerate(self.graph.nodes) for source in node.inputs}
+        alive, peak = 0, 0
+        for index, node in enumerate(self.graph.nodes):
+            made, joined = self.made(index), self.joined(index)
+            inputs = sum(max(self.made(i), self.joined(i)) for i in node.inputs)
+            peak = max(peak, alive + 2 * made + inputs, alive + made + joined)  # a window copies its blocks once inside
+            alive += joined or made
+            alive -= sum(self.joined(i) or self.made(i) for i in node.inputs if last_use[i] == index)
+        return peak
+
+    def step_peak(self) -> int:
+        """Return the bytes of blocks alive at once while a tile is run again and back."""
+        blocks = [self.made(i) + self.joined(i) for i in range(len(self.graph.nodes))]
+        working = max(
+            2 * self.made(i) + 2 * sum(max(self.made(j), self.joined(j)) for j in node.inputs)
+            for i, node in enumerate(self.graph.nodes)
+        )
+        return sum(blocks) + working

@@ -1,0 +1,180 @@
+"""Functions that look at one place at a time: they stream for free, whatever the tiles.
+
+Activations, sums and products, concatenation and reductions over channels, eval-mode batch norm, inactive dropout.
+"""
+
+import operator
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+
+from napari_gigaclf.streaming.calls import Call, Recognised, Recogniser, expect_channel_axis
+from napari_gigaclf.streaming.operations import NodeRef, Pointwise
+
+NAMES = """
+    relu relu6 leaky_relu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid logsigmoid tanh softplus
+    softsign hardshrink softshrink tanhshrink threshold exp exp2 expm1 log log1p log2 log10 sqrt rsqrt abs absolute neg
+    negative square sin cos tan sinh cosh asinh atan arctan erf erfc sign clamp clip clamp_min clamp_max pow float_power
+    reciprocal round floor ceil trunc nan_to_num logit add sub subtract rsub mul multiply div divide true_divide maximum
+    minimum where lerp addcmul addcdiv atan2 hypot eq ne lt le gt ge logical_and logical_or logical_not isnan isfinite
+    masked_fill clone contiguous detach float double half bfloat16
+""".split()
+"""Functions and methods which act place by place, wherever PyTorch offers them (torch, torch.nn.functional, Tensor)."""
+
+OPERATORS: tuple[Callable[..., object], ...] = (
+    operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.neg, operator.pos, operator.abs,
+    operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne,
+)  # fmt: skip
+
+IN_PLACE_OPERATORS: dict[Callable[..., object], Callable[..., object]] = {
+    operator.iadd: operator.add,
+    operator.isub: operator.sub,
+    operator.imul: operator.mul,
+    operator.itruediv: operator.truediv,
+}
+
+OVERWRITING: dict[object, Callable[..., Tensor]] = {
+    torch.relu: torch.relu_,
+    F.relu: torch.relu_,
+    torch.Tensor.relu: torch.relu_,
+}
+"""Functions with a version that overwrites its argument and whose gradient needs only the result."""
+
+CHANNEL_NAMES = "softmax log_softmax softmin glu normalize".split()
+REDUCTION_NAMES = "mean sum amax amin".split()
+DROPOUT_NAMES = "dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout feature_dropout".split()
+
+
+def elementwise(function: Callable[..., Tensor]) -> Recogniser:
+    """Return a recogniser for a function that acts place by place."""
+
+    def recognise(call: Call) -> Recognised:
+        call = call.with_kwargs(inplace=None)
+        return Pointwise(function=function, args=call.args, kwargs=call.kwargs, in_place=OVERWRITING.get(function))
+
+    return recognise
+
+
+def over_channels(function: Callable[..., Tensor]) -> Recogniser:
+    """Return a recogniser for a function along the channel axis which keeps that axis."""
+
+    def recognise(call: Call) -> Recognised:
+        default = -1 if function is F.glu else 1 if function is F.normalize else None
+        axis = call.kwargs.get("dim", call.args[1] if len(call.args) == 2 and function is not F.normalize else default)
+        expect_channel_axis(axis, None, call)
+        return Pointwise(function=function, args=call.args, kwargs=call.kwargs)
+
+    return recognise
+
+
+def reduction(function: Callable[..., Tensor]) -> Recogniser:
+    """Return a recogniser for a reduction, allowed over channels with ``keepdim=True`` only."""
+
+    def recognise(call: Call) -> Recognised:
+        bound = call.bind("input", dim=None, keepdim=False)
+        expect_channel_axis(bound["dim"], None, call)
+        if bound["keepdim"] is not True:
+            raise call.refuse("it drops the channel axis", "use keepdim=True")
+        return Pointwise(function=function, args=(bound["input"], (1,), True), kwargs={})
+
+    return recognise
+
+
+def concatenation(call: Call) -> Recognised:
+    """Recognise ``torch.cat`` along channels."""
+    bound = call.bind("tensors", dim=0)
+    expect_channel_axis(bound["dim"], None, call)
+    tensors = bound["tensors"]
+    if not isinstance(tensors, tuple | list) or not all(isinstance(item, NodeRef) for item in tensors):
+        raise call.refuse("it joins something that is not a map", "concatenate maps only")
+    return Pointwise(function=torch.cat, args=(list(tensors), 1), kwargs={})
+
+
+def dropout(call: Call) -> Recognised:
+    """Recognise dropout that is switched off: another name for its input."""
+    bound = call.bind("input", p=0.5, training=True, inplace=False)
+    if bound["training"] and bound["p"]:
+        raise call.refuse(
+            "active dropout would draw a new mask when a tile is run again in the backward pass",
+            "call eval() on it, or move it into the head",
+        )
+    return call.map_of(bound["input"])
+
+
+def batch_norm(call: Call) -> Recognised:
+    """Recognise batch norm with fixed statistics."""
+    bound = call.bind(
+        "input", "running_mean", "running_var", weight=None, bias=None, training=False, momentum=0.1, eps=1e-5,
+        cudnn_enabled=True,
+    )  # fmt: skip
+    if bound["training"] or bound["running_mean"] is None:
+        raise call.refuse(
+            "batch norm in training mode needs statistics of the whole image",
+            "call eval() on it (its weight and bias still train), or use a norm without batch statistics",
+        )
+    names = ("input", "running_mean", "running_var", "weight", "bias")
+    args = (*(bound[name] for name in names), False, 0.0, bound["eps"])
+    return Pointwise(function=F.batch_norm, args=args, kwargs={})
+
+
+def prelu(call: Call) -> Recognised:
+    """Recognise PReLU, whose weight belongs to channels."""
+    bound = call.bind("input", "weight")
+    return Pointwise(function=F.prelu, args=(bound["input"], bound["weight"]), kwargs={})
+
+
+def local_response(call: Call) -> Recognised:
+    """Recognise local response normalisation, a window over channels only."""
+    return Pointwise(function=F.local_response_norm, args=call.args, kwargs=call.kwargs)
+
+
+def rrelu(call: Call) -> Recognised:
+    """Recognise randomised leaky ReLU outside training."""
+    bound = call.bind("input", lower=1 / 8, upper=1 / 3, training=False, inplace=False)
+    if bound["training"]:
+        raise call.refuse("it draws random slopes", "call eval() on it")
+    return Pointwise(function=F.rrelu, args=(bound["input"], bound["lower"], bound["upper"]), kwargs={})
+
+
+def same_map(call: Call) -> Recognised:
+    """Recognise another name for a map (``nn.Identity``)."""
+    return call.map_of(call.args[0])
+
+
+def named_in(name: str, *places: object) -> list[Callable[..., Tensor]]:
+    """Return what PyTorch offers under this name."""
+    return [function for place in places if callable(function := getattr(place, name, None))]
+
+
+def function_table() -> dict[object, Recogniser]:
+    """Return the recognisers of pointwise functions, by the function found in the code."""
+    table: dict[object, Recogniser] = {function: elementwise(function) for function in OPERATORS}  # type: ignore[arg-type]
+    families = ((NAMES, elementwise), (CHANNEL_NAMES, over_channels), (REDUCTION_NAMES, reduction))
+    for names, recogniser in families:
+        for name in names:
+            table.update({function: recogniser(function) for function in named_in(name, torch, F, torch._C._nn)})
+    for name in DROPOUT_NAMES:
+        table.update({function: dropout for function in named_in(name, torch, F)})
+    table.update({function: concatenation for function in (torch.cat, torch.concat, torch.concatenate)})
+    table.update({F.batch_norm: batch_norm, torch.batch_norm: batch_norm, F.prelu: prelu, torch.prelu: prelu})
+    table.update({F.local_response_norm: local_response, F.rrelu: rrelu, torch.rrelu: rrelu})
+    return table
+
+
+def method_table() -> dict[str, Recogniser]:
+    """Return the recognisers of pointwise tensor methods, by name."""
+    table = {name: elementwise(getattr(torch.Tensor, name)) for name in NAMES if hasattr(torch.Tensor, name)}
+    table.update({name: over_channels(getattr(torch.Tensor, name)) for name in ("softmax", "log_softmax")})
+    table.update({name: reduction(getattr(torch.Tensor, name)) for name in REDUCTION_NAMES})
+    table["prelu"] = prelu
+    return table
+
+
+ACTIVATION_MODULES: tuple[type[nn.Module], ...] = (
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.Hardsigmoid,
+    nn.Hardtanh, nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Softplus, nn.Softsign, nn.Hardshrink, nn.Softshrink,
+    nn.Tanhshrink, nn.Threshold,
+)  # fmt: skip
+"""Activation modules without weights: their own forward is the pointwise function."""

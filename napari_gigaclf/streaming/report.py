@@ -1,0 +1,45 @@
+"""What a run did: tiles run and skipped, reads, seconds, bytes of carried borders."""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamReport:
+    """Counts of one forward pass and, once it has run, its backward pass."""
+
+    tiles: int = 0
+    """Tiles of the forward pass."""
+    tiles_run: int = 0
+    """Tiles computed forward."""
+    tiles_skipped_flat: int = 0
+    """Tiles filled with the response to a flat image."""
+    tiles_run_backward: int = 0
+    """Tiles run again, and back."""
+    tiles_skipped_zero: int = 0
+    """Tiles without a gradient to propagate."""
+    reads: int = 0
+    """Regions read from the source, both passes."""
+    seconds: float = 0.0
+    """Wall-clock seconds, both passes."""
+    peak_carry_bytes: int = 0
+    """Most bytes of carried borders held at once."""
+
+    def plus(
+        self, *, tiles: int = 0, tiles_run: int = 0, tiles_skipped_flat: int = 0, tiles_run_backward: int = 0,
+        tiles_skipped_zero: int = 0, reads: int = 0, seconds: float = 0.0,
+    ) -> "StreamReport":  # fmt: skip
+        """Return the report with these counts added."""
+        return replace(
+            self,
+            tiles=self.tiles + tiles,
+            tiles_run=self.tiles_run + tiles_run,
+            tiles_skipped_flat=self.tiles_skipped_flat + tiles_skipped_flat,
+            tiles_run_backward=self.tiles_run_backward + tiles_run_backward,
+            tiles_skipped_zero=self.tiles_skipped_zero + tiles_skipped_zero,
+            reads=self.reads + reads,
+            seconds=self.seconds + seconds,
+        )
+
+    def at_least(self, *, peak_carry_bytes: int) -> "StreamReport":
+        """Return the report with a peak that is no lower than this."""
+        return replace(self, peak_carry_bytes=max(self.peak_carry_bytes, peak_carry_bytes))

@@ -1,0 +1,201 @@
+"""Who computes what, when: for every tile along one axis, which positions of every map are made, held and kept.
+
+Tiles are visited in raster order. Along one axis, after tile t:
+
+- ``end[v]`` positions of map v can be computed: ``end[input] = (t + 1) * tile``; for the others, their rule's ``ready`` of
+  the shortest of their inputs. A map that is ahead of its partner in a sum keeps its surplus.
+- At a *cut* map (and the output) each position is made exactly once, by the tile whose ends it lies between.
+- Between cuts, maps are made as far as the next cuts need them: a few positions at the border are made again by the next
+  tile, which is cheaper there than carrying them (:mod:`.cuts` decides).
+- A cut map ``holds`` for its readers what this tile made and what was carried; it ``keeps`` for the next tile everything
+  from the first position that any later tile reads.
+
+Two or three axes need nothing more: a tile's extents are the products of its intervals.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_gigaclf.errors import ImageTooSmallError, UnsupportedOperation
+from napari_gigaclf.streaming.graph import Graph
+from napari_gigaclf.streaming.intervals import FAR, Integers, Rule, Span, Window
+
+Pairs = list[tuple[int, int]]
+"""(start, stop) per tile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxisSchedule:
+    """The schedule of all maps along one axis; lists are indexed [map][tile]."""
+
+    num_tiles: int
+    sizes: tuple[int, ...]
+    """Full size of each map."""
+    made: tuple[Pairs, ...]
+    """Positions computed (the input: read) by each tile."""
+    read: tuple[Pairs, ...]
+    """Positions of a map's inputs which computing it reads, inside the image."""
+    held: tuple[Pairs, ...]
+    """Positions at hand for the readers of a map during each tile."""
+    kept: tuple[Pairs, ...]
+    """Positions carried on after each tile."""
+
+    def made_total(self, node: int) -> int:
+        """Return how many positions of a map are computed in all, repetitions included."""
+        return sum(stop - start for start, stop in self.made[node])
+
+    def longest(self, node: int) -> tuple[int, int]:
+        """Return the greatest numbers of positions of a map made and held by one tile."""
+        return max(b - a for a, b in self.made[node]), max(b - a for a, b in self.held[node])
+
+
+def axis_rules(graph: Graph, axis: int, num_axes: int) -> list[Rule]:
+    """Return each node's rule along one axis."""
+    return [node.operation.rules(num_axes)[axis] for node in graph.nodes]
+
+
+def map_sizes(graph: Graph, rules: Sequence[Rule], num_input: int) -> tuple[int, ...]:
+    """Return the size of every map along one axis.
+
+    Raises
+    ------
+    ImageTooSmallError
+        If a map would have no position, as the untiled network would raise.
+    UnsupportedOperation
+        If maps of different sizes are joined.
+    """
+    sizes = [num_input]
+    for node, rule in zip(graph.nodes[1:], rules[1:], strict=True):
+        have = {sizes[source] for source in node.inputs}
+        if len(have) > 1:
+            raise UnsupportedOperation(
+                f"cannot stream {node.kind} in '{node.name}': it joins maps of {sorted(have)} positions along one axis; "
+                "give them the same size"
+            )
+        size = rule.size(sizes[node.inputs[0]])
+        if size <= 0:
+            raise ImageTooSmallError(
+                f"an image of {num_input} pixels along one axis is too small for {node.kind} in '{node.name}', which "
+                f"is left with {sizes[node.inputs[0]]} positions; use a larger image"
+            )
+        sizes.append(size)
+    return tuple(sizes)
+
+
+def schedule_axis(graph: Graph, rules: Sequence[Rule], cuts: frozenset[int], num_input: int, tile: int) -> AxisSchedule:
+    """Plan one axis for tiles of so many input pixels.
+
+    Raises
+    ------
+    ImageTooSmallError, UnsupportedOperation
+        As :func:`map_sizes`.
+    """
+    sizes = map_sizes(graph, rules, num_input)
+    num_tiles = max(1, -(-num_input // tile))
+    ends: list[Integers] = [np.minimum((np.arange(num_tiles, dtype=np.int64) + 1) * tile, num_input)]
+    for node, rule in zip(graph.nodes[1:], rules[1:], strict=True):
+        in_end = np.minimum.reduce([ends[source] for source in node.inputs])
+        ends.append(rule.ready(in_end, sizes[node.inputs[0]]))
+    made = [Span.nothing(num_tiles) for _ in graph.nodes]
+    needed = [Span.nothing(num_tiles) for _ in graph.nodes]
+    read = [Span.nothing(num_tiles) for _ in graph.nodes]
+    for index in range(len(graph.nodes) - 1, -1, -1):
+        is_cut = index in cuts or index in (0, graph.output)
+        before = np.concatenate([np.zeros(1, dtype=np.int64), ends[index][:-1]])
+        made[index] = Span(before, ends[index]) if is_cut else needed[index]
+        for source in graph.nodes[index].inputs:
+            read[index] = rules[index].source(made[index], sizes[source])
+            needed[source] = needed[source].hull(read[index])
+    held, kept = list(made), [Span.nothing(num_tiles)] * len(graph.nodes)
+    for index in {*cuts, 0} - {graph.output}:
+        held[index], kept[index] = _carried(needed[index], ends[index])
+    return AxisSchedule(
+        num_tiles=num_tiles,
+        sizes=sizes,
+        made=tuple(span.tolist() for span in made),
+        read=tuple(span.tolist() for span in read),
+        held=tuple(span.tolist() for span in held),
+        kept=tuple(span.tolist() for span in kept),
+    )
+
+
+def _carried(needed: Span, ends: Integers) -> tuple[Span, Span]:
+    """Return what a cut map holds during, and keeps after, each tile."""
+    later = np.minimum.accumulate(np.append(needed.start, FAR)[::-1])[::-1][1:]  # first position read by any later tile
+    keep_from = np.minimum(later, ends)
+    first = np.concatenate([np.zeros(1, dtype=np.int64), keep_from[:-1]])
+    return Span(first, ends), Span(keep_from, ends)
+
+
+def schedule_region(graph: Graph, rules: Sequence[Rule], num_input: int, span: tuple[int, int]) -> AxisSchedule:
+    """Plan one axis for a single piece of the output, computed from its receptive field alone."""
+    sizes = map_sizes(graph, rules, num_input)
+    needed = [Span.nothing(1) for _ in graph.nodes]
+    read = [Span.nothing(1) for _ in graph.nodes]
+    needed[graph.output] = Span.of(span)
+    for index in range(len(graph.nodes) - 1, 0, -1):
+        for source in graph.nodes[index].inputs:
+            read[index] = rules[index].source(needed[index], sizes[source])
+            needed[source] = needed[source].hull(read[index])
+    made = tuple(item.tolist() for item in needed)
+    nothing = tuple([(0, 0)] for _ in graph.nodes)
+    return AxisSchedule(
+        num_tiles=1, sizes=sizes, made=made, read=tuple(item.tolist() for item in read), held=made, kept=nothing
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How a map's positions look back at the image along one axis, borders aside."""
+
+    step: int
+    """Input pixels from one position to the next."""
+    lead: int
+    """Pixels by which position 0's receptive field starts before pixel 0."""
+    width: int
+    """Pixels of a receptive field."""
+
+
+def reaches(graph: Graph, rules: Sequence[Rule]) -> list[Reach]:
+    """Return every map's reach along one axis: windows compose, branches join as a hull.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If branches of different stride are joined.
+    """
+    found = [Reach(step=1, lead=0, width=1)]
+    for node, rule in zip(graph.nodes[1:], rules[1:], strict=True):
+        inputs = [found[source] for source in node.inputs]
+        if len({reach.step for reach in inputs}) > 1:
+            raise UnsupportedOperation(
+                f"cannot stream {node.kind} in '{node.name}': it joins maps of different stride; give them the same"
+            )
+        step, lead = inputs[0].step, max(reach.lead for reach in inputs)
+        end = max(reach.width - reach.lead for reach in inputs)
+        found.append(
+            Reach(step=step * rule.step, lead=lead + step * rule.lead, width=lead + end + step * (rule.reach - 1))
+        )
+    return found
+
+
+def borderless(graph: Graph, rules: Sequence[Rule], sizes: Sequence[int], seamless: frozenset[int]) -> list[tuple[int, int]]:
+    """Return per map the positions whose whole receptive field touches no padding, as (start, stop).
+
+    ``seamless`` names nodes whose padding cannot be told from the flat image around it (zeros on a map that is zero
+    there); their padding does not count.
+    """
+    safe = [(0, sizes[0])]
+    for index, (node, rule) in enumerate(zip(graph.nodes[1:], rules[1:], strict=True), start=1):
+        start = max(safe[source][0] for source in node.inputs)
+        stop = min(safe[source][1] for source in node.inputs)
+        size_in = sizes[node.inputs[0]]
+        first = -(-(start + rule.lead) // rule.step)
+        last = (stop + rule.lead - rule.reach) // rule.step
+        if index in seamless or (isinstance(rule, Window) and rule.kernel == 1 and not (rule.before or rule.after)):
+            first = 0 if start == 0 else first
+            last = sizes[index] - 1 if stop == size_in else last
+        safe.append((max(first, 0), max(min(last + 1, sizes[index]), max(first, 0))))
+    return safe

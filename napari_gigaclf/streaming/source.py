@@ -1,0 +1,152 @@
+"""Where pixels come from and where gradients go: seams through which images larger than memory stream.
+
+A *source* is anything with a shape and a ``read``; a *sink* anything with a ``write`` or that can be assigned to by
+slices (a numpy or zarr array). A tensor in memory is a source too.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_gigaclf.streaming.operations import Extent
+
+
+@runtime_checkable
+class Source(Protocol):
+    """An image that is read region by region.
+
+    Optional members, looked up by name: ``flat_value`` ((C,) array or None) and ``is_flat(*slices) -> bool``, which tells
+    that a region is known to be that one constant everywhere (glass); the engine then skips what depends on it alone.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, *space), pixels."""
+        ...
+
+    @property
+    def dtype(self) -> Any:  # noqa: ANN401 - a numpy or torch dtype
+        """Type of the values that ``read`` returns."""
+        ...
+
+    def read(self, *slices: slice) -> Any:  # noqa: ANN401 - a numpy array or a tensor
+        """Return (C, *block), one slice per spatial axis, all inside the image."""
+        ...
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Takes the gradient of the image, region by region; every pixel is written once."""
+
+    def write(self, slices: tuple[slice, ...], array: NDArray[Any]) -> None:
+        """Store (C, *block) at these slices, one per spatial axis."""
+        ...
+
+
+def slices_of(extent: Extent) -> tuple[slice, ...]:
+    """Return an extent as slices."""
+    return tuple(slice(start, stop) for start, stop in extent)
+
+
+class TensorImage:
+    """A tensor in memory, (B, C, *space)."""
+
+    flat_value = None
+
+    def __init__(self, tensor: Tensor, device: torch.device) -> None:
+        self.tensor = tensor
+        self.device = device
+        self.shape = tuple(tensor.shape)
+        self.dtype = tensor.dtype
+
+    def block(self, extent: Extent) -> Tensor:
+        """Return (B, C, *block) on the network's device."""
+        return self.tensor[(slice(None), slice(None), *slices_of(extent))].to(self.device)
+
+    def is_flat(self, extent: Extent) -> bool:
+        """Return False: nothing is declared about a tensor."""
+        return False
+
+
+class SourceImage:
+    """A source, seen as a batch of one."""
+
+    def __init__(self, source: Source, device: torch.device, dtype: torch.dtype) -> None:
+        self.source = source
+        self.device = device
+        self.shape = (1, *(int(size) for size in source.shape))
+        self.float_dtype = dtype
+        value = getattr(source, "flat_value", None)
+        self.flat_value = None if value is None else self.tensor(np.asarray(value)).unsqueeze(0)
+        self.dtype = self.tensor(np.empty(0, dtype=numpy_dtype(source.dtype))).dtype
+
+    def tensor(self, values: Any) -> Tensor:  # noqa: ANN401 - what a source returns
+        """Return values on the network's device; floating-point ones in its dtype."""
+        found = torch.as_tensor(values)
+        return found.to(self.device, self.float_dtype if found.is_floating_point() else found.dtype)
+
+    def block(self, extent: Extent) -> Tensor:
+        """Read (1, C, *block).
+
+        Raises
+        ------
+        ValueError
+            If the source returns something of another shape.
+        """
+        block = self.tensor(self.source.read(*slices_of(extent))).unsqueeze(0)
+        expected = (*self.shape[:2], *(stop - start for start, stop in extent))
+        if tuple(block.shape) != expected:
+            raise ValueError(f"the source returned shape {tuple(block.shape[1:])} where {expected[1:]} was asked for")
+        return block
+
+    def is_flat(self, extent: Extent) -> bool:
+        """Return whether the source declares a region to be its flat value."""
+        return self.flat_value is not None and bool(self.source.is_flat(*slices_of(extent)))  # type: ignore[attr-defined]
+
+
+Image = TensorImage | SourceImage
+
+
+def numpy_dtype(dtype: Any) -> np.dtype[Any]:  # noqa: ANN401 - a numpy or torch dtype
+    """Return a numpy dtype for a numpy or torch one (bfloat16, which numpy lacks, as float32)."""
+    if isinstance(dtype, torch.dtype):
+        return np.dtype(np.float32) if dtype is torch.bfloat16 else torch.empty(0, dtype=dtype).numpy().dtype
+    return np.dtype(dtype)
+
+
+def write_gradient(sink: Any, extent: Extent, gradient: Tensor | None, channels: int) -> None:  # noqa: ANN401 - see Sink
+    """Give a sink the gradient over an extent, (1, C, *block); None stands for zeros."""
+    if gradient is None:
+        values = np.zeros((channels, *(stop - start for start, stop in extent)), dtype=np.float32)
+    else:
+        values = gradient[0].float().cpu().numpy() if gradient.dtype is torch.bfloat16 else gradient[0].cpu().numpy()
+    if isinstance(sink, Sink):
+        sink.write(slices_of(extent), values)
+    else:
+        sink[(slice(None), *slices_of(extent))] = values
+
+
+def spatial_slices(slices: Sequence[slice] | slice, sizes: Sequence[int]) -> Extent:
+    """Return slices over space as an extent inside the sizes.
+
+    Raises
+    ------
+    RegionError
+        If a slice has a step, is empty, or their number is wrong.
+    """
+    from napari_gigaclf.errors import RegionError
+
+    wanted = (slices,) if isinstance(slices, slice) else tuple(slices)
+    if len(wanted) != len(sizes):
+        raise RegionError(f"{len(wanted)} slices were given for {len(sizes)} spatial axes; give one per axis")
+    extent = []
+    for item, size in zip(wanted, sizes, strict=True):
+        start, stop, step = item.indices(size)
+        if step != 1 or stop <= start:
+            raise RegionError(f"{item} selects no contiguous positions of {size}; give start < stop without a step")
+        extent.append((start, stop))
+    return tuple(extent)

@@ -1,0 +1,235 @@
+"""Running one tile: join what was carried with what is new, compute every map's block, cut off what the next tiles need.
+
+Pieces of carried border are handed from one giver to one taker: the piece of map v along axis a that tile t hands to
+tile t + e_a spans what is held on the axes before a, what is kept on axis a, and what was made on the axes behind it. The
+taker joins them axis by axis, so a block of two axes is its new part, a strip from above and a strip from the left whose
+corner came with it. Because every piece is used once, the gradient of a piece at its taker is the whole gradient that
+its giver has to add, and nothing needs to be remembered about what was "seen".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from napari_gigaclf.streaming.graph import Graph
+from napari_gigaclf.streaming.operations import Extent, Pointwise
+from napari_gigaclf.streaming.plan import StreamPlan, is_empty
+
+PieceKey = tuple[int, int]
+"""(map, axis) of a piece of carried border, for a given tile."""
+
+
+def shape_of(extent: Extent) -> tuple[int, ...]:
+    """Return the lengths of an extent."""
+    return tuple(stop - start for start, stop in extent)
+
+
+def crop(block: Tensor, have: Extent, want: Extent) -> Tensor:
+    """Return the part ``want`` of a block that covers ``have``, as a view."""
+    for axis, ((have_start, have_stop), (start, stop)) in enumerate(zip(have, want, strict=True)):
+        if (start, stop) != (have_start, have_stop):
+            block = block.narrow(2 + axis, start - have_start, stop - start)
+    return block
+
+
+def overlap(one: Extent, two: Extent) -> Extent:
+    """Return what two extents have in common (perhaps nothing)."""
+    return tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(one, two, strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A tensor and where it lies."""
+
+    extent: Extent
+    tensor: Tensor
+
+
+def memory_format(block: Tensor) -> torch.memory_format:
+    """Return the layout of a block, so that joining keeps it."""
+    if block.ndim == 4 and block.stride(1) == 1 and block.shape[1] > 1:
+        return torch.channels_last
+    if block.ndim == 5 and block.stride(1) == 1 and block.shape[1] > 1:
+        return torch.channels_last_3d
+    return torch.contiguous_format
+
+
+def put_together(extent: Extent, parts: Sequence[Part]) -> Tensor:
+    """Return one block over ``extent`` from the parts that fill it."""
+    first = parts[-1].tensor
+    shape = (*first.shape[:2], *shape_of(extent))
+    block = torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=memory_format(first))
+    for part in parts:
+        crop(block, extent, part.extent).copy_(part.tensor)
+    return block
+
+
+class Join(torch.autograd.Function):
+    """Joins parts into one block; backward adds the gradients that later tiles found for pieces of this block.
+
+    The second output is a switch of one number: its gradient only serves to run backward where no operation of this tile
+    reads the block, but later tiles do.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, extent: Extent, extents: tuple[Extent, ...], seeds: tuple[Part, ...], *tensors: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the joined block and the switch."""
+        ctx.set_materialize_grads(False)
+        ctx.layout = (extent, extents, seeds)  # type: ignore[attr-defined]
+        parts = [Part(extent=e, tensor=t) for e, t in zip(extents, tensors, strict=True)]
+        return put_together(extent, parts), tensors[0].new_zeros(())
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Return the gradient of each part: its share of the block's, plus that of the pieces cut from it."""
+        extent, extents, seeds = ctx.layout  # type: ignore[attr-defined]
+        grad, given = grads[0], []
+        for index, where in enumerate(extents):
+            if not ctx.needs_input_grad[3 + index]:  # type: ignore[attr-defined]
+                given.append(None)
+                continue
+            like = grad if grad is not None else seeds[0].tensor
+            share = (
+                crop(grad, extent, where).clone(memory_format=memory_format(grad)) if grad is not None
+                else like.new_zeros((*like.shape[:2], *shape_of(where)))
+            )  # fmt: skip
+            for seed in seeds:
+                common = overlap(where, seed.extent)
+                if not is_empty(common):
+                    crop(share, where, common).add_(crop(seed.tensor, seed.extent, common))
+            given.append(share)
+        return (None, None, None, *given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What stays the same for all tiles of a pass."""
+
+    graph: Graph
+    plan: StreamPlan
+    weights: Mapping[str, Tensor]
+    """Parameters and buffers by name; in a backward pass, stand-ins that collect gradients."""
+    needs_grad: tuple[bool, ...]
+    """Per map: whether a gradient flows into it. All False in a forward pass."""
+    overwritable: frozenset[int]
+    """Maps with a fresh block and one reader."""
+
+
+@dataclass(slots=True, kw_only=True)
+class TileResult:
+    """What a tile gives."""
+
+    output: Tensor | None
+    """The output block; None where the tile finishes no output."""
+    pieces: dict[PieceKey, Tensor]
+    """Carried borders for the next tiles (forward pass only)."""
+    switches: list[Tensor]
+    """Roots, besides the output, from which a backward pass has to start."""
+
+
+@dataclass(slots=True, kw_only=True)
+class TileRun:
+    """One tile on its way through the network."""
+
+    work: Work
+    tile: tuple[int, ...]
+    image: Tensor
+    """The newly read block of the image, (batch, channels, *block)."""
+    pieces: Mapping[PieceKey, Tensor]
+    """Carried borders received."""
+    seeds: Mapping[PieceKey, Tensor] | None = None
+    """Gradients of the borders handed on; None in a forward pass."""
+
+    def run(self) -> TileResult:
+        """Compute every map's block in order, freeing each after its last use."""
+        graph, result = self.work.graph, TileResult(output=None, pieces={}, switches=[])
+        tensors = graph.tensors(self.work.weights)
+        last_use = {source: index for index, node in enumerate(graph.nodes) for source in node.inputs}
+        blocks: dict[int, Tensor | None] = {}
+        for index, node in enumerate(graph.nodes):
+            made = None if is_empty(self.work.plan.made(index, self.tile)) else self.compute(index, blocks, tensors)
+            if index == graph.output:
+                result.output = made
+            for source in node.inputs:
+                if last_use[source] == index:
+                    del blocks[source]
+            blocks[index] = self.hand_on(index, made, result)
+        return result
+
+    def compute(self, index: int, blocks: Mapping[int, Tensor | None], tensors: Sequence[Tensor]) -> Tensor:
+        """Return the block of a map that this tile makes."""
+        if index == 0:
+            return self.image
+        plan, node = self.work.plan, self.work.graph.nodes[index]
+        wanted, sizes = plan.made(index, self.tile), plan.sizes(node.inputs[0])
+        given = plan.read(index, self.tile)
+        inputs: dict[int, Tensor] = {}
+        for source in node.inputs:
+            block = blocks[source]
+            assert block is not None, "the schedule makes every input before its reader"
+            inputs[source] = crop(block, plan.held(source, self.tile), given)
+        operation = node.operation
+        if isinstance(operation, Pointwise) and operation.in_place is not None:
+            overwrite = self.may_overwrite(node.inputs[0], inputs[node.inputs[0]] is blocks[node.inputs[0]])
+            return operation.compute(inputs, tensors, wanted, given, sizes, overwrite)
+        return operation.compute(inputs, tensors, wanted, given, sizes)
+
+    def may_overwrite(self, source: int, whole: bool) -> bool:
+        """Return whether a block may be overwritten by its one reader: it is fresh, whole, and nothing is cut from it."""
+        kept = any(stop > start for s in self.work.plan.schedules for start, stop in s.kept[source])
+        return whole and not kept and source in self.work.overwritable
+
+    def hand_on(self, index: int, made: Tensor | None, result: TileResult) -> Tensor | None:
+        """Join a map's new block with its carried borders, axis by axis, and cut off the pieces for the next tiles."""
+        plan, tile = self.work.plan, self.tile
+        if index == self.work.graph.output:
+            return None
+        kept = [plan.carried(index, axis, tile) for axis in range(len(tile))]
+        received = [
+            Part(extent=self.received_extent(index, axis), tensor=self.pieces[index, axis])
+            for axis in range(len(tile))
+            if (index, axis) in self.pieces
+        ]
+        seeds = tuple(
+            Part(extent=kept[axis], tensor=self.seeds[index, axis])
+            for axis in range(len(tile))
+            if self.seeds is not None and (index, axis) in self.seeds
+        )
+        parts = received if made is None else [*received, Part(extent=plan.made(index, tile), tensor=made)]
+        if not parts:
+            return None
+        block = self.join(index, parts, seeds, result)
+        if self.seeds is None:
+            self.cut_off(index, block, kept, result)
+        return block
+
+    def received_extent(self, index: int, axis: int) -> Extent:
+        """Return where the piece received along an axis lies: what the giver kept of it."""
+        giver = tuple(t - (other == axis) for other, t in enumerate(self.tile))
+        return self.work.plan.carried(index, axis, giver)
+
+    def join(self, index: int, parts: list[Part], seeds: tuple[Part, ...], result: TileResult) -> Tensor:
+        """Return the joined block; with gradients, let it take in those of the pieces handed on."""
+        held = self.work.plan.held(index, self.tile)
+        if not seeds or not self.work.needs_grad[index]:
+            if len(parts) == 1:
+                return parts[0].tensor
+            if not self.work.needs_grad[index]:
+                return put_together(held, parts)
+        extents, tensors = tuple(part.extent for part in parts), [part.tensor for part in parts]
+        block, switch = Join.apply(held, extents, seeds, *tensors)  # type: ignore[no-untyped-call]
+        if seeds:
+            result.switches.append(switch)
+        return block  # type: ignore[no-any-return]
+
+    def cut_off(self, index: int, block: Tensor, kept: Sequence[Extent], result: TileResult) -> None:
+        """Copy the pieces for the next tiles."""
+        held = self.work.plan.held(index, self.tile)
+        for axis, extent in enumerate(kept):
+            if self.tile[axis] + 1 < self.work.plan.grid[axis] and not is_empty(extent):
+                piece = crop(block, held, extent)
+                result.pieces[index, axis] = piece.clone(memory_format=memory_format(block))

@@ -1,0 +1,141 @@
+"""Functions that look at a small window around each place: convolution, pooling, padding."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+
+from napari_gigaclf.streaming.calls import Call, Recognised, Recogniser, per_axis
+from napari_gigaclf.streaming.intervals import Mirror, Window
+from napari_gigaclf.streaming.operations import (
+    AveragePooling,
+    ConstantPadding,
+    Convolution,
+    MaxPooling,
+    MirrorPadding,
+    TensorRef,
+)
+
+
+def convolution_padding(value: object, taps: list[tuple[int, int]], call: Call) -> list[tuple[int, int]]:
+    """Return (before, after) per axis from PyTorch's padding argument; ``taps`` are (kernel, dilation)."""
+    if value == "valid":
+        return [(0, 0)] * len(taps)
+    if value == "same":
+        totals = [dilation * (kernel - 1) for kernel, dilation in taps]
+        return [(total // 2, total - total // 2) for total in totals]
+    return [(amount, amount) for amount in per_axis(value, len(taps), call)]
+
+
+def convolution(num_axes: int) -> Recogniser:
+    """Return the recogniser of a convolution over so many axes."""
+
+    def recognise(call: Call) -> Recognised:
+        bound = call.bind("input", "weight", bias=None, stride=1, padding=0, dilation=1, groups=1)
+        weight, bias, groups = bound["weight"], bound["bias"], bound["groups"]
+        if not isinstance(weight, TensorRef) or not isinstance(bias, TensorRef | None) or not isinstance(groups, int):
+            raise call.refuse("its weight is computed from the image", "keep it outside the streamed module")
+        shape = tuple(call.constant(weight).shape)
+        kernel, stride = shape[2:], per_axis(bound["stride"], num_axes, call)
+        dilation = per_axis(bound["dilation"], num_axes, call)
+        if bound["padding"] == "same" and any(step != 1 for step in stride):
+            raise call.refuse("padding='same' with a stride has no meaning in PyTorch", "give the padding in numbers")
+        padding = convolution_padding(bound["padding"], list(zip(kernel, dilation, strict=True)), call)
+        windows = tuple(
+            Window(kernel=k, stride=s, before=before, after=after, dilation=d)
+            for k, s, (before, after), d in zip(kernel, stride, padding, dilation, strict=True)
+        )
+        return Convolution(
+            source=call.map_of(bound["input"]), weight=weight, bias=bias, windows=windows, groups=groups,
+            macs_per_output=call.constant(weight).numel(),
+        )  # fmt: skip
+
+    return recognise
+
+
+def pooling_windows(call: Call, bound: dict[str, object], num_axes: int) -> tuple[Window, ...]:
+    """Return the windows of a pooling from its arguments by name."""
+    kernel = per_axis(bound["kernel_size"], num_axes, call)
+    stride = kernel if bound["stride"] in (None, [], ()) else per_axis(bound["stride"], num_axes, call)
+    padding = per_axis(bound["padding"], num_axes, call)
+    dilation = per_axis(bound.get("dilation", 1), num_axes, call)
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        raise call.refuse("its padding is more than half its kernel, which PyTorch refuses too", "use less padding")
+    return tuple(
+        Window(kernel=k, stride=s, before=p, after=p, dilation=d, ceil_mode=bool(bound["ceil_mode"]))
+        for k, s, p, d in zip(kernel, stride, padding, dilation, strict=True)
+    )
+
+
+def max_pooling(num_axes: int) -> Recogniser:
+    """Return the recogniser of a max-pooling over so many axes."""
+
+    def recognise(call: Call) -> Recognised:
+        bound = call.bind(
+            "input", "kernel_size", stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
+        )
+        if bound["return_indices"]:
+            raise call.refuse("indices into a whole image mean nothing in a tile", "use return_indices=False")
+        return MaxPooling(source=call.map_of(bound["input"]), windows=pooling_windows(call, bound, num_axes))
+
+    return recognise
+
+
+def average_pooling(num_axes: int) -> Recogniser:
+    """Return the recogniser of an average-pooling over so many axes."""
+
+    def recognise(call: Call) -> Recognised:
+        bound = call.bind(
+            "input", "kernel_size", stride=None, padding=0, ceil_mode=False, count_include_pad=True,
+            divisor_override=None,
+        )  # fmt: skip
+        divisor = bound["divisor_override"]
+        return AveragePooling(
+            source=call.map_of(bound["input"]), windows=pooling_windows(call, bound, num_axes),
+            count_include_pad=bool(bound["count_include_pad"]), divisor=divisor if isinstance(divisor, int) else None,
+        )  # fmt: skip
+
+    return recognise
+
+
+def padding(call: Call) -> Recognised:
+    """Recognise ``F.pad`` over space; the innermost axis comes first in its list, as PyTorch has it."""
+    bound = call.bind("input", "pad", mode="constant", value=None)
+    amounts, source = bound["pad"], call.map_of(bound["input"])
+    if not isinstance(amounts, tuple | list) or not all(isinstance(item, int) for item in amounts):
+        raise call.refuse("its widths are not plain integers", "give plain integers")
+    pairs = list(zip(amounts[0::2], amounts[1::2], strict=True))[::-1]
+    mode, value = bound["mode"], bound["value"]
+    if mode == "constant":
+        windows = tuple(Window(before=before, after=after) for before, after in pairs)
+        return ConstantPadding(source=source, windows=windows, value=float(value) if isinstance(value, int | float) else 0.0)
+    if mode in ("reflect", "replicate") and min(amounts, default=0) >= 0:
+        exact_mode = "reflect" if mode == "reflect" else "replicate"
+        mirrors = tuple(Mirror(before=before, after=after, mode=exact_mode) for before, after in pairs)
+        return MirrorPadding(source=source, mirrors=mirrors)
+    raise call.refuse(f"{mode} padding joins far ends of the image", "use zero, reflect or replicate padding")
+
+
+def function_table() -> dict[object, Recogniser]:
+    """Return the recognisers of window functions, by the function found in the code."""
+    table: dict[object, Recogniser] = {F.pad: padding, torch._C._nn.pad: padding}
+    for num_axes in (1, 2, 3):
+        table[getattr(F, f"conv{num_axes}d")] = convolution(num_axes)
+        table[getattr(torch, f"conv{num_axes}d")] = convolution(num_axes)
+        table[getattr(F, f"max_pool{num_axes}d")] = max_pooling(num_axes)
+        table[getattr(torch, f"max_pool{num_axes}d")] = max_pooling(num_axes)
+        table[getattr(F, f"avg_pool{num_axes}d")] = average_pooling(num_axes)
+    return table
+
+
+def window_axes(operation: object) -> int | None:
+    """Return over how many axes an operation works; None where it works over any number."""
+    if isinstance(operation, Convolution | MaxPooling | AveragePooling):
+        return len(operation.windows)
+    return None
+
+
+def constant_shape_fits(value: Tensor, num_axes: int) -> bool:
+    """Return whether a constant, joined place by place with a map, is the same at every place and for every sample."""
+    if value.ndim > num_axes + 2 or any(size != 1 for size in value.shape[-num_axes:]):
+        return False
+    return value.ndim < num_axes + 2 or value.shape[0] == 1
