@@ -14,6 +14,7 @@ slide.gigaclf/
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class ResultJson:
     """What stands in ``result.json``."""
 
     classes: tuple[str, ...]
-    probabilities: dict[str, float]
+    probabilities: Mapping[str, float]
     grid: PixelGrid
     input_step: tuple[float, float]
     num_cells: int

@@ -112,6 +112,8 @@ class MaskedImage:
         self._image = image
         self._masks = masks
         self.box = box
+        self.num_reads = 0
+        """Regions read so far, glass among them."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -131,6 +133,7 @@ class MaskedImage:
     def read(self, *slices: slice) -> Image:
         """Return a region, (rows, columns) of the source, as (3, y, x); the file is not touched where all is masked."""
         box = self._inner(*slices)
+        self.num_reads += 1
         if any(mask.none_shown(box) for mask in self._masks):
             return np.full((3, *box.shape), WHITE, dtype=np.float32)
         pixels = self._image.read(*box)

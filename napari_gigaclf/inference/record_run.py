@@ -46,7 +46,7 @@ def record_run(
         slide=_slide(prepared),
         model=_model(prepared),
         input=_input(prepared),
-        work=_work(prepared, seconds, report),
+        work=_work(prepared, seconds, report, backward=wanted_saliency is not None),
         versions=_versions(),
         parameters={**prepared.parameters, "saliency": wanted_saliency or "none"},
         warnings=prepared.warnings,
@@ -104,8 +104,10 @@ def _tissue(prepared: "PreparedRun") -> str:
     return f"{tissue.settings}; everything else was made white before the network saw it"
 
 
-def _work(prepared: "PreparedRun", seconds: dict[str, float], report: "StreamReport | None") -> WorkRecord:
-    plan = prepared.network.streamed.plan(prepared.source.shape)
+def _work(
+    prepared: "PreparedRun", seconds: dict[str, float], report: "StreamReport | None", *, backward: bool
+) -> WorkRecord:
+    plan = prepared.network.streamed.plan(prepared.source.shape, backward=backward)
     tile = plan.tile if isinstance(plan.tile, tuple) else (plan.tile, plan.tile)
     return WorkRecord(
         device=prepared.device.name,

@@ -25,14 +25,16 @@ from napari_gigaclf.inference.record_run import record_run
 from napari_gigaclf.inference.saliency import MagnitudeSink, Saliency, shown_map
 from napari_gigaclf.inference.storage import zeros
 from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
+from napari_gigaclf.streaming import StreamReport
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference.preparation import PreparedRun
     from napari_gigaclf.models import Classifier
-    from napari_gigaclf.streaming import StreamReport
 
 PREDICTED = "predicted"
 """Asks for the saliency of the most probable class."""
+PHASES = {"forward": "classifying", "backward": "saliency"}
+"""The engine's phases, and what they are called for a person."""
 COUNTS_AS_CLASS = 0.5
 """Probability from which a cell's logit is differentiated where the slide's answer is one cell's."""
 NO_TISSUE_FOUND = "no tissue found: nothing was classified"
@@ -47,7 +49,9 @@ class _Outcome:
     complete: bool = True
     message: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
-    report: "StreamReport | None" = None
+    report: StreamReport | None = None
+    tiles_done: int = 0
+    """Tiles of the forward pass that are finished."""
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
@@ -105,6 +109,7 @@ def _compute(
 ) -> None:
     """Run the phases; a stop leaves what has been reached."""
     streamed = prepared.network.streamed
+    reads_before = prepared.source.num_reads
     try:
         with outcome.timed("classifying"), torch.set_grad_enabled(saliency is not None):
             sink = None
@@ -114,7 +119,7 @@ def _compute(
             features = streamed.stream(
                 prepared.source,
                 sink=sink,
-                progress=_phase(progress, "classifying"),
+                progress=_followed(outcome, progress),
                 cancel=cancel,
                 on_output=collector,
             )
@@ -126,16 +131,19 @@ def _compute(
                 outcome.saliency = _differentiate(prepared, features, sink, _class_of(prepared.model, logits, saliency))
                 outcome.report = streamed.last_report
     except Cancelled:
-        _stopped(prepared, collector, outcome)
+        _stopped(prepared, collector, outcome, reads_before)
 
 
-def _stopped(prepared: "PreparedRun", collector: Collector, outcome: _Outcome) -> None:
+def _stopped(prepared: "PreparedRun", collector: Collector, outcome: _Outcome, reads_before: int) -> None:
     """Make the best of a run that was stopped: pool the cells that were computed, as they are stored."""
     outcome.complete = False
-    outcome.report = prepared.network.streamed.last_report
     if outcome.probabilities:
         outcome.message = "stopped while the saliency map was made: the probabilities are complete"
         return
+    reads = prepared.source.num_reads - reads_before
+    outcome.report = StreamReport(
+        tiles=outcome.tiles_done, tiles_run=reads, tiles_skipped_flat=outcome.tiles_done - reads, reads=reads
+    )
     num_cells, wanted = collector.num_filled, int(prepared.kept.sum())
     outcome.message = f"partial result: stopped after {num_cells} of {wanted} cells"
     if num_cells:
@@ -212,12 +220,13 @@ def _logit_of_suspects(model: "Classifier", cells: Tensor, class_index: int) -> 
     return logits[chosen, class_index].sum(), words
 
 
-def _phase(progress: ProgressCallback | None, name: str) -> ProgressCallback | None:
-    """Return a callback that gives the engine's reports the name of a phase."""
-    if progress is None:
-        return None
+def _followed(outcome: _Outcome, progress: ProgressCallback | None) -> ProgressCallback:
+    """Return a callback that counts the tiles of the forward pass and gives the engine's phases names for a person."""
 
-    def renamed(report: Progress) -> None:
-        progress(dataclasses.replace(report, phase="saliency" if report.phase == "backward" else name))
+    def follow(report: Progress) -> None:
+        if report.phase == "forward":
+            outcome.tiles_done = report.done
+        if progress is not None:
+            progress(dataclasses.replace(report, phase=PHASES.get(report.phase, report.phase)))
 
-    return renamed
+    return follow
