@@ -173,6 +173,8 @@ def _skip(batch: _Batch, job: Job) -> None:
 
 def _failed(batch: _Batch, job: Job, reason: str) -> None:
     batch.num_failed += 1
+    if job.path.name not in reason:
+        reason = f"{job.path}: {reason}"
     if batch.config.debug:
         traceback.print_exc()
     say_error(reason)

@@ -3,10 +3,13 @@
 0: done; 1: something failed; 2: the command line is wrong; 130: stopped by Ctrl-C.
 """
 
+import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import MappingProxyType, TracebackType
 
@@ -59,8 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None and not config.debug:
         sys.excepthook = _one_line
     try:
-        run: Callable[[Config], int] = import_module(_COMMANDS[type(config)]).run
-        return run(config)
+        with _only_our_words(debug=config.debug):
+            run: Callable[[Config], int] = import_module(_COMMANDS[type(config)]).run
+            return run(config)
     except (KeyboardInterrupt, Cancelled):
         say_error("stopped")
         return STOPPED
@@ -73,6 +77,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         say_error(str(error) or type(error).__name__)
         return FAILED
+
+
+@contextmanager
+def _only_our_words(*, debug: bool) -> Iterator[None]:
+    """Keep what libraries log and warn of a damaged file from the screen; our own line says what matters."""
+    if debug:
+        yield
+        return
+    logging.basicConfig(handlers=[logging.NullHandler()])  # changes nothing where a program has set up its own
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -60,7 +60,7 @@ def tissue_image(side, seed):
 def make_slide():
     """Write an OME-TIFF of 1 um/px (None: unknown scale) at a path and return the path."""
 
-    def make(path, seed=0, side=512, um_per_px=1.0):
+    def make(path, seed=0, side=256, um_per_px=1.0):
         path.parent.mkdir(parents=True, exist_ok=True)
         sizes = {} if um_per_px is None else {f"PhysicalSize{axis}": um_per_px for axis in "XY"}
         units = {} if um_per_px is None else {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
