@@ -28,7 +28,7 @@ def colour_statistics(images: NDArray[np.uint8]) -> ColourStatistics:
     mean = total / count
     return ColourStatistics(
         mean=_triple(mean),
-        std=_triple(np.sqrt(squares / count - np.square(mean))),
+        std=_triple(np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))),
         between=_triple(np.std(means, axis=0)),
         tissue_density=TISSUE_DENSITY,
     )

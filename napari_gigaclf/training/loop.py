@@ -48,7 +48,8 @@ def tile_network(model: Classifier) -> nn.Sequential:
     """Return the model on tiles of one context, weights shared: float (B, 3, 96, 96) in [0, 1] -> logits."""
     trunk = model.trunk
     assert isinstance(trunk, nn.Sequential)
-    return nn.Sequential(model.normalise, without_padding(trunk), nn.Flatten(1), model.head)
+    network = nn.Sequential(model.normalise, without_padding(trunk), nn.Flatten(1), model.head)
+    return network.train(model.training)
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from napari_gigaclf.training.phantom_cells import UM_PER_PX, tiles_of
 
 logger = logging.getLogger(__name__)
 
-TRAIN_SEEDS = range(100_000, 100_120)
+TRAIN_SEEDS = range(100_000, 100_048)
 SELECTION_SEEDS = range(200_000, 200_008)
 EVALUATION_SEEDS = range(300_000, 300_010)
 """Seeds are kept apart from each other and from that of the sample slide, which is small."""
@@ -59,7 +59,7 @@ CONFIG = ModelConfig(
 
 def main(arguments: list[str] | None = None) -> None:
     """Render, train and write the model folder."""
-    options = parser(__doc__, epochs=8)
+    options = parser(__doc__, epochs=6)
     options.add_argument("--slides", type=int, default=len(TRAIN_SEEDS), help="phantoms to render for training")
     chosen = options.parse_args(arguments)
     prepare(chosen.threads)
