@@ -87,7 +87,11 @@ def _display() -> str:
 def _devices() -> list[dict[str, Any]]:
     from napari_gigaclf.inference import list_devices
 
-    return [{"key": d.key, "name": d.name, "free_bytes": d.free_bytes, "why_not": d.why_not} for d in list_devices()]
+    try:
+        devices = list_devices()
+    except (ImportError, OSError) as error:  # a torch that cannot be loaded: what a doctor is asked for
+        return [{"key": "none", "name": "PyTorch", "free_bytes": None, "why_not": one_line(str(error))}]
+    return [{"key": d.key, "name": d.name, "free_bytes": d.free_bytes, "why_not": d.why_not} for d in devices]
 
 
 def _format(name: str, modules: tuple[str, ...], extra: str) -> dict[str, str | None]:
@@ -122,7 +126,7 @@ def _model_check() -> dict[str, Any]:
     """Load the sample's model (its stored outputs are checked) and ask it for two places whose truth is known."""
     try:
         return _asked_model()
-    except (GigaclfError, OSError, RuntimeError) as error:
+    except (GigaclfError, ImportError, OSError, RuntimeError) as error:
         return {"model": SAMPLE_MODEL, "ok": False, "message": one_line(str(error))}
 
 
