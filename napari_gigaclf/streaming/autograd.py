@@ -113,7 +113,11 @@ class Streamed(torch.autograd.Function):
         job: Job = ctx.job
         image, *parameters = ctx.saved_tensors
         wanted = [name for name, needs in zip(job.parameters, ctx.needs_input_grad[2:], strict=True) if needs]
-        stand_ins = {id(p): p.detach().requires_grad_() for p, needs in zip(parameters, ctx.needs_input_grad[2:], strict=True) if needs}
+        stand_ins = {
+            id(p): p.detach().requires_grad_()
+            for p, needs in zip(parameters, ctx.needs_input_grad[2:], strict=True)
+            if needs
+        }
         weights = {name: stand_ins.get(id(tensor), tensor) for name, tensor in job.weights.items()}
         leaves = {name: weights[name] for name in wanted}
         trained = frozenset(name for name, tensor in job.weights.items() if id(tensor) in stand_ins)
@@ -143,7 +147,9 @@ def run_job(job: Job, image: Tensor | None) -> Tensor:
         The image, if it is a tensor.
     """
     parameters = [job.weights[name] for name in job.parameters]
-    trains = any(p.requires_grad for p in parameters) or (image is not None and image.requires_grad) or job.sink is not None
+    trains = (
+        any(p.requires_grad for p in parameters) or (image is not None and image.requires_grad) or job.sink is not None
+    )
     if not (torch.is_grad_enabled() and trains):
         return job.forward(keep=False)[0]
     if image is None:
@@ -152,4 +158,3 @@ def run_job(job: Job, image: Tensor | None) -> Tensor:
         image = image.detach().requires_grad_()
     output: Tensor = Streamed.apply(job, image, *parameters)  # type: ignore[no-untyped-call]
     return output
-

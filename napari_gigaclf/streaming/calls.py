@@ -60,7 +60,8 @@ class Call:
         missing = [name for name in names if name not in bound]
         if unknown or missing:
             raise self.refuse(
-                f"its arguments {sorted(unknown) + missing} are not understood", "write it as the matching torch.nn module"
+                f"its arguments {sorted(unknown) + missing} are not understood",
+                "write it as the matching torch.nn module",
             )
         return bound
 
@@ -79,7 +80,9 @@ class Call:
     def with_kwargs(self, **kwargs: Argument) -> "Call":
         """Return the call with keyword arguments replaced; None removes one."""
         merged = {**self.kwargs, **kwargs}
-        return replace(self, kwargs={key: value for key, value in merged.items() if key not in kwargs or value is not None})
+        return replace(
+            self, kwargs={key: value for key, value in merged.items() if key not in kwargs or value is not None}
+        )
 
 
 Recognised = Operation | NodeRef

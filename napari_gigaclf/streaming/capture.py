@@ -9,20 +9,28 @@ In-place operations are replaced by ordinary ones whose result takes over the na
 to when no views are involved (and the recognised operations make none).
 """
 
-from collections.abc import Callable, Mapping
-from functools import cache
+import threading
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
-from torch.nn.parameter import is_lazy
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn import functional as F
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming import pointwise, windows
 from napari_gigaclf.streaming.calls import Call, Recogniser, references
-from napari_gigaclf.streaming.graph import ComputedTensor, Constant, FixedTensor, Graph, NamedTensor, Node, first_input
+from napari_gigaclf.streaming.graph import (
+    ComputedTensor,
+    Constant,
+    FixedTensor,
+    Graph,
+    NamedTensor,
+    Node,
+    first_input,
+    pruned,
+)
 from napari_gigaclf.streaming.graph import module_weights as weights_of
+from napari_gigaclf.streaming.modules import module_call, plain_activation
 from napari_gigaclf.streaming.operations import (
     Argument,
     ConstantPadding,
@@ -31,34 +39,12 @@ from napari_gigaclf.streaming.operations import (
     Operation,
     Pointwise,
     TensorRef,
+    fill_in,
 )
+from napari_gigaclf.streaming.refusals import HINTS, check_plain, remedy_for
 
 INNER = "module"
 """Name of the captured module inside the tracer's outer shell."""
-
-REMEDIES = {
-    "global": "keep it outside: stream the trunk up to this point and put the rest into the pooling and the head",
-    "upsampling": "up-sampling is not streamed yet: keep the decoder outside the streamed module",
-    "norm": "this norm needs statistics of the whole image: use batch norm in eval mode, or keep it outside",
-    "random": "random numbers would differ when a tile is run again: move it into the head",
-    "other": "write it with convolutions, poolings and place-by-place functions, or keep it outside the streamed module",
-}
-
-HINTS = {
-    "global": ("adaptive", "flatten", "linear", "mean", "sum", "amax", "max", "view", "reshape", "squeeze", "matmul"),
-    "upsampling": ("interpolate", "upsample", "transpose", "pixel_shuffle", "pixelshuffle", "unpool"),
-    "norm": ("group_norm", "groupnorm", "instance", "layer_norm", "layernorm", "rms"),
-    "random": ("rand", "bernoulli", "normal"),
-}
-
-
-def remedy_for(kind: str) -> str:
-    """Return what to do about an operation that cannot be streamed."""
-    lowered = kind.lower()
-    for family, words in HINTS.items():
-        if any(word in lowered for word in words):
-            return REMEDIES[family]
-    return REMEDIES["other"]
 
 
 class _Shell(nn.Module):
@@ -72,102 +58,38 @@ class _Shell(nn.Module):
         return self.get_submodule(INNER)(image)  # type: ignore[no-any-return]
 
 
-def keeps_forward(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Return whether a module is of this kind and has not replaced what it computes."""
-    names = ("forward", "_conv_forward") if hasattr(kind, "_conv_forward") else ("forward",)
-    return isinstance(module, kind) and all(getattr(type(module), name) is getattr(kind, name) for name in names)
+_TRACING = threading.Lock()
+"""While it traces, ``torch.fx`` replaces ``nn.Module``'s call for the whole process: one thread at a time."""
 
 
 class _Tracer(fx.Tracer):
-    """Lists calls; PyTorch's own modules and their plain heirs stay whole."""
+    """Lists calls; PyTorch's own modules and their plain heirs stay whole.
+
+    Networks that run in other threads meanwhile (a viewer plans one slide while it classifies another) are left alone.
+    """
 
     proxy_buffer_attributes = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> object:
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: object, parameter_proxy_cache: dict[str, fx.Proxy]) -> object:
+        if threading.get_ident() != self._thread:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if isinstance(m, nn.Sequential | nn.ModuleList | nn.ModuleDict):
             return False
         return module_call(m) is not None or super().is_leaf_module(m, module_qualified_name)
-
-
-ModuleCall = tuple[object, dict[str, Argument]]
-"""The function a module stands for and its arguments, where a string starting with '.' names its own tensor."""
-
-
-def conv_call(module: nn.modules.conv._ConvNd) -> dict[str, Argument]:
-    """Return a convolution module's arguments; padding other than zeros is dealt with before."""
-    return {
-        "weight": ".weight", "bias": ".bias" if module.bias is not None else None, "stride": module.stride,
-        "padding": module.padding if module.padding_mode == "zeros" else 0, "dilation": module.dilation,
-        "groups": module.groups,
-    }  # fmt: skip
-
-
-def batch_norm_call(module: nn.modules.batchnorm._BatchNorm) -> dict[str, Argument]:
-    """Return a batch norm module's arguments."""
-    present = {name: f".{name}" for name in ("running_mean", "running_var", "weight", "bias") if getattr(module, name) is not None}
-    return {"running_mean": None, "running_var": None, **present, "training": module.training, "eps": module.eps}
-
-
-def pool_call(module: nn.Module) -> dict[str, Argument]:
-    """Return a pooling module's arguments."""
-    names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices", "count_include_pad", "divisor_override")
-    return {name: getattr(module, name) for name in names if hasattr(module, name)}
-
-
-def pad_call(module: nn.Module) -> dict[str, Argument]:
-    """Return a padding module's arguments."""
-    mode = {"Ref": "reflect", "Rep": "replicate", "Cir": "circular"}.get(type(module).__name__[:3], "constant")
-    for kind, name in ((nn.modules.padding._ReflectionPadNd, "reflect"), (nn.modules.padding._ReplicationPadNd, "replicate")):
-        mode = name if isinstance(module, kind) else mode
-    return {"pad": module.padding, "mode": mode, "value": getattr(module, "value", 0.0)}
-
-
-@cache
-def module_table() -> dict[type[nn.Module], tuple[object, Callable[..., dict[str, Argument]]]]:
-    """Return for each known module class the function it stands for and how its arguments are read."""
-    table: dict[type[nn.Module], tuple[object, Callable[..., dict[str, Argument]]]] = {}
-    for n in (1, 2, 3):
-        table[getattr(nn, f"Conv{n}d")] = (getattr(F, f"conv{n}d"), conv_call)
-        table[getattr(nn, f"BatchNorm{n}d")] = (F.batch_norm, batch_norm_call)
-        table[getattr(nn, f"MaxPool{n}d")] = (getattr(F, f"max_pool{n}d"), pool_call)
-        table[getattr(nn, f"AvgPool{n}d")] = (getattr(F, f"avg_pool{n}d"), pool_call)
-        for name in ("ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad"):
-            table[getattr(nn, f"{name}{n}d")] = (F.pad, pad_call)
-        table[getattr(nn, f"Dropout{n}d")] = (F.dropout, lambda m: {"p": m.p, "training": m.training})
-    for kind in (nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout):
-        table[kind] = (F.dropout, lambda m: {"p": m.p, "training": m.training})
-    table[nn.PReLU] = (F.prelu, lambda m: {"weight": ".weight"})
-    table[nn.RReLU] = (F.rrelu, lambda m: {"lower": m.lower, "upper": m.upper, "training": m.training})
-    table[nn.LocalResponseNorm] = (
-        F.local_response_norm, lambda m: {"size": m.size, "alpha": m.alpha, "beta": m.beta, "k": m.k},
-    )  # fmt: skip
-    table[nn.ReLU] = (F.relu, lambda m: {})
-    table[nn.Identity] = (nn.Identity, lambda m: {})
-    table[nn.Softmax] = (F.softmax, lambda m: {"dim": m.dim})
-    table[nn.LogSoftmax] = (F.log_softmax, lambda m: {"dim": m.dim})
-    table[nn.GLU] = (F.glu, lambda m: {"dim": m.dim})
-    table[nn.Softmax2d] = (F.softmax, lambda m: {"dim": 1})
-    return table
-
-
-def module_call(module: nn.Module) -> ModuleCall | None:
-    """Return what a known module computes, as a function and its arguments; None for other modules."""
-    for kind, (function, arguments) in module_table().items():
-        if keeps_forward(module, kind):
-            return function, arguments(module)
-    for kind in pointwise.ACTIVATION_MODULES:
-        if keeps_forward(module, kind):
-            return pointwise.elementwise, {}
-    return None
-
-
-def plain_activation(module: nn.Module) -> Callable[..., Tensor]:
-    """Return an activation module's forward as a function that overwrites nothing."""
-    if not getattr(module, "inplace", False):
-        return module.forward  # type: ignore[no-any-return]
-    copy = type(module).__new__(type(module))
-    copy.__dict__.update(module.__dict__, inplace=False)
-    return copy.forward  # type: ignore[no-any-return]
 
 
 class _Builder:
@@ -203,8 +125,10 @@ class _Builder:
         if isinstance(template, fx.Node):
             return self.known[template]
         if isinstance(template, tuple | list):
-            return type(template)(self.argument(item) for item in template) if type(template) in (tuple, list) else tuple(
-                self.argument(item) for item in template
+            return (
+                type(template)(self.argument(item) for item in template)
+                if type(template) in (tuple, list)
+                else tuple(self.argument(item) for item in template)
             )
         if isinstance(template, dict):
             return {key: self.argument(item) for key, item in template.items()}
@@ -249,7 +173,13 @@ class _Builder:
         """Return the map that a module gives."""
         target = str(node.target)
         module, path = self.shell.get_submodule(target), target.removeprefix(INNER).removeprefix(".")
-        call = Call(kind=type(module).__name__, path=path, args=tuple(self.argument(list(node.args))), kwargs={}, constant=self.value)  # type: ignore[arg-type]
+        call = Call(
+            kind=type(module).__name__,
+            path=path,
+            args=tuple(self.argument(list(node.args))),
+            kwargs={},
+            constant=self.value,
+        )  # type: ignore[arg-type]
         known = module_call(module)
         if known is None or node.kwargs or len(call.args) != 1:
             raise call.refuse("it is not an operation the engine knows", remedy_for(call.kind))
@@ -299,7 +229,9 @@ class _Builder:
         path = str(next(reversed(stack), "")).removeprefix(INNER).removeprefix(".")
         args, kwargs = tuple(self.argument(list(node.args))), {k: self.argument(v) for k, v in node.kwargs.items()}  # type: ignore[arg-type]
         call = Call(kind=name, path=path, args=args, kwargs=kwargs, constant=self.value)
-        overwrites = kwargs.get("inplace") is True or (method and name.endswith("_")) or target in pointwise.IN_PLACE_OPERATORS
+        overwrites = (
+            kwargs.get("inplace") is True or (method and name.endswith("_")) or target in pointwise.IN_PLACE_OPERATORS
+        )
         if name.endswith("_") and not name.startswith("_"):
             overwrites, name = True, name[:-1]
             target = target if method else getattr(F, name, getattr(torch, name, target))
@@ -319,8 +251,6 @@ class _Builder:
         if overwrites or any(word in name for word in (*HINTS["random"], "dropout")):
             raise call.refuse("it changes or draws a tensor at every run", "compute it outside the streamed module")
         function: Callable[..., Tensor] = getattr(torch.Tensor, name) if method else target  # type: ignore[assignment]
-        from napari_gigaclf.streaming.operations import fill_in
-
         with torch.no_grad():
             args = [fill_in(item, {}, self.values) for item in call.args]
             value = function(*args, **{key: fill_in(item, {}, self.values) for key, item in call.kwargs.items()})
@@ -339,14 +269,16 @@ class _Builder:
             clone = Call(kind="clone", path="", args=(output,), kwargs={}, constant=self.value)
             output = self.run(self.methods["clone"], clone)
         num_axes = self.axes()
-        nodes, constants = _pruned(self.nodes, output.index), tuple(self.constants)
+        nodes, constants = pruned(self.nodes, output.index), tuple(self.constants)
         return Graph(nodes=nodes, constants=constants, num_axes=num_axes)
 
     def axes(self) -> int | None:
         """Return the number of spatial axes all operations agree on, and check constants and frames against it."""
         found = {axes for node in self.nodes if (axes := windows.window_axes(node.operation)) is not None}
         if len(found) > 1:
-            raise UnsupportedOperation(f"cannot stream a module that mixes operations over {sorted(found)} axes; use one kind")
+            raise UnsupportedOperation(
+                f"cannot stream a module that mixes operations over {sorted(found)} axes; use one kind"
+            )
         num_axes = found.pop() if found else None
         for ref, call in self.joined:
             value = self.values[ref.index]
@@ -369,71 +301,6 @@ class _Builder:
         return num_axes
 
 
-def _pruned(nodes: list[Node], output: int) -> tuple[Node, ...]:
-    """Return the nodes up to the output; what it does not need is left in only where it comes before it.
-
-    The last node must be the output, so nodes behind it go; dead branches before it are removed by renumbering.
-    """
-    needed = {output}
-    for index in range(output, 0, -1):
-        if index in needed:
-            needed.update(nodes[index].inputs)
-    needed.add(0)
-    if len(needed) == output + 1:
-        return tuple(nodes[: output + 1])
-    kept = sorted(needed)
-    number = {old: new for new, old in enumerate(kept)}
-    return tuple(_renumbered(nodes[old], number) for old in kept)
-
-
-def _renumbered(node: Node, number: Mapping[int, int]) -> Node:
-    """Return a node with its references renumbered."""
-    from dataclasses import replace
-
-    def moved(template: Argument) -> Argument:
-        if isinstance(template, NodeRef):
-            return NodeRef(number[template.index])
-        if isinstance(template, tuple | list):
-            return type(template)(moved(item) for item in template)
-        if isinstance(template, dict):
-            return {key: moved(item) for key, item in template.items()}
-        return template
-
-    operation = node.operation
-    if isinstance(operation, Pointwise):
-        operation = replace(operation, args=moved(operation.args), kwargs=moved(dict(operation.kwargs)))
-    elif node.inputs:
-        operation = replace(operation, source=moved(operation.source))  # type: ignore[attr-defined, type-var]
-    return replace(node, inputs=tuple(number[i] for i in node.inputs), operation=operation)
-
-
-def check_plain(module: nn.Module) -> None:
-    """Refuse modules whose computation depends on more than their code and weights.
-
-    Raises
-    ------
-    UnsupportedOperation
-        For hooks on the module or a submodule, parametrised and lazy weights.
-    """
-    for path, child in module.named_modules():
-        where = f"module '{path}'" if path else "the outermost module"
-        hooks = (child._forward_hooks, child._forward_pre_hooks, child._backward_hooks, child._backward_pre_hooks)
-        if any(hooks):
-            raise UnsupportedOperation(
-                f"cannot stream {type(child).__name__} in {where}: it has hooks, which would see tiles instead of the "
-                "image; remove them (put hooks on the streamed module itself)"
-            )
-        if is_parametrized(child):
-            raise UnsupportedOperation(
-                f"cannot stream {type(child).__name__} in {where}: its weights are parametrised; "
-                "call torch.nn.utils.parametrize.remove_parametrizations first"
-            )
-        if any(is_lazy(parameter) for parameter in child.parameters(recurse=False)):
-            raise UnsupportedOperation(
-                f"cannot stream {type(child).__name__} in {where}: its weights do not exist yet; run it once first"
-            )
-
-
 def capture(module: nn.Module) -> Graph:
     """Return the module's graph in its present train/eval mode.
 
@@ -445,10 +312,19 @@ def capture(module: nn.Module) -> Graph:
     check_plain(module)
     shell = _Shell(module)
     try:
-        traced = _Tracer().trace(shell)
+        with _TRACING:
+            traced = _Tracer().trace(shell)
     except UnsupportedOperation:
         raise
-    except (fx.proxy.TraceError, TypeError, AttributeError, RuntimeError, ValueError, LookupError, NotImplementedError) as error:
+    except (
+        fx.proxy.TraceError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        ValueError,
+        LookupError,
+        NotImplementedError,
+    ) as error:
         raise UnsupportedOperation(
             f"cannot stream {type(module).__name__}: its forward decides by looking at the image or its shape "
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "

@@ -78,7 +78,11 @@ class _Tile:
 
 
 def choose_cuts(
-    graph: Graph, rules: Sequence[Sequence[Rule]], tile: Sequence[int], steps: Sequence[Sequence[int]], bytes_per_position: Sequence[int]
+    graph: Graph,
+    rules: Sequence[Sequence[Rule]],
+    tile: Sequence[int],
+    steps: Sequence[Sequence[int]],
+    bytes_per_position: Sequence[int],
 ) -> frozenset[int]:
     """Return the maps to cut at for this tile size.
 

@@ -70,7 +70,9 @@ def flat_tiles(graph: Graph, plan: StreamPlan, responses: Sequence[Tensor]) -> F
     """Work out which tiles could be filled, from the responses to the flat value."""
     num_axes = len(plan.schedules)
     seamless = frozenset(
-        index for index, node in enumerate(graph.nodes) if index and _seamless(node.operation, [responses[i] for i in node.inputs])
+        index
+        for index, node in enumerate(graph.nodes)
+        if index and _seamless(node.operation, [responses[i] for i in node.inputs])
     )
     views = []
     for axis, schedule in enumerate(plan.schedules):

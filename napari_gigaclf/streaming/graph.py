@@ -6,12 +6,12 @@ looked up at each run, so that training, ``load_state_dict`` and ``to`` work as 
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+from torch.nn import functional as F
 
-from napari_gigaclf.streaming.operations import Argument, Convolution, Input, Operation, Pointwise, fill_in
+from napari_gigaclf.streaming.operations import Argument, Convolution, Input, NodeRef, Operation, Pointwise, fill_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +125,7 @@ class Graph:
         responses: list[Tensor] = [value.reshape(*value.shape, *(1,) * num_axes)]
         for node in self.nodes[1:]:
             rules = node.operation.rules(num_axes)
-            given = tuple(
-                (far * rule.step - rule.lead, far * rule.step - rule.lead + rule.reach) for rule in rules
-            )
+            given = tuple((far * rule.step - rule.lead, far * rule.step - rule.lead + rule.reach) for rule in rules)
             reach = [rule.reach for rule in rules]
             blocks = {i: responses[i].expand(*responses[i].shape[:2], *reach) for i in node.inputs}
             responses.append(node.operation.compute(blocks, tensors, wanted, given, (huge,) * num_axes))
@@ -145,3 +143,39 @@ def first_input(num_axes: int) -> Node:
     """Return the node which stands for the image."""
     return Node(name="input", kind="input", inputs=(), operation=Input())
 
+
+def pruned(nodes: list[Node], output: int) -> tuple[Node, ...]:
+    """Return the nodes up to the output; what it does not need is left in only where it comes before it.
+
+    The last node must be the output, so nodes behind it go; dead branches before it are removed by renumbering.
+    """
+    needed = {output}
+    for index in range(output, 0, -1):
+        if index in needed:
+            needed.update(nodes[index].inputs)
+    needed.add(0)
+    if len(needed) == output + 1:
+        return tuple(nodes[: output + 1])
+    kept = sorted(needed)
+    number = {old: new for new, old in enumerate(kept)}
+    return tuple(_renumbered(nodes[old], number) for old in kept)
+
+
+def _renumbered(node: Node, number: Mapping[int, int]) -> Node:
+    """Return a node with its references renumbered."""
+
+    def moved(template: Argument) -> Argument:
+        if isinstance(template, NodeRef):
+            return NodeRef(number[template.index])
+        if isinstance(template, tuple | list):
+            return type(template)(moved(item) for item in template)
+        if isinstance(template, dict):
+            return {key: moved(item) for key, item in template.items()}
+        return template
+
+    operation = node.operation
+    if isinstance(operation, Pointwise):
+        operation = replace(operation, args=moved(operation.args), kwargs=moved(dict(operation.kwargs)))
+    elif node.inputs:
+        operation = replace(operation, source=moved(operation.source))  # type: ignore[attr-defined, type-var]
+    return replace(node, inputs=tuple(number[i] for i in node.inputs), operation=operation)

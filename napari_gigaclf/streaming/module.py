@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.streaming.autograd import Job, run_job
-from napari_gigaclf.streaming.capture import capture, check_plain
+from napari_gigaclf.streaming.capture import capture
 from napari_gigaclf.streaming.graph import Graph, module_weights
 from napari_gigaclf.streaming.passes import Callbacks, OutputCallback
 from napari_gigaclf.streaming.plan import Budget, StreamPlan, plan_run
+from napari_gigaclf.streaming.refusals import check_plain
 from napari_gigaclf.streaming.report import StreamReport
 from napari_gigaclf.streaming.schedule import axis_rules, reaches, schedule_region
 from napari_gigaclf.streaming.source import Image, Source, SourceImage, TensorImage, spatial_slices
@@ -206,9 +207,7 @@ class StreamedModule(nn.Module):
         for axis in range(graph.num_axes):
             reach = reaches(graph, axis_rules(graph, axis, graph.num_axes))[graph.output]
             offset = -reach.lead + (reach.width - reach.step) / 2
-            cells.append(
-                CellGeometry(stride=reach.step, offset=offset, receptive_field=reach.width, before=reach.lead)
-            )
+            cells.append(CellGeometry(stride=reach.step, offset=offset, receptive_field=reach.width, before=reach.lead))
         return tuple(cells)
 
     @torch.no_grad()
@@ -307,7 +306,9 @@ class StreamedModule(nn.Module):
         return {**self.__dict__, "_graphs": {}}
 
 
-def stream(module: nn.Module, *, tile: int | Sequence[int] | None = None, memory: int | str | None = None) -> StreamedModule:
+def stream(
+    module: nn.Module, *, tile: int | Sequence[int] | None = None, memory: int | str | None = None
+) -> StreamedModule:
     """Return the module, made to run tile by tile over images of any size, exactly.
 
     Parameters

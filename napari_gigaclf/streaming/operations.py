@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+from torch.nn import functional as F
 
 from napari_gigaclf.streaming.intervals import Mirror, Rule, Window
 
@@ -63,7 +63,12 @@ class Operation(Protocol):
         ...
 
     def compute(
-        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+        self,
+        blocks: Mapping[int, Tensor],
+        tensors: Sequence[Tensor],
+        wanted: Extent,
+        given: Extent,
+        num_in: Sequence[int],
     ) -> Tensor:
         """Return the output block over ``wanted`` from input blocks (by node index) which cover exactly ``given``."""
         ...
@@ -72,7 +77,10 @@ class Operation(Protocol):
 def border_padding(rules: Sequence[Window], wanted: Extent, given: Extent) -> list[tuple[int, int]]:
     """Return per axis how many positions of padding the windows of ``wanted`` see before and after ``given``."""
     return [
-        (start - (out_start * rule.stride - rule.before), (out_stop - 1) * rule.stride - rule.before + rule.reach - stop)
+        (
+            start - (out_start * rule.stride - rule.before),
+            (out_stop - 1) * rule.stride - rule.before + rule.reach - stop,
+        )
         for rule, (out_start, out_stop), (start, stop) in zip(rules, wanted, given, strict=True)
     ]
 
@@ -81,8 +89,13 @@ def pad_block(block: Tensor, padding: Sequence[tuple[int, int]], value: float) -
     """Return the block padded with a constant, (before, after) per spatial axis; negative amounts crop."""
     if not any(before or after for before, after in padding):
         return block
-    flat = [amount for pair in reversed(padding) for amount in pair]
-    return F.pad(block, flat, value=value)
+    flat = [max(amount, 0) for pair in reversed(padding) for amount in pair]
+    padded = F.pad(block, flat, value=value)
+    for axis, (before, after) in enumerate(padding, start=2):  # crop last: a window may lie wholly in the padding
+        if before < 0 or after < 0:
+            start = max(-before, 0)
+            padded = padded.narrow(axis, start, padded.shape[axis] - start - max(-after, 0))
+    return padded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +107,12 @@ class Input:
         return (Window(),) * num_axes
 
     def compute(
-        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+        self,
+        blocks: Mapping[int, Tensor],
+        tensors: Sequence[Tensor],
+        wanted: Extent,
+        given: Extent,
+        num_in: Sequence[int],
     ) -> Tensor:
         """Never called: the image is read, not computed."""
         raise AssertionError("the input is read from its source")
@@ -150,7 +168,12 @@ class Convolution:
         return self.windows
 
     def compute(
-        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+        self,
+        blocks: Mapping[int, Tensor],
+        tensors: Sequence[Tensor],
+        wanted: Extent,
+        given: Extent,
+        num_in: Sequence[int],
     ) -> Tensor:
         """Return the convolution, padded only where ``wanted`` reaches over the image's border."""
         block, weight = blocks[self.source.index], tensors[self.weight.index]
@@ -179,7 +202,12 @@ class MaxPooling:
         return self.windows
 
     def compute(
-        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+        self,
+        blocks: Mapping[int, Tensor],
+        tensors: Sequence[Tensor],
+        wanted: Extent,
+        given: Extent,
+        num_in: Sequence[int],
     ) -> Tensor:
         """Return the pooled block."""
         padding = border_padding(self.windows, wanted, given)
@@ -212,7 +240,12 @@ class AveragePooling:
         return stop - start
 
     def compute(
-        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+        self,
+        blocks: Mapping[int, Tensor],
+        tensors: Sequence[Tensor],
+        wanted: Extent,
+        given: Extent,
+        num_in: Sequence[int],
     ) -> Tensor:
         """Return the pooled block: full windows' means, corrected along the border for the places not counted."""
         padding = border_padding(self.windows, wanted, given)
@@ -245,7 +278,12 @@ class ConstantPadding:
         return (Window(),) * (num_axes - len(self.windows)) + self.windows
 
     def compute(
-        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+        self,
+        blocks: Mapping[int, Tensor],
+        tensors: Sequence[Tensor],
+        wanted: Extent,
+        given: Extent,
+        num_in: Sequence[int],
     ) -> Tensor:
         """Return the block with its frame, where it lies at the border."""
         padding = border_padding(self.rules(len(wanted)), wanted, given)
@@ -265,7 +303,12 @@ class MirrorPadding:
         return (Window(),) * (num_axes - len(self.mirrors)) + self.mirrors
 
     def compute(
-        self, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor], wanted: Extent, given: Extent, num_in: Sequence[int]
+        self,
+        blocks: Mapping[int, Tensor],
+        tensors: Sequence[Tensor],
+        wanted: Extent,
+        given: Extent,
+        num_in: Sequence[int],
     ) -> Tensor:
         """Return the block with its frame, gathered axis by axis."""
         out = blocks[self.source.index]

@@ -96,7 +96,7 @@ class Forward:
         plan, start = self.work.plan, time.perf_counter()
         for done, tile in enumerate(tiles_of(plan), start=1):
             self.callbacks.check()
-            received = {key: piece for key, piece in self.received(tile)}
+            received = dict(self.received(tile))
             if self.flat is not None and self.flat.is_flat(self.image, tile):
                 result = self.flat.fill(tile)
                 self.report = self.report.plus(tiles=1, tiles_skipped_flat=1)

@@ -138,7 +138,13 @@ def is_empty(extent: Extent) -> bool:
 
 
 def plan_run(
-    graph: Graph, image_shape: Sequence[int], responses: Sequence[Tensor], budget: Budget, *, backward: bool, weight_bytes: int
+    graph: Graph,
+    image_shape: Sequence[int],
+    responses: Sequence[Tensor],
+    budget: Budget,
+    *,
+    backward: bool,
+    weight_bytes: int,
 ) -> StreamPlan:
     """Choose the tile and return the plan.
 
@@ -188,7 +194,9 @@ def plan_run(
     )
 
 
-def _candidates(graph: Graph, rules: Sequence[Sequence[Rule]], space: Sequence[int], macs: float) -> list[tuple[int, ...]]:
+def _candidates(
+    graph: Graph, rules: Sequence[Sequence[Rule]], space: Sequence[int], macs: float
+) -> list[tuple[int, ...]]:
     """Return tiles to try, largest first, none above the arithmetic allowed (but at least one)."""
     steps = [[reach.step for reach in reaches(graph, axis)] for axis in rules]
     cell = [lcm(axis[-1], 1) for axis in steps]
@@ -197,7 +205,9 @@ def _candidates(graph: Graph, rules: Sequence[Sequence[Rule]], space: Sequence[i
         for index, node in enumerate(graph.nodes)
         if isinstance(node.operation, Convolution)
     )
-    tiles = [tuple(min(-(-side // c) * c, -(-n // c) * c) for c, n in zip(cell, space, strict=True)) for side in TILE_SIDES]
+    tiles = [
+        tuple(min(-(-side // c) * c, -(-n // c) * c) for c, n in zip(cell, space, strict=True)) for side in TILE_SIDES
+    ]
     tiles = sorted(set(tiles), key=prod, reverse=True)
     return [tile for tile in tiles if prod(tile) * per_pixel <= macs] or tiles[-1:]
 
@@ -216,7 +226,9 @@ def _plan_tile(
     schedules = tuple(
         schedule_axis(graph, axis, cuts, n, side) for axis, n, side in zip(rules, space, tile, strict=True)
     )
-    convolutions = [(i, n.operation.macs_per_output) for i, n in enumerate(graph.nodes) if isinstance(n.operation, Convolution)]
+    convolutions = [
+        (i, n.operation.macs_per_output) for i, n in enumerate(graph.nodes) if isinstance(n.operation, Convolution)
+    ]
     memory = _Memory(graph=graph, schedules=schedules, position_bytes=position_bytes, cuts=cuts)
     carry_bytes = memory.all_carries() if backward else memory.strip_carries()
     held = memory.step_peak() + memory.strip_carries() + 2 * weight_bytes if backward else memory.forward_peak()

@@ -8,19 +8,22 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+from torch.nn import functional as F
 
 from napari_gigaclf.streaming.calls import Call, Recognised, Recogniser, expect_channel_axis
 from napari_gigaclf.streaming.operations import NodeRef, Pointwise
 
-NAMES = """
-    relu relu6 leaky_relu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid logsigmoid tanh softplus
-    softsign hardshrink softshrink tanhshrink threshold exp exp2 expm1 log log1p log2 log10 sqrt rsqrt abs absolute neg
-    negative square sin cos tan sinh cosh asinh atan arctan erf erfc sign clamp clip clamp_min clamp_max pow float_power
-    reciprocal round floor ceil trunc nan_to_num logit add sub subtract rsub mul multiply div divide true_divide maximum
-    minimum where lerp addcmul addcdiv atan2 hypot eq ne lt le gt ge logical_and logical_or logical_not isnan isfinite
-    masked_fill clone contiguous detach float double half bfloat16
-""".split()
+NAMES = (
+    "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardsigmoid",
+    "hardtanh", "sigmoid", "logsigmoid", "tanh", "softplus", "softsign", "hardshrink", "softshrink", "tanhshrink",
+    "threshold", "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "abs", "absolute", "neg",
+    "negative", "square", "sin", "cos", "tan", "sinh", "cosh", "asinh", "atan", "arctan", "erf", "erfc", "sign",
+    "clamp", "clip", "clamp_min", "clamp_max", "pow", "float_power", "reciprocal", "round", "floor", "ceil", "trunc",
+    "nan_to_num", "logit", "add", "sub", "subtract", "rsub", "mul", "multiply", "div", "divide", "true_divide",
+    "maximum", "minimum", "where", "lerp", "addcmul", "addcdiv", "atan2", "hypot", "eq", "ne", "lt", "le", "gt", "ge",
+    "logical_and", "logical_or", "logical_not", "isnan", "isfinite", "masked_fill", "clone", "contiguous", "detach",
+    "float", "double", "half", "bfloat16",
+)  # fmt: skip
 """Functions and methods which act place by place, wherever PyTorch offers them (torch, torch.nn.functional, Tensor)."""
 
 OPERATORS: tuple[Callable[..., object], ...] = (
@@ -42,9 +45,11 @@ OVERWRITING: dict[object, Callable[..., Tensor]] = {
 }
 """Functions with a version that overwrites its argument and whose gradient needs only the result."""
 
-CHANNEL_NAMES = "softmax log_softmax softmin glu normalize".split()
-REDUCTION_NAMES = "mean sum amax amin".split()
-DROPOUT_NAMES = "dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout feature_dropout".split()
+CHANNEL_NAMES = ["softmax", "log_softmax", "softmin", "glu", "normalize"]
+REDUCTION_NAMES = ["mean", "sum", "amax", "amin"]
+DROPOUT_NAMES = (
+    "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "feature_dropout",
+)  # fmt: skip
 
 
 def elementwise(function: Callable[..., Tensor]) -> Recogniser:
@@ -156,8 +161,8 @@ def function_table() -> dict[object, Recogniser]:
         for name in names:
             table.update({function: recogniser(function) for function in named_in(name, torch, F, torch._C._nn)})
     for name in DROPOUT_NAMES:
-        table.update({function: dropout for function in named_in(name, torch, F)})
-    table.update({function: concatenation for function in (torch.cat, torch.concat, torch.concatenate)})
+        table.update(dict.fromkeys(named_in(name, torch, F), dropout))
+    table.update(dict.fromkeys((torch.cat, torch.concat, torch.concatenate), concatenation))
     table.update({F.batch_norm: batch_norm, torch.batch_norm: batch_norm, F.prelu: prelu, torch.prelu: prelu})
     table.update({F.local_response_norm: local_response, F.rrelu: rrelu, torch.rrelu: rrelu})
     return table

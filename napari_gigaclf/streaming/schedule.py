@@ -181,7 +181,9 @@ def reaches(graph: Graph, rules: Sequence[Rule]) -> list[Reach]:
     return found
 
 
-def borderless(graph: Graph, rules: Sequence[Rule], sizes: Sequence[int], seamless: frozenset[int]) -> list[tuple[int, int]]:
+def borderless(
+    graph: Graph, rules: Sequence[Rule], sizes: Sequence[int], seamless: frozenset[int]
+) -> list[tuple[int, int]]:
     """Return per map the positions whose whole receptive field touches no padding, as (start, stop).
 
     ``seamless`` names nodes whose padding cannot be told from the flat image around it (zeros on a map that is zero

@@ -75,7 +75,11 @@ class Join(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx, extent: Extent, extents: tuple[Extent, ...], seeds: tuple[Part, ...], *tensors: Tensor
+        ctx: torch.autograd.function.FunctionCtx,
+        extent: Extent,
+        extents: tuple[Extent, ...],
+        seeds: tuple[Part, ...],
+        *tensors: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Return the joined block and the switch."""
         ctx.set_materialize_grads(False)

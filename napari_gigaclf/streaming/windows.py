@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+from torch.nn import functional as F
 
 from napari_gigaclf.streaming.calls import Call, Recognised, Recogniser, per_axis
 from napari_gigaclf.streaming.intervals import Mirror, Window
@@ -107,7 +107,9 @@ def padding(call: Call) -> Recognised:
     mode, value = bound["mode"], bound["value"]
     if mode == "constant":
         windows = tuple(Window(before=before, after=after) for before, after in pairs)
-        return ConstantPadding(source=source, windows=windows, value=float(value) if isinstance(value, int | float) else 0.0)
+        return ConstantPadding(
+            source=source, windows=windows, value=float(value) if isinstance(value, int | float) else 0.0
+        )
     if mode in ("reflect", "replicate") and min(amounts, default=0) >= 0:
         exact_mode = "reflect" if mode == "reflect" else "replicate"
         mirrors = tuple(Mirror(before=before, after=after, mode=exact_mode) for before, after in pairs)

@@ -1,0 +1,58 @@
+"""What to do instead: remedies for operations that cannot be streamed, and modules refused as a whole."""
+
+from torch import nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import is_parametrized
+
+from napari_gigaclf.errors import UnsupportedOperation
+
+REMEDIES = {
+    "global": "keep it outside: stream the trunk up to this point and put the rest into the pooling and the head",
+    "upsampling": "up-sampling is not streamed yet: keep the decoder outside the streamed module",
+    "norm": "this norm needs statistics of the whole image: use batch norm in eval mode, or keep it outside",
+    "random": "random numbers would differ when a tile is run again: move it into the head",
+    "other": "write it with convolutions, poolings and place-by-place functions, or keep it outside the streamed module",
+}
+
+HINTS = {
+    "global": ("adaptive", "flatten", "linear", "mean", "sum", "amax", "max", "view", "reshape", "squeeze", "matmul"),
+    "upsampling": ("interpolate", "upsample", "transpose", "pixel_shuffle", "pixelshuffle", "unpool"),
+    "norm": ("group_norm", "groupnorm", "instance", "layer_norm", "layernorm", "rms"),
+    "random": ("rand", "bernoulli", "normal"),
+}
+
+
+def remedy_for(kind: str) -> str:
+    """Return what to do about an operation that cannot be streamed."""
+    lowered = kind.lower()
+    for family, words in HINTS.items():
+        if any(word in lowered for word in words):
+            return REMEDIES[family]
+    return REMEDIES["other"]
+
+
+def check_plain(module: nn.Module) -> None:
+    """Refuse modules whose computation depends on more than their code and weights.
+
+    Raises
+    ------
+    UnsupportedOperation
+        For hooks on the module or a submodule, parametrised and lazy weights.
+    """
+    for path, child in module.named_modules():
+        where = f"module '{path}'" if path else "the outermost module"
+        hooks = (child._forward_hooks, child._forward_pre_hooks, child._backward_hooks, child._backward_pre_hooks)
+        if any(hooks):
+            raise UnsupportedOperation(
+                f"cannot stream {type(child).__name__} in {where}: it has hooks, which would see tiles instead of the "
+                "image; remove them (put hooks on the streamed module itself)"
+            )
+        if is_parametrized(child):
+            raise UnsupportedOperation(
+                f"cannot stream {type(child).__name__} in {where}: its weights are parametrised; "
+                "call torch.nn.utils.parametrize.remove_parametrizations first"
+            )
+        if any(is_lazy(parameter) for parameter in child.parameters(recurse=False)):
+            raise UnsupportedOperation(
+                f"cannot stream {type(child).__name__} in {where}: its weights do not exist yet; run it once first"
+            )

@@ -1,0 +1,210 @@
+"""Random networks, images and tiles, for property tests of anything that must equal the whole-image run.
+
+Networks are drawn layer by layer with the size of the map in view, so that every drawn network can take its image:
+chains, residual sums, concatenated branches; all kinds of windows; 1, 2 and 3 axes of space; images from one pixel to
+several tiles.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+MOST_CHANNELS = 4
+MOST_PIXELS = {1: 97, 2: 37, 3: 13}
+"""Longest side of a drawn image, by number of spatial axes."""
+
+
+class Residual(nn.Module):
+    """A branch added to its own input."""
+
+    def __init__(self, branch: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.branch, self.shortcut = branch, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return branch + shortcut."""
+        return self.branch(x) + self.shortcut(x)  # type: ignore[no-any-return]
+
+
+class Concatenated(nn.Module):
+    """Branches side by side, joined along channels."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return all branches' channels."""
+        return torch.cat([branch(x) for branch in self.branches], dim=1)
+
+
+class Gated(nn.Module):
+    """A map scaled per channel and multiplied by a gate computed from itself."""
+
+    def __init__(self, gate: nn.Module, channels: int, num_axes: int) -> None:
+        super().__init__()
+        self.gate = gate
+        self.scale = nn.Parameter(torch.randn(1, channels, *(1,) * num_axes))
+        self.register_buffer("shift", torch.randn(channels))
+        self.num_axes = num_axes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the gated map."""
+        shift = self.shift.view(1, -1, *(1,) * self.num_axes)
+        return x * torch.sigmoid(self.gate(x)) * self.scale + 0.5 * shift
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A network, an image it can take, and tiles to stream it with."""
+
+    module: nn.Module
+    """float64, eval mode."""
+    image: Tensor
+    """(B, C, *space), float64."""
+    tile: tuple[int, ...]
+    """Side per axis, input pixels."""
+
+    def __repr__(self) -> str:
+        """Return what a failing example needs to be read."""
+        return f"Case(image={tuple(self.image.shape)}, tile={self.tile}, module={self.module})"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Growing:
+    """The end of a network under construction."""
+
+    channels: int
+    sizes: tuple[int, ...]
+
+    @property
+    def num_axes(self) -> int:
+        return len(self.sizes)
+
+
+Draw = Callable[[st.SearchStrategy[int]], int]
+
+
+def _ints(draw: st.DrawFn, low: int, high: int, count: int) -> tuple[int, ...]:
+    return tuple(draw(st.integers(low, high)) for _ in range(count))
+
+
+def _out(size: int, kernel: int, stride: int, before: int, after: int, dilation: int) -> int:
+    return (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
+
+
+@st.composite
+def _convolution(draw: st.DrawFn, end: _Growing, *, keep_size: bool = False) -> tuple[nn.Module, _Growing]:
+    n = end.num_axes
+    groups = draw(st.sampled_from([g for g in (1, 2, end.channels) if end.channels % g == 0]))
+    channels = groups * draw(st.integers(1, max(1, MOST_CHANNELS // groups)))
+    kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[n - 1]
+    bias = draw(st.booleans())
+    if keep_size:
+        kernel, dilation = _ints(draw, 1, 4, n), _ints(draw, 1, 2, n)
+        layer = kind(end.channels, channels, kernel, padding="same", dilation=dilation, groups=groups, bias=bias)  # type: ignore[arg-type]
+        return layer, _Growing(channels=channels, sizes=end.sizes)
+    kernel, stride, dilation, padding = [], [], [], []
+    for size in end.sizes:
+        pad, step, spread = draw(st.integers(0, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 2))
+        longest = max(1, min(5, (size + 2 * pad - 1) // spread + 1))
+        taps = draw(st.integers(1, longest))
+        kernel.append(taps), stride.append(step), dilation.append(spread), padding.append(pad)
+    mode = draw(st.sampled_from(["zeros", "zeros", "zeros", "reflect", "replicate"]))
+    if mode == "reflect" and any(p >= size for p, size in zip(padding, end.sizes, strict=True)):
+        mode = "replicate"
+    layer = kind(
+        end.channels, channels, tuple(kernel), stride=tuple(stride), padding=tuple(padding), dilation=tuple(dilation),
+        groups=groups, bias=bias, padding_mode=mode,
+    )  # type: ignore[arg-type]  # fmt: skip
+    sizes = tuple(
+        _out(s, k, t, p, p, d) for s, k, t, p, d in zip(end.sizes, kernel, stride, padding, dilation, strict=True)
+    )
+    return layer, _Growing(channels=channels, sizes=sizes)
+
+
+@st.composite
+def _pooling(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
+    n = end.num_axes
+    kernel = tuple(draw(st.integers(1, min(4, size))) for size in end.sizes)
+    stride, padding = _ints(draw, 1, 3, n), tuple(draw(st.integers(0, k // 2)) for k in kernel)
+    ceil = draw(st.booleans())
+    if draw(st.booleans()):
+        layer: nn.Module = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[n - 1](kernel, stride, padding, ceil_mode=ceil)  # type: ignore[arg-type]
+    else:
+        counted = draw(st.booleans())
+        layer = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[n - 1](kernel, stride, padding, ceil, counted)  # type: ignore[arg-type]
+    with torch.no_grad():
+        sizes = layer(torch.zeros(1, 1, *end.sizes)).shape[2:]
+    return layer, _Growing(channels=end.channels, sizes=tuple(sizes))
+
+
+@st.composite
+def _frame(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
+    n = end.num_axes
+    amounts = [draw(st.integers(-1 if size > 2 else 0, 3)) for size in reversed(end.sizes) for _ in range(2)]
+    layer = (nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d)[n - 1](
+        tuple(amounts), draw(st.sampled_from([0.0, 1.5]))
+    )  # type: ignore[arg-type]
+    added = [amounts[i] + amounts[i + 1] for i in range(0, 2 * n, 2)][::-1]
+    return layer, _Growing(channels=end.channels, sizes=tuple(s + a for s, a in zip(end.sizes, added, strict=True)))
+
+
+@st.composite
+def _pointwise(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
+    norm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[end.num_axes - 1](end.channels)
+    assert norm.running_mean is not None and norm.running_var is not None
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    layers: list[nn.Module] = [
+        nn.Tanh(), nn.ReLU(), nn.GELU(), nn.PReLU(end.channels), nn.Sequential(norm, nn.ReLU()), nn.Dropout(0.5, inplace=True),
+        nn.Identity(), nn.LeakyReLU(0.1),
+    ]  # fmt: skip
+    return draw(st.sampled_from(layers)), end
+
+
+@st.composite
+def _branches(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
+    kind = draw(st.sampled_from(["sum", "concatenation", "gate"]))
+    if kind == "concatenation" and end.channels <= MOST_CHANNELS:
+        drawn = [draw(_convolution(end, keep_size=True)) for _ in range(draw(st.integers(1, 2)))]
+        channels = end.channels + sum(after.channels for _, after in drawn)
+        return Concatenated(nn.Identity(), *(layer for layer, _ in drawn)), _Growing(channels=channels, sizes=end.sizes)
+    first, after = draw(_convolution(end, keep_size=True))
+    kind_of = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[end.num_axes - 1]
+    back = kind_of(after.channels, end.channels, 3, padding=1)
+    branch = nn.Sequential(first, nn.ReLU(inplace=True), back)
+    if kind == "gate":
+        return Gated(branch, end.channels, end.num_axes), end
+    shortcut = kind_of(end.channels, end.channels, 1) if draw(st.booleans()) else nn.Identity()
+    return nn.Sequential(Residual(branch, shortcut), nn.ReLU(inplace=True)), end
+
+
+@st.composite
+def cases(draw: st.DrawFn, *, num_axes: int | None = None, most_layers: int = 6) -> Case:
+    """Draw a network with an image and tiles.
+
+    Parameters
+    ----------
+    draw
+        Given by Hypothesis.
+    num_axes
+        Spatial axes; None: drawn from 1 to 3.
+    most_layers
+        Greatest number of layers or blocks.
+    """
+    axes = draw(st.integers(1, 3)) if num_axes is None else num_axes
+    space = _ints(draw, 1, MOST_PIXELS[axes], axes)
+    channels, batch = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    torch.manual_seed(draw(st.integers(0, 999)))
+    end, layers = _Growing(channels=channels, sizes=space), []
+    for _ in range(draw(st.integers(1, most_layers))):
+        layer, end = draw(st.one_of(_convolution(end), _pooling(end), _pointwise(end), _branches(end), _frame(end)))
+        layers.append(layer)
+    module = nn.Sequential(*layers).double().eval()
+    longest = max(space)
+    tile = tuple(draw(st.integers(1 if longest < 20 else 3, longest + 3)) for _ in range(axes))
+    return Case(module=module, image=torch.randn(batch, channels, *space, dtype=torch.float64), tile=tile)
