@@ -4,6 +4,7 @@ from napari_gigaclf.annotations.annotation import Annotation, Author, Kind, defa
 from napari_gigaclf.annotations.geojson_read import read_geojson
 from napari_gigaclf.annotations.geojson_rules import validate_geojson
 from napari_gigaclf.annotations.geojson_write import write_geojson
+from napari_gigaclf.annotations.origin import qupath_origin
 from napari_gigaclf.annotations.table import write_csv
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Author",
     "Kind",
     "default_colour",
+    "qupath_origin",
     "read_geojson",
     "validate_geojson",
     "write_csv",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_gigaclf.annotations import qupath_origin
 from napari_gigaclf.cli.bar import progress_bar
 from napari_gigaclf.cli.configs import ClassifyConfig, Config
 from napari_gigaclf.cli.discover import find_slides
@@ -124,12 +125,13 @@ def _classify(batch: _Batch, job: Job, stop: CancelToken) -> None:
     config = batch.config
     begin = time.perf_counter()
     with open_slide(job.path, config.slide_um_per_px) as slide, progress_bar(slide.name) as progress:
+        origin = qupath_origin(slide.properties)
         prediction = classify(
             _with_coarse_levels(slide, progress, stop),
             batch.model,
             level=config.level,
             um_per_px=config.um_per_px,
-            region=batch.region,
+            region=_on_slide(batch, origin),
             tissue=config.tissue,
             saliency=config.saliency,
             device=config.device,
@@ -138,13 +140,22 @@ def _classify(batch: _Batch, job: Job, stop: CancelToken) -> None:
             cancel=stop,
         )
     folder = config.output / job.folder
-    outputs = write_outputs(prediction, folder, map_format=config.map_format, request=batch.request)
+    outputs = write_outputs(prediction, folder, map_format=config.map_format, request=batch.request, origin=origin)
     summary = exports.summary(prediction, batch.request)
     batch.rows[job.folder] = exports.results_row(summary) | {"folder": job.folder}
     if config.json:
         say_json(result_object(summary, job.path, outputs, wall_seconds=time.perf_counter() - begin))
     else:
         say(result_text(summary, folder))
+
+
+def _on_slide(batch: _Batch, origin: tuple[float, float]) -> "Box | BaseGeometry | None":
+    """Return the region in the slide's own pixels; one from a file counts from where QuPath counts."""
+    if batch.region is None or isinstance(batch.region, Box) or origin == (0.0, 0.0):
+        return batch.region
+    import shapely
+
+    return shapely.transform(batch.region, lambda xy: xy + origin)
 
 
 def _with_coarse_levels(slide: Slide, progress: ProgressCallback, stop: CancelToken) -> Slide:

@@ -64,9 +64,16 @@ def is_finished(summary: Mapping[str, Any] | None, request: Mapping[str, Any]) -
 
 
 def write_outputs(
-    prediction: "Prediction", folder: Path, *, map_format: str, request: Mapping[str, Any]
+    prediction: "Prediction",
+    folder: Path,
+    *,
+    map_format: str,
+    request: Mapping[str, Any],
+    origin: tuple[float, float] = (0.0, 0.0),
 ) -> dict[str, str]:
     """Write everything about one slide as a folder, whole or not at all; return path by kind of output.
+
+    ``origin`` is (x, y) of what QuPath calls (0, 0) on this slide.
 
     Raises
     ------
@@ -79,7 +86,7 @@ def write_outputs(
     with replacing(folder) as beside:
         prediction.save(beside / names["result"])
         exports.write_json(prediction, beside / names["json"], request=request)
-        exports.write_annotations(prediction, beside / names["annotations"])
+        exports.write_annotations(prediction, beside / names["annotations"], origin=origin)
         exports.write_class_table(prediction, beside / names["classes"])
         if map_format == "ome-zarr":
             exports.write_ome_zarr(prediction, beside / names["probability"])

@@ -63,7 +63,6 @@ def _open(path: Path, handle: Any, errors: tuple[type[Exception], ...]) -> Array
     if found[0] is not None and found[1] is not None and plausible((found[0], found[1])):
         um_per_px = (found[0], found[1])
     sources = _sources(path, handle)
-    power = number(properties.get("openslide.objective-power"))
     coarsest = sources[-1]
     return ArraySlide(
         SlideFacts(
@@ -74,7 +73,7 @@ def _open(path: Path, handle: Any, errors: tuple[type[Exception], ...]) -> Array
             num_channels=3,
             um_per_px=um_per_px,
             um_per_px_source=UNKNOWN_SCALE if um_per_px is None else "OpenSlide (openslide.mpp-x)",
-            properties={} if power is None else {"objective magnification": f"{power:g}"},
+            properties=_technical(properties),
             associated=tuple(handle.associated_images),
         ),
         sources,
@@ -84,6 +83,14 @@ def _open(path: Path, handle: Any, errors: tuple[type[Exception], ...]) -> Array
         on_close=handle.close,
         library_errors=errors,
     )
+
+
+def _technical(properties: Any) -> dict[str, str]:  # noqa: ANN401 - openslide's mapping
+    """Return the magnification, and where the scanned part begins: QuPath crops the slide to it (see annotations)."""
+    names = {"openslide.objective-power": "objective magnification"}
+    names |= {f"openslide.bounds-{axis}": f"openslide.bounds-{axis}" for axis in "xy"}
+    found = {shown: number(properties.get(name)) for name, shown in names.items()}
+    return {shown: f"{value:.10g}" for shown, value in found.items() if value is not None}
 
 
 def _sources(path: Path, handle: Any) -> list[LevelSource]:  # noqa: ANN401 - openslide

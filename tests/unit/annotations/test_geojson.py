@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, Polygon, box
 
-from napari_gigaclf.annotations import Annotation, read_geojson, validate_geojson, write_geojson
+from napari_gigaclf.annotations import Annotation, qupath_origin, read_geojson, validate_geojson, write_geojson
 from napari_gigaclf.errors import AnnotationError, OutputError
 
 
@@ -286,3 +286,8 @@ def test_files_that_are_no_text(tmp_path):
             read_geojson(tmp_path / name)
     with pytest.raises(AnnotationError, match="larger than"):
         read_geojson(tmp_path / "c.geojson", max_bytes=1_000_000)
+
+
+def test_the_corner_that_qupath_crops_to_comes_from_the_slide():
+    assert qupath_origin({"openslide.bounds-x": "1024", "openslide.bounds-y": "4096.0"}) == (1024.0, 4096.0)
+    assert qupath_origin({"objective magnification": "20"}) == (0.0, 0.0)
