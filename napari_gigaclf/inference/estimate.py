@@ -10,9 +10,12 @@ from napari_gigaclf.inference.network import Network
 from napari_gigaclf.inference.resample import Image
 from napari_gigaclf.inference.scale import InputScale
 from napari_gigaclf.inference.timing import BACKWARD_SHARE
+from napari_gigaclf.streaming import StreamPlan
 
 FLOAT_BYTES = 4
 HALF_BYTES = 2
+MEMORY_SHARE = 0.4
+"""Share of the free memory that the engine may take where the caller does not say."""
 READ_PX = 256
 """Side of the region whose reading is timed."""
 
@@ -58,7 +61,7 @@ def estimate_run(
         Reads a box of the input; timed once in its middle.
     """
     plan = network.streamed.plan(source.shape)
-    flat, live_pixels = _flat_tiles(source, _tile_sides(plan.tile))
+    flat, live_pixels = _flat_tiles(source, plan.tile)
     start = time.perf_counter()
     y, x = (source.box.y0 + source.box.y1 - READ_PX) // 2, (source.box.x0 + source.box.x1 - READ_PX) // 2
     pixels = read(Box(y, y + READ_PX, x, x + READ_PX))
@@ -74,18 +77,53 @@ def estimate_run(
         cells=num_cells,
         seconds=forward if num_cells else 0.0,
         saliency_seconds=BACKWARD_SHARE * live_pixels * network.seconds_per_pixel + live_pixels * read_per_pixel,
-        memory_bytes=int(plan.peak_bytes + 2 * feature_map + kept + saliency),
+        memory_bytes=engine_bytes(plan, flat) + 2 * feature_map + kept + saliency,
         level=scale.level,
         um_per_px=scale.um_per_px,
     )
 
 
-def _tile_sides(tile: int | tuple[int, ...]) -> tuple[int, int]:
-    """Return height and width of a tile."""
-    return (tile, tile) if isinstance(tile, int) else (int(tile[0]), int(tile[1]))
+def engine_bytes(plan: StreamPlan, tiles_flat: int) -> int:
+    """Return what the engine holds for a forward and a backward pass: borders of glass take no memory."""
+    live = 1 - tiles_flat / plan.num_tiles
+    return int(plan.peak_bytes - plan.carry_bytes * (1 - live))
 
 
-def _flat_tiles(source: MaskedImage, tile: tuple[int, int]) -> tuple[int, int]:
+def fit_memory(network: Network, source: MaskedImage, free_bytes: int | None) -> Network:
+    """Return the network in tiles large enough that their borders fit into memory.
+
+    A backward pass needs the borders of all tiles, the more the smaller the tiles: for an input of 25 800 x 25 800
+    pixels the built-in network needs 7.4 GB in tiles of 256 and 2.4 GB in tiles of 1024. Only where the caller asked
+    for neither tile nor memory.
+
+    Parameters
+    ----------
+    network
+        With the tile chosen for its time.
+    source
+        What it will run on.
+    free_bytes
+        Free memory of the device; None where unknown.
+    """
+    if not network.tile_is_free or free_bytes is None:
+        return network
+    best, best_bytes = network, _need(network, source)
+    while best_bytes > MEMORY_SHARE * free_bytes:
+        larger = best.with_tile(2 * max(best.streamed.plan(source.shape).tile))
+        larger_bytes = _need(larger, source)
+        if larger_bytes >= best_bytes:
+            break
+        best, best_bytes = larger, larger_bytes
+    return best
+
+
+def _need(network: Network, source: MaskedImage) -> int:
+    """Return the engine's bytes for a source."""
+    plan = network.streamed.plan(source.shape)
+    return engine_bytes(plan, _flat_tiles(source, plan.tile)[0])
+
+
+def _flat_tiles(source: MaskedImage, tile: tuple[int, ...]) -> tuple[int, int]:
     """Return the number of tiles known to be glass, and the number of pixels in the others."""
     _, height, width = source.shape
     flat, live = 0, 0

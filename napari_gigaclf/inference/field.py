@@ -10,7 +10,6 @@ from shapely.geometry.base import BaseGeometry
 from napari_gigaclf.inference.cells import bounds
 from napari_gigaclf.inference.collect import Collector
 from napari_gigaclf.inference.features import FeatureStore
-from napari_gigaclf.inference.head import StoredHead
 from napari_gigaclf.inference.query import NO_TISSUE, Answerer, RegionAnswer
 
 if TYPE_CHECKING:
@@ -30,9 +29,8 @@ def answer_field(prepared: "PreparedRun", cells: NDArray[np.bool_], outline: Bas
         The field, (x, y) level-0 pixels.
     """
     if not cells.any():
-        return _answerer(prepared, _nothing(cells), np.zeros((0, 0), dtype=np.float32)).answer(
-            cells, outline, why_empty=NO_TISSUE
-        )
+        nothing = _answerer(prepared, _nothing(cells), np.zeros((0, 0), dtype=np.float32))
+        return nothing.answer(cells, outline, why_empty=lambda: NO_TISSUE)
     box = bounds(cells)
     collector = Collector(prepared.network, cells[box.slices], (0, 0), None)
     with torch.no_grad():
@@ -51,7 +49,7 @@ def _answerer(prepared: "PreparedRun", store: FeatureStore, single: NDArray[np.f
         store=store,
         cell_probabilities=lambda numbers: single[:, numbers],
         pooling=model.config.pooling,
-        head=StoredHead.of(model).probabilities,
+        head=prepared.head.probabilities,
         um_per_px=prepared.slide.um_per_px,
     )
 

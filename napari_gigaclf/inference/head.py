@@ -106,7 +106,7 @@ def _without_trunk(model: "Classifier") -> "Classifier":
 
 
 def _rebuilt(config: ModelConfig, weights: bytes) -> "Classifier":
-    """Build a classifier without memory for its trunk and fill in pooling and head."""
+    """Build a classifier, drop its trunk and fill in pooling and head."""
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -117,15 +117,17 @@ def _rebuilt(config: ModelConfig, weights: bytes) -> "Classifier":
         tensors = load(weights)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"model of the result: its weights cannot be read ({str(error)[:200]})") from error
-    with torch.device("meta"):
-        model = build_classifier(config)
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # fresh weights, soon replaced: the caller's random numbers stay as they are
+        model = _without_trunk(build_classifier(config))
     expected = {k: v for k, v in model.state_dict().items() if k.startswith(KEPT)}
     if set(expected) != set(tensors) or any(
         expected[k].shape != tensors[k].shape or expected[k].dtype != tensors[k].dtype for k in expected
     ):
         raise ModelError("model of the result: its weights do not belong to its config")
-    model.load_state_dict(tensors, strict=False, assign=True)
-    return model.eval().requires_grad_(requires_grad=False)
+    model.load_state_dict(tensors, strict=False)
+    return model
 
 
 def scores_of(model: "Classifier", cells: "Tensor", logits: "Tensor") -> "Tensor":

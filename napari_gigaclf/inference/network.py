@@ -4,6 +4,7 @@ Nothing of the caller's model is touched.
 """
 
 import copy
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,12 @@ class Network:
     """Cells of the map along y and x."""
     seconds_per_pixel: float
     """Measured time of a forward pass."""
+    tile_is_free: bool
+    """Whether neither tile nor memory was asked for."""
+
+    def with_tile(self, side: int) -> "Network":
+        """Return the same network in tiles of another side, pixels of the input."""
+        return dataclasses.replace(self, streamed=stream(self.streamed.module, tile=side))
 
 
 def make_network(
@@ -69,7 +76,13 @@ def make_network(
     if tile is None and memory is None:
         side = responsive_tile(per_pixel, max(axis.stride for axis in axes), tile_seconds or TILE_SECONDS)
         streamed = stream(features, tile=side)
-    return Network(model=private, streamed=streamed, axes=axes, seconds_per_pixel=per_pixel)
+    return Network(
+        model=private,
+        streamed=streamed,
+        axes=axes,
+        seconds_per_pixel=per_pixel,
+        tile_is_free=tile is None and memory is None,
+    )
 
 
 def cell_axes(streamed: StreamedModule) -> tuple[CellAxis, CellAxis]:

@@ -103,7 +103,7 @@ class Prediction:
             cells, outline = self._field(geometry)
         else:
             cells, outline = cells_inside(geometry, self.grid), geometry
-        return self._answerer().answer(cells, outline, threshold, self._why_empty(cells))
+        return self._answerer().answer(cells, outline, threshold, lambda: self._why_empty(cells))
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the result to a ``.gigaclf`` folder, whole or not at all, and return its path.

@@ -20,7 +20,8 @@ from napari_gigaclf.geometry import Box, PixelGrid
 from napari_gigaclf.inference.cells import bounds, cell_grid, seen
 from napari_gigaclf.inference.devices import Device, find_device
 from napari_gigaclf.inference.domain import scale_warnings, stain_warnings
-from napari_gigaclf.inference.estimate import RunEstimate, estimate_run
+from napari_gigaclf.inference.estimate import RunEstimate, estimate_run, fit_memory
+from napari_gigaclf.inference.head import StoredHead
 from napari_gigaclf.inference.masking import InputMask, MaskedImage, share_shown
 from napari_gigaclf.inference.network import Network, make_network
 from napari_gigaclf.inference.prediction import MIN_CELL_TISSUE, Prediction, field_of
@@ -59,6 +60,8 @@ class PreparedRun:
     """The region asked for, (x, y) level-0 pixels; None for the whole slide."""
     grid: PixelGrid
     """Place of the map's cells over level 0, whole slide."""
+    tissue_cells: NDArray[np.bool_]
+    """Cells of the whole slide that are tissue, (rows, columns)."""
     kept: NDArray[np.bool_]
     """Cells that will be computed, (rows, columns) of the whole slide's map."""
     source: MaskedImage
@@ -67,6 +70,8 @@ class PreparedRun:
     """Cell of the whole slide's map that is cell (0, 0) of the crop."""
     whole: MaskedImage
     """Masked input of the whole slide, for clicks."""
+    head: StoredHead
+    """Copy of the model's pooling and head, for clicks and for the result."""
     estimate: RunEstimate
     warnings: tuple[str, ...]
     """Where stain or scale is far from what the model was trained on."""
@@ -115,7 +120,7 @@ class PreparedRun:
 
         place = as_geometry(shapely.Point(point[1], point[0]), slide_shape(self.slide))
         cells, outline = field_of(place, self.model.card.field, self.grid, self.scale.grid.step)
-        return answer_field(self, cells & tissue_cells(self.tissue, self.grid), outline)
+        return answer_field(self, cells & self.tissue_cells, outline)
 
 
 def prepare(
@@ -160,6 +165,7 @@ def prepare(
     tissue_here = tissue_cells(mask, grid)
     kept = tissue_here & region_cells(geometry, classifier, grid, scale)
     source, first_cell = _crop(whole, image, masks, kept, network, scale, limited=geometry is not None)
+    network = fit_memory(network, source, found_device.free_bytes)
     read = partial(_near, image)
     strides = (network.axes[0].stride, network.axes[1].stride)
     return PreparedRun(
@@ -170,10 +176,12 @@ def prepare(
         tissue=mask,
         region=geometry,
         grid=grid,
+        tissue_cells=tissue_here,
         kept=kept,
         source=source,
         first_cell=first_cell,
         whole=whole,
+        head=StoredHead.of(classifier),
         estimate=estimate_run(network, source, scale, int(kept.sum()), read=read),
         warnings=(
             *scale_warnings(scale, classifier.um_per_px),

@@ -65,7 +65,11 @@ class Answerer:
     """Micrometres per level-0 pixel, (y, x)."""
 
     def answer(
-        self, cells: NDArray[np.bool_], outline: BaseGeometry, threshold: float = THRESHOLD, why_empty: str = NO_TISSUE
+        self,
+        cells: NDArray[np.bool_],
+        outline: BaseGeometry,
+        threshold: float = THRESHOLD,
+        why_empty: Callable[[], str] = lambda: NO_TISSUE,
     ) -> RegionAnswer:
         """Answer for the kept ones among some cells (rows, columns) of the map.
 
@@ -78,7 +82,7 @@ class Answerer:
         threshold
             Probability from which a cell counts for ``share_above``.
         why_empty
-            Message of an answer without cells.
+            Gives the message of an answer without cells.
         """
         numbers = self.store.numbers(cells)
         probabilities, mean, maximum, share = None, {}, {}, {}
@@ -100,7 +104,7 @@ class Answerer:
             maximum=maximum,
             share_above=share,
             threshold=threshold,
-            message="" if len(numbers) else why_empty,
+            message="" if len(numbers) else why_empty(),
         )
 
     def _named(self, values: NDArray[np.floating]) -> dict[str, float]:

@@ -17,9 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_gigaclf.errors import Cancelled, ModelError
+from napari_gigaclf.errors import Cancelled, GigaclfError, ModelError
 from napari_gigaclf.inference.collect import Collector, MapCallback
-from napari_gigaclf.inference.head import StoredHead
 from napari_gigaclf.inference.prediction import Prediction, sub_grid
 from napari_gigaclf.inference.record_run import record_run
 from napari_gigaclf.inference.saliency import MagnitudeSink, Saliency, shown_map
@@ -94,7 +93,7 @@ def execute(
         message=outcome.message,
         record=record_run(prepared, started, outcome.seconds, outcome.report, outcome.saliency, saliency),
         store=collector.store(num_features),
-        head=StoredHead.of(model),
+        head=prepared.head,
         input_step=prepared.scale.grid.step,
     )
 
@@ -132,6 +131,10 @@ def _compute(
                 outcome.report = streamed.last_report
     except Cancelled:
         _stopped(prepared, collector, outcome, reads_before)
+    except torch.OutOfMemoryError as error:
+        raise GigaclfError(
+            f"{prepared.device.name}: not enough memory; give memory=... (command line: --memory) or another device"
+        ) from error
 
 
 def _stopped(prepared: "PreparedRun", collector: Collector, outcome: _Outcome, reads_before: int) -> None:
@@ -149,7 +152,7 @@ def _stopped(prepared: "PreparedRun", collector: Collector, outcome: _Outcome, r
     if num_cells:
         store = collector.store(0)
         pooled = store.pooled(np.arange(num_cells), prepared.model.config.pooling)
-        values = StoredHead.of(prepared.model).probabilities(pooled)
+        values = prepared.head.probabilities(pooled)
         outcome.probabilities = {n: float(v) for n, v in zip(prepared.model.classes, values, strict=True)}
 
 
