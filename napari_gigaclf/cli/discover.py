@@ -32,10 +32,12 @@ def find_slides(given: Iterable[Path]) -> list[Path]:
 
 
 def is_slide_folder(folder: Path) -> bool:
-    """Return whether a folder is one slide."""
+    """Return whether a folder is one slide: OME-Zarr, or DICOM files with no slide of another format among them."""
     if any((folder / name).is_file() for name in _ZARR_FILES):
         return True
-    return any(child.suffix.lower() == ".dcm" or child.name == "DICOMDIR" for child in folder.iterdir())
+    suffixes = {child.suffix.lower() for child in folder.iterdir() if not child.name.startswith(".")}
+    dicom = ".dcm" in suffixes or (folder / "DICOMDIR").is_file()
+    return dicom and not suffixes & (SUFFIXES - {".dcm"})
 
 
 def _in_folder(folder: Path) -> list[Path]:

@@ -27,6 +27,14 @@ def test_slides_are_taken_as_given_each_once(tmp_path):
     assert find_slides([slide, folder, missing, tmp_path]) == [slide, folder, missing]
 
 
+def test_dicom_files_among_other_slides_are_slides_of_their_own(tmp_path):
+    for name in ("a.svs", "b.dcm"):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in find_slides([tmp_path])] == ["a.svs", "b.dcm"]
+    (tmp_path / "a.svs").unlink()
+    assert find_slides([tmp_path]) == [tmp_path]
+
+
 def test_a_folder_without_slides_is_an_error(tmp_path):
     with pytest.raises(SlideError, match="no slides"):
         find_slides([tmp_path])
