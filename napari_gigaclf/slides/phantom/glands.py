@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from napari_gigaclf.slides.phantom.fields import Fields
 from napari_gigaclf.slides.phantom.noise import Floats, hash_cells, salted, uniform, unit_vector
 
-CELL_UM: Final = 104.0
+CELL_UM: Final = 100.0
 _GLAND: Final = 106
-_BEND_UM: Final = 20.0
-_BEND_WAVELENGTH_UM: Final = 190.0
-_LARGEST_UM: Final = 46.0
+_BENDS: Final = ((100.0, 640.0), (17.0, 180.0))
+"""Height and wavelength, um, of the bends of the lattice."""
+_BEND_UM: Final = 117.0
+_LARGEST_UM: Final = 44.0
 _SLOTS: Final = 40
 OUTSIDE: Final = 9.0
 """Radius returned where no gland is near."""
@@ -49,15 +50,18 @@ class Glands:
 
     def bent(self, y: Floats, x: Floats) -> tuple[Floats, Floats]:
         """Return bent coordinates (v, u), um, of points (y, x), um."""
-        scale = np.float32(1.0 / _BEND_WAVELENGTH_UM)
-        size = np.float32(_BEND_UM)
         noise = self._fields.noise
-        ys, xs = y * scale, x * scale
-        return y + size * noise.at(40, ys, xs), x + size * noise.at(41, ys, xs)
+        v, u = y, x
+        for k, (size, wavelength) in enumerate(_BENDS):
+            scale = np.float32(1.0 / wavelength)
+            ys, xs = y * scale, x * scale
+            v = v + np.float32(size) * noise.at(40 + 2 * k, ys, xs)
+            u = u + np.float32(size) * noise.at(41 + 2 * k, ys, xs)
+        return v, u
 
     def _unbent(self, v: Floats, u: Floats) -> tuple[Floats, Floats]:
         y, x = v.copy(), u.copy()
-        for _ in range(4):
+        for _ in range(8):
             v_now, u_now = self.bent(y, x)
             y += v - v_now
             x += u - u_now
@@ -69,7 +73,7 @@ class Glands:
         last_row, last_column = int(np.floor((y1 + _BEND_UM) / CELL_UM)), int(np.floor((x1 + _BEND_UM) / CELL_UM)) + 1
         rows, columns = np.meshgrid(np.arange(row, last_row + 1), np.arange(column, last_column + 1), indexing="ij")
         cells = hash_cells(self._seed, rows, columns)
-        radius = np.float32(24.0) + np.float32(_LARGEST_UM - 24.0) * uniform(cells, 0)
+        radius = np.float32(27.0) + np.float32(_LARGEST_UM - 27.0) * uniform(cells, 0)
         slack = np.float32(CELL_UM / 2) - radius * np.float32(1.12)
         v = (rows.astype(np.float32) + np.float32(0.5)) * np.float32(CELL_UM)
         v += (uniform(cells, 1) * 2 - 1) * slack

@@ -57,7 +57,8 @@ class Outline:
         for a, b in zip(self.cosine, self.sine, strict=True):
             radius += np.float32(a) * c + np.float32(b) * s
             c, s = c * c1 - s * s1, s * c1 + c * s1
-        return (radius - r) * np.float32(min(self.semi_y_um, self.semi_x_um))
+        depth: Floats = (radius - r) * np.float32(min(self.semi_y_um, self.semi_x_um))
+        return depth
 
     def vertices_um(self) -> NDArray[np.float64]:
         """Return points of the curve, (n, 2) as (y, x), not closed."""
@@ -114,14 +115,17 @@ def tissue_depth(noise: Noise, islands: tuple[Outline, ...], y: Floats, x: Float
     """Return how far inside tissue points lie, in um (about; negative on glass)."""
     size = min((min(island.semi_y_um, island.semi_x_um) for island in islands), default=1.0)
     depth = np.full_like(y, -1e4)
-    for island in islands if y.size else ():
+    for island in islands:
         y0, y1, x0, x1 = island.bounds_um
-        if y0 - size < y.max() and y1 + size > y.min() and x0 - size < x.max() and x1 + size > x.min():
+        near = (y > y0 - size) & (y < y1 + size) & (x > x0 - size) & (x < x1 + size)
+        if near.all():
             np.maximum(depth, island.depth_um(y, x), out=depth)
+        elif near.any():
+            depth[near] = np.maximum(depth[near], island.depth_um(y[near], x[near]))
     for channel, (wavelength, height) in enumerate(((0.45, 0.11), (0.16, 0.05), (0.06, 0.02))):
         scale = np.float32(1.0 / (wavelength * size))
         depth += np.float32(height * size) * noise.at(_EDGE + channel, y * scale, x * scale)
-    # Islands out of reach were left out above; below this depth the answer must not depend on them.
+    # Below this depth it makes no difference that islands were left out where they are out of reach.
     return np.maximum(depth, np.float32(-0.3 * size))
 
 
@@ -133,7 +137,7 @@ def make_layout(seed: int, noise: Noise, height_um: float, width_um: float, *, t
 
 def _islands(seed: int, height_um: float, width_um: float) -> tuple[Outline, ...]:
     draws = Draws(seed, _ISLAND)
-    pitch = float(np.clip(0.95 * min(height_um, width_um), 10.0, 12_000.0))
+    pitch = float(np.clip(0.95 * min(height_um, width_um), 600.0, 12_000.0))
     rows, columns = max(1, round(height_um / pitch)), max(1, round(width_um / pitch))
     cell_y, cell_x = height_um / rows, width_um / columns
     islands = []
@@ -174,7 +178,7 @@ def _radius_um(draws: Draws, kind: TumourKind, size_um: float) -> float:
     if kind == "macro":
         return min(draws.uniform(0.28, 0.5) * size_um, 2500.0)
     if kind == "micro":
-        return min(60.0 * 5.0 ** draws.uniform(), 0.2 * size_um)
+        return min(float(60.0 * 5.0 ** draws.uniform()), 0.2 * size_um)
     return draws.uniform(17.0, 30.0)
 
 

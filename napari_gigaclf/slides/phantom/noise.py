@@ -76,8 +76,9 @@ def unit_vector(turns: Floats) -> tuple[Floats, Floats]:
 
 def smoothstep(low: float, high: float, values: Floats) -> Floats:
     """Return 0 below ``low``, 1 above ``high`` and 3t^2 - 2t^3 between."""
-    t = np.clip((values - np.float32(low)) * np.float32(1.0 / (high - low)), np.float32(0), np.float32(1))
-    return t * t * (np.float32(3) - np.float32(2) * t)
+    t: Floats = np.clip((values - np.float32(low)) * np.float32(1.0 / (high - low)), np.float32(0), np.float32(1))
+    t *= t * (np.float32(3) - np.float32(2) * t)
+    return t
 
 
 class Noise:
@@ -131,7 +132,7 @@ class Noise:
         rows = row0 + ty[:, None] * (row1 - row0)
         local = ix - first
         left = rows[:, local]
-        right = rows[:, local + 1]
+        right: Floats = rows[:, local + 1]
         right -= left
         right *= tx[None, :]
         right += left
@@ -156,7 +157,7 @@ def enlarge(
     ix, tx = _fraction(x / spacing_um, first[1])
     rows = nodes[iy] + ty[:, None] * (nodes[iy + 1] - nodes[iy])
     left = rows[:, ix]
-    right = rows[:, ix + 1]
+    right: Floats = rows[:, ix + 1]
     right -= left
     right *= tx[None, :]
     right += left

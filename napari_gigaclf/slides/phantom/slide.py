@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.errors import SlideError
 from napari_gigaclf.geometry import Box, PixelGrid
-from napari_gigaclf.slides.array import ArraySlide, LevelSource, SlideFacts
+from napari_gigaclf.slides.array import ArraySlide, SlideFacts
+from napari_gigaclf.slides.level import LevelSource
+from napari_gigaclf.slides.limits import MAX_READ_BYTES
 from napari_gigaclf.slides.phantom.fields import Fields
 from napari_gigaclf.slides.phantom.layout import TumourKind, make_layout
 from napari_gigaclf.slides.phantom.noise import Noise
@@ -102,13 +104,18 @@ class PhantomSlide(ArraySlide):
                 "phantom.tumour": str(tumour),
             },
         )
+        self._closed = False
         text = f"phantom {PHANTOM_VERSION} {self.seed} {height} {width} {self._um!r} {tumour}"
         super().__init__(
             facts,
             list(self._sources(height, width)),
             kind="brightfield",
-            fingerprint=lambda: hashlib.sha256(text.encode()).hexdigest()[:32],
+            fingerprint=lambda: hashlib.sha256(text.encode()).hexdigest(),
+            on_close=self._note_closed,
         )
+
+    def _note_closed(self) -> None:
+        self._closed = True
 
     def _sources(self, height: int, width: int) -> Iterator[LevelSource]:
         for level in range(64):
@@ -124,11 +131,13 @@ class PhantomSlide(ArraySlide):
                 return
 
     def read(self, level: int, y0: int, y1: int, x0: int, x1: int) -> NDArray[Any]:
-        """Read a half-open region, as ``Slide.read``; a small one is computed alone, without the chunk around it."""
-        if 0 <= level < len(self.levels) and 0 <= y0 < y1 and 0 <= x0 < x1 and (y1 - y0) * (x1 - x0) < CHUNK**2:
+        """Read a half-open region, as ``Slide.read``; it is computed alone, without the chunks around it."""
+        box = Box(y0, y1, x0, x1)
+        if not self._closed and 0 <= level < len(self.levels) and not box.empty:
             whole = self.levels[level]
-            if y1 <= whole.height and x1 <= whole.width:
-                return self._compute(level, Box(y0, y1, x0, x1))
+            inside = box.intersection(Box(0, whole.height, 0, whole.width))
+            if inside == box and box.shape[0] * box.shape[1] * 3 <= MAX_READ_BYTES:
+                return self._compute(level, box)
         return super().read(level, y0, y1, x0, x1)
 
     def _compute(self, level: int, box: Box) -> NDArray[np.uint8]:

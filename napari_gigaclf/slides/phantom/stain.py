@@ -16,8 +16,8 @@ from napari_gigaclf.slides.phantom.noise import Floats, mix, salted
 
 _STAIN: Final = 103
 _NOISE: Final = 104
-_HAEMATOXYLIN: Final = (0.66, 0.73, 0.31)
-_EOSIN: Final = (0.17, 0.92, 0.47)
+_HAEMATOXYLIN: Final = (0.64, 0.78, 0.38)
+_EOSIN: Final = (0.16, 0.95, 0.45)
 _STEPS_PER_UNIT: Final = 1024
 _MAX_ABSORBANCE: Final = 4.0
 
@@ -51,7 +51,7 @@ def make_stain(seed: int) -> Stain:
         haematoxylin=haematoxylin,
         eosin=eosin,
         white=white,
-        blur_um=draws.uniform(0.2, 0.65),
+        blur_um=draws.uniform(0.15, 0.6),
         noise=draws.uniform(0.010, 0.022),
     )
 
