@@ -304,21 +304,25 @@ def area_mean(block: NDArray[Any], factor: int) -> NDArray[Any]:
     ndarray
         (ceil(h / factor), ceil(w / factor), c).
     """
-    height, width, channels = block.shape
-    sum_type = np.uint32 if block.dtype.kind in "ub" and block.dtype.itemsize <= 2 else np.float64
+    height, width = block.shape[:2]
+    whole = block.dtype.kind in "ub" and block.dtype.itemsize <= 2
+    # 16 bits hold the sum of 256 bytes: half the memory traffic for the usual slide.
+    sum_type = np.float64 if not whole else np.uint16 if block.dtype.itemsize == 1 and factor <= 16 else np.uint32
     # Rows first: they are contiguous, so the slower strided sum over columns sees 1 / factor of the pixels.
-    tall = np.zeros((-(-height // factor), width, channels), sum_type)
-    for dy in range(min(factor, height)):
+    tall: NDArray[Any] = block[0::factor].astype(sum_type)
+    for dy in range(1, min(factor, height)):
         part = block[dy::factor]
         tall[: part.shape[0]] += part
-    sums = np.zeros((tall.shape[0], -(-width // factor), channels), sum_type)
-    for dx in range(min(factor, width)):
+    sums = np.ascontiguousarray(tall[:, 0::factor])
+    for dx in range(1, min(factor, width)):
         part = tall[:, dx::factor]
         sums[:, : part.shape[1]] += part
-    rows = np.minimum(height - np.arange(0, height, factor), factor)
-    columns = np.minimum(width - np.arange(0, width, factor), factor)
-    counts = (rows[:, np.newaxis] * columns[np.newaxis, :])[..., np.newaxis].astype(sum_type)
-    if sum_type is np.uint32:
+    counts: Any = factor * factor
+    if height % factor or width % factor:
+        rows = np.minimum(height - np.arange(0, height, factor), factor)
+        columns = np.minimum(width - np.arange(0, width, factor), factor)
+        counts = (rows[:, np.newaxis] * columns[np.newaxis, :])[..., np.newaxis].astype(sum_type)
+    if whole:
         mean: NDArray[Any] = ((sums + counts // 2) // counts).astype(block.dtype)
         return mean
     exact = sums / counts
@@ -327,7 +331,7 @@ def area_mean(block: NDArray[Any], factor: int) -> NDArray[Any]:
 
 
 def _coarse_block(fetch: Fetch, box: Box, factor: int, row_bytes: int) -> NDArray[Any]:
-    """Return the area means of a box, read in strips of bounded memory (a box of a strip file is as wide as the slide)."""
+    """Return the area means of a box, read in strips of bounded memory: a box may be as wide as the slide."""
     strip = max(1, BLOCK_BYTES // max(1, row_bytes) // factor) * factor
     tops = range(box.y0, box.y1, strip)
     return np.concatenate(

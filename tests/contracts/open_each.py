@@ -1,6 +1,7 @@
 """Opens files one by one, each in a child of this process with limits, and prints one JSON line per file.
 
-Run as a script with the files as arguments. What a child may take is 1 GiB beyond what the imported libraries have, and 20 s.
+Run as a script with the files as arguments. What a child may take is 1 GiB beyond what the
+imported libraries have, and 20 s.
 """
 
 import json
@@ -34,8 +35,8 @@ def look_at(path: Path) -> dict[str, object]:
             for name in slide.associated:
                 slide.read_associated(name)
             return {
-                "outcome": "pixels", "format": slide.format, "shape": coarsest.shape, "kind": slide.kind, "id": slide.id,
-                "corner": corner.shape, "overview": overview.shape, "um_per_px": slide.um_per_px,
+                "outcome": "pixels", "format": slide.format, "kind": slide.kind, "shape": coarsest.shape,
+                "id": slide.id, "corner": corner.shape, "overview": overview.shape, "um_per_px": slide.um_per_px,
             }  # fmt: skip
     except SlideError as error:
         return {"outcome": "SlideError", "text": str(error)}
@@ -58,7 +59,8 @@ def in_child(path: Path) -> None:
         "seconds": round(time.perf_counter() - start, 3),
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
-    print(json.dumps(result), flush=True)
+    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.flush()
     os._exit(0)
 
 
@@ -74,7 +76,8 @@ def main(paths: list[str]) -> None:
         _, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)
         if code != 0:
-            print(json.dumps({"file": path.name, "outcome": f"exit status {code}"}), flush=True)
+            sys.stdout.write(json.dumps({"file": path.name, "outcome": f"exit status {code}"}) + "\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
