@@ -44,6 +44,13 @@ CONFIG = ModelConfig(
 )
 
 
+def texture(shape: tuple[int, int], seed: int) -> NDArray[np.uint8]:
+    """Return blobs and noise, (y, x, 3)."""
+    rng = np.random.default_rng(seed)
+    smooth = gaussian_filter(rng.standard_normal((*shape, 3)), (6, 6, 0)) * 900
+    return np.clip(170 + smooth + rng.normal(0, 12, smooth.shape), 0, 255).astype(np.uint8)
+
+
 @pytest.fixture(scope="session")
 def make_model() -> Callable[..., Classifier]:
     """Return a function building an untrained classifier whose cells differ."""
@@ -52,11 +59,16 @@ def make_model() -> Callable[..., Classifier]:
         torch.manual_seed(3)
         model = build_classifier(dataclasses.replace(CONFIG, **changes))
         for module in model.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if isinstance(module, torch.nn.BatchNorm2d):
-                torch.nn.init.normal_(module.running_mean, std=0.1)
-                torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-        with torch.no_grad():
-            model.head[-1].weight.mul_(4)
+                module.momentum = None
+        with torch.no_grad():  # statistics of something, so that the cells differ
+            image = torch.from_numpy(texture((640, 640), seed=1)).permute(2, 0, 1)[None].float() / 255
+            cells = model.train().features(image)[0].flatten(1).T
+            logits = model.eval().cell_logits(cells)
+            model.head[-1].weight.div_(logits.std() / 2)
+            model.head[-1].bias.sub_(model.cell_logits(cells).mean(dim=0))
         return model.requires_grad_(requires_grad=False)
 
     return make
@@ -65,9 +77,7 @@ def make_model() -> Callable[..., Classifier]:
 @pytest.fixture(scope="session")
 def pixels() -> NDArray[np.uint8]:
     """Something that is not noise alone, 331 x 397 px: neither side a multiple of a cell."""
-    rng = np.random.default_rng(0)
-    smooth = gaussian_filter(rng.standard_normal((331, 397, 3)), (6, 6, 0)) * 900
-    return np.clip(170 + smooth + rng.normal(0, 12, smooth.shape), 0, 255).astype(np.uint8)
+    return texture((331, 397), seed=0)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 import shapely
+from scipy.ndimage import gaussian_filter
 
 from napari_gigaclf.errors import GigaclfError, ModelError, RegionError, ScaleError
 from napari_gigaclf.geometry import Box
@@ -255,15 +256,19 @@ def test_no_tissue_is_an_answer(make_model, slide, tissue):
     assert found.query((100.0, 100.0)).message == "no tissue"
 
 
-def test_resampled_map_lies_where_the_slide_is(make_model, pixels, slide):
-    fine = open_slide(np.kron(pixels, np.ones((3, 2, 1), dtype=np.uint8)), um_per_px=(1 / 3, 0.5))
+def test_resampled_map_lies_where_the_slide_is(make_model, pixels):
+    smooth = gaussian_filter(pixels, (3, 3, 0))
+    fine = open_slide(np.kron(smooth, np.ones((3, 2, 1), dtype=np.uint8)), um_per_px=(1 / 3, 0.5))
     model = make_model()
-    coarse = classify(slide, model, tissue=False, saliency=None)
+    coarse = classify(open_slide(smooth, um_per_px=1.0), model, tissue=False, saliency=None)
     found = classify(fine, model, tissue=False, saliency=None)
     assert found.grid.step == pytest.approx((96.0, 64.0))
     assert found.grid.shape == coarse.grid.shape
-    assert found.probability_map == pytest.approx(coarse.probability_map, abs=0.1)
     assert found.record.input.factor == pytest.approx((3.0, 2.0))
+    agreement = np.corrcoef(found.probability_map.ravel(), coarse.probability_map.ravel())[0, 1]
+    shifted = np.corrcoef(found.probability_map[:, 1:].ravel(), coarse.probability_map[:, :-1].ravel())[0, 1]
+    assert agreement > 0.98
+    assert shifted < 0.8
 
 
 def test_the_callers_model_is_left_alone(make_model, slide, tissue):
