@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtWidgets import QFileDialog, QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from napari_gigaclf.errors import GigaclfError, RegionError
 from napari_gigaclf.progress import Progress
@@ -56,6 +56,8 @@ class ClassifyWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:  # noqa: ANN401 - no stubs
+        self._closed = True  # until everything is made: Qt sends events meanwhile
+        self._window: QWidget | None = None
         super().__init__(parent)
         self.preferences = Preferences()
         self.canvas = SlideCanvas(napari_viewer)
@@ -72,7 +74,6 @@ class ClassifyWidget(QWidget):
         self.asks = ProbeController(self, worker=self.quick, shelf=shelf)
         self.tool = ClickTool(napari_viewer, self._clicked)
         self._closed = False
-        self._window: QObject | None = None
         self._adopting: set[int] = set()
         self._connect()
         self.quick.submit(lambda _job: first_look(), self._looked, self.show_problem)
@@ -392,15 +393,21 @@ class ClassifyWidget(QWidget):
         self.probes.row_activated.connect(self._go_to)
         self.probes.clear_button.clicked.connect(self._clear_probes)
         self._disconnect = self.canvas.watch(self._list_slides, self._layer_removed)
+        quick, long = self.quick, self.long
+        self.destroyed.connect(lambda: (quick.close(), long.close()))
 
     def _watch_window(self) -> None:
-        window = self.window()
-        if window is self or window is self._window:
+        """Watch napari's window; a dock that floats or is hidden still belongs to it."""
+        if self._closed:
             return
-        if self._window is not None:
-            self._window.removeEventFilter(self)
-        self._window = window
-        window.installEventFilter(self)
+        window = self.parentWidget()
+        while window is not None and not isinstance(window, QMainWindow):
+            window = window.parentWidget()
+        if window is None and self._window is not None:
+            self.shut_down()  # taken out of the window
+        elif window is not None and window is not self._window:
+            self._window = window
+            window.installEventFilter(self)
 
     def shut_down(self) -> None:
         """Cancel what runs, wait for the workers and let go of the viewer; the widget cannot be used afterwards."""
@@ -408,6 +415,9 @@ class ClassifyWidget(QWidget):
             return
         self._closed = True
         self.tool.switch(False)
+        if self._window is not None:
+            self._window.removeEventFilter(self)
+            self._window = None
         self._disconnect()
         self._post.close()
         self.runs.close()
@@ -416,6 +426,7 @@ class ClassifyWidget(QWidget):
         """Notice being docked (the window is watched for its end) and being taken out of the dock for good."""
         if event.type() in (QEvent.Type.Show, QEvent.Type.ParentChange):
             self._watch_window()
+            QTimer.singleShot(0, self._watch_window)  # the dock itself may not be in the window yet
         return bool(super().event(event))
 
     def closeEvent(self, event: QEvent) -> None:
@@ -424,7 +435,11 @@ class ClassifyWidget(QWidget):
         super().closeEvent(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Shut down when napari's window is closing or hidden for good."""
-        if watched is self._window and event.type() == QEvent.Type.Hide and not event.spontaneous():
-            self.shut_down()
+        """Shut down when napari's window has closed; a person may still say no to a close, so look afterwards."""
+        if watched is self._window and event.type() in (QEvent.Type.Hide, QEvent.Type.Close):
+            QTimer.singleShot(0, self._shut_down_if_window_closed)
         return False
+
+    def _shut_down_if_window_closed(self) -> None:
+        if self._window is not None and not self._window.isVisible():
+            self.shut_down()

@@ -49,12 +49,11 @@ def ready(widget, qtbot):
     from napari_gigaclf.viewer.controllers.run import State
 
     def wait(slide):
-        qtbot.waitUntil(
-            lambda: (
-                widget.runs.slide is not None and widget.runs.slide.id == slide.id and widget.runs.state is State.READY
-            ),
-            timeout=60_000,
-        )
+        def planned():
+            chosen = widget.runs.slide
+            return chosen is not None and chosen.id == slide.id and widget.runs.state is State.READY
+
+        qtbot.waitUntil(planned, timeout=60_000)
 
     return wait
 

@@ -83,7 +83,7 @@ def large(pixels):
     return open_slide([np.tile(pixels, (7, 6, 1)), np.tile(pixels[::4, ::4], (7, 6, 1))], um_per_px=1.0)
 
 
-def test_cancel_is_answered_at_once_and_the_partial_result_says_so(widget, show, large, ready, qtbot):
+def test_cancel_is_answered_at_once_and_the_partial_result_says_so(widget, show, large, ready, qtbot, cancel_limit):
     show(large)
     ready(large)
     widget.run_panel.run_button.click()
@@ -93,7 +93,7 @@ def test_cancel_is_answered_at_once_and_the_partial_result_says_so(widget, show,
     widget.run_panel.cancel_button.click()
     assert widget.run_panel.progress_note.text() == "cancelling..."
     qtbot.waitUntil(lambda: not widget.runs.running, timeout=5_000)
-    assert time.monotonic() - begin < 0.5
+    assert time.monotonic() - begin < cancel_limit
     assert "partial" in overlay(widget, large, "probability").name
     assert "Partial" in widget.run_panel.result_note.text()
     assert widget.run_panel.run_button.isEnabled()
@@ -118,8 +118,8 @@ def test_closing_the_window_while_it_runs_ends_the_workers(widget, show, large, 
     qtbot.waitUntil(lambda: overlay(widget, large, "probability") is not None, timeout=20_000)
     viewer.window._qt_window._save_current_window_settings = lambda: None
     viewer.close()
-    qtbot.waitUntil(lambda: not widget.long.busy and not widget.quick.busy, timeout=5_000)
-    assert widget._closed
+    qtbot.waitUntil(lambda: widget._closed, timeout=5_000)
+    assert not widget.long.busy
 
 
 def test_taking_the_widget_out_of_the_window_ends_the_workers(widget, show, large, ready, qtbot, viewer):
@@ -128,8 +128,8 @@ def test_taking_the_widget_out_of_the_window_ends_the_workers(widget, show, larg
     widget.run_panel.run_button.click()
     qtbot.waitUntil(lambda: overlay(widget, large, "probability") is not None, timeout=20_000)
     viewer.window.remove_dock_widget(widget)
-    qtbot.waitUntil(lambda: not widget.long.busy, timeout=5_000)
     assert widget._closed
+    assert not widget.long.busy
 
 
 def test_click_to_classify(widget, show, slide, ready, qtbot, clicker):

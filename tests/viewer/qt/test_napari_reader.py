@@ -77,9 +77,7 @@ def test_settings_are_declared_and_read(plugin, plugin_settings):
     assert load_preferences() == Preferences()
 
 
-def test_a_huge_single_level_slide_shows_blank_first_and_its_overview_later(
-    make_napari_viewer, qtbot, tmp_path, monkeypatch
-):
+def test_a_huge_slide_is_blank_first_and_its_overview_comes_later(make_napari_viewer, qtbot, tmp_path, monkeypatch):
     from napari_gigaclf.slides import open_slide, pyramid
     from napari_gigaclf.viewer.reader import open_layers, start_overviews
 

@@ -1,0 +1,227 @@
+"""Measures what a person waits for in napari: start-up, first pixels, and stutter while classifying and panning.
+
+    xvfb-run -a python benchmarks/viewer.py start-up
+    xvfb-run -a python benchmarks/viewer.py first-pixels SLIDE
+    xvfb-run -a python benchmarks/viewer.py lag SLIDE [--model NAME]
+
+Each prints one JSON object. Times include software rendering where there is no graphics card, and depend on what else
+the machine does; compare within one run.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PANNING_TICK_MS = 20
+PAN_EVERY = 5
+ROUNDS = 5
+START_UP_ROUNDS = 5
+MODEL = "lymph-node-metastasis"
+
+WINDOW_SCRIPT = """
+import sys, time
+begin = time.perf_counter()
+import napari
+from napari.settings import get_settings
+settings = get_settings(None)
+if {disabled}:
+    settings.plugins.disabled_plugins = {{"napari-gigaclf"}}
+viewer = napari.Viewer(show=True)
+from qtpy.QtWidgets import QApplication
+QApplication.processEvents()
+stands = time.perf_counter() - begin
+import numpy
+viewer.add_image(numpy.zeros((64, 64)))
+QApplication.processEvents()
+begin = time.perf_counter()
+if not {disabled}:
+    viewer.window.add_plugin_dock_widget("napari-gigaclf", "Classify slide")
+else:
+    from qtpy.QtWidgets import QWidget
+    viewer.window.add_dock_widget(QWidget(), name="empty")
+QApplication.processEvents()
+print(stands, time.perf_counter() - begin, "torch" in sys.modules)
+viewer.close()
+"""
+
+
+def start_up() -> dict[str, object]:
+    """Seconds until napari's window stands, and to open the widget, with the plugin and without it (an empty dock)."""
+    times: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    torch_loaded = False
+    for _ in range(START_UP_ROUNDS):
+        for disabled in (True, False):
+            script = WINDOW_SCRIPT.format(disabled=disabled)
+            done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+            window, widget, torch = done.stdout.split()[-3:]
+            times[disabled].append((float(window), float(widget)))
+            torch_loaded |= torch == "True"
+    without = [statistics.median(column) for column in zip(*times[True], strict=True)]
+    with_plugin = [statistics.median(column) for column in zip(*times[False], strict=True)]
+    return {
+        "window_seconds": {"without": without[0], "with_plugin": with_plugin[0]},
+        "start_up_added_seconds": with_plugin[0] - without[0],
+        "dock_seconds": {"empty_widget": without[1], "classify_widget": with_plugin[1]},
+        "widget_added_seconds": with_plugin[1] - without[1],
+        "torch_imported": torch_loaded,
+    }
+
+
+def make_viewer() -> object:
+    """Return a napari window of the size of the design's measurements, with settings in memory."""
+    import napari
+    from napari.settings import get_settings
+    from qtpy.QtWidgets import QApplication
+
+    get_settings(None)
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(1600, 1000)
+    QApplication.processEvents()
+    return viewer
+
+
+def first_pixels(path: Path) -> dict[str, object]:
+    """Seconds from asking the standing window to open a slide until it has been drawn."""
+    from qtpy.QtWidgets import QApplication
+
+    viewer = make_viewer()
+    drawn: list[float] = []
+    canvas = viewer.window._qt_viewer.canvas._scene_canvas  # the vispy canvas; napari has no public event for a draw
+    seconds = []
+    for _ in range(ROUNDS):
+        viewer.layers.clear()
+        QApplication.processEvents()
+        drawn.clear()
+        begin = time.perf_counter()
+        (layer, *_) = viewer.open(str(path), plugin="napari-gigaclf")
+        canvas.events.draw.connect(lambda _event: drawn.append(time.perf_counter()), position="last")
+        canvas.update()
+        while not drawn or not layer.loaded:
+            QApplication.processEvents()
+        seconds.append(drawn[-1] - begin)
+    viewer.close()
+    return {"first_time_seconds": seconds[0], "median_seconds": statistics.median(seconds), "rounds": ROUNDS}
+
+
+class Pendulum:
+    """Pans to and fro on a timer and measures by how much each tick comes late."""
+
+    def __init__(self, viewer: object, extent: float) -> None:
+        from qtpy.QtCore import QTimer
+
+        self.viewer = viewer
+        self.extent = extent
+        self.lags: list[float] = []
+        self.count = 0
+        self.last = time.perf_counter()
+        self.timer = QTimer()
+        self.timer.setInterval(PANNING_TICK_MS)
+        self.timer.timeout.connect(self.tick)
+
+    def tick(self) -> None:
+        """Note the lag; move the camera on every fifth tick."""
+        now = time.perf_counter()
+        self.lags.append(1000 * (now - self.last) - PANNING_TICK_MS)
+        self.last = now
+        self.count += 1
+        if self.count % PAN_EVERY == 0:
+            camera = self.viewer.scene.camera
+            phase = (self.count // PAN_EVERY) % 40
+            step = self.extent / 40 * (1 if phase < 20 else -1)
+            camera.center = (camera.center[-2] + step / 2, camera.center[-1] + step)
+
+    def swing(self, seconds: float, until: object = None) -> dict[str, float]:
+        """Pan for a while and return percentiles of the lag in milliseconds."""
+        from qtpy.QtCore import QEventLoop, QTimer
+
+        self.lags.clear()
+        self.last = time.perf_counter()
+        loop = QEventLoop()
+        QTimer.singleShot(int(seconds * 1000), loop.quit)
+        if until is not None:
+            watch = QTimer()
+            watch.setInterval(100)
+            watch.timeout.connect(lambda: loop.quit() if until() else None)
+            watch.start()
+        self.timer.start()
+        loop.exec()
+        self.timer.stop()
+        ranked = sorted(max(0.0, lag) for lag in self.lags[2:])
+        at = {f"p{share}": ranked[min(len(ranked) - 1, int(len(ranked) * share / 100))] for share in (50, 90, 95, 99)}
+        return {key: round(value, 1) for key, value in {**at, "max": ranked[-1]}.items()} | {"ticks": len(ranked)}
+
+
+def lag(path: Path, model: str, seconds: float) -> dict[str, object]:
+    """Lag of the event loop while panning: idle, and while the widget classifies the same slide."""
+    from napari_gigaclf.viewer.controllers.run import State
+    from napari_gigaclf.viewer.demo import fit, settle, wait_until
+    from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+    from napari_gigaclf.viewer.widgets.controls import choose
+
+    viewer = make_viewer()
+    (layer, *_) = viewer.open(str(path), plugin="napari-gigaclf")
+    slide = layer.metadata["slide"]
+    widget = ClassifyWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Classify slide")
+    wait_until(lambda: bool(widget.choices.models), 60)
+    assert choose(widget.choices.model_box, model), f"no model {model}"
+    choose(widget.choices.saliency_box, "none")
+    wait_until(lambda: widget.runs.state in (State.READY, State.REFUSED), 120)
+    assert widget.runs.state is State.READY, widget.run_panel.estimate_note.text()
+    settle(2)
+    fit(viewer, slide)
+    viewer.scene.camera.zoom = viewer.scene.camera.zoom * 4
+    extent = 0.2 * slide.levels[0].width * (slide.um_per_px or (1.0, 1.0))[1]
+    pendulum = Pendulum(viewer, extent)
+    pendulum.swing(2)  # warm up: fill the caches of tiles
+    idle = pendulum.swing(seconds)
+    widget.run_panel.run_button.click()
+    began = wait_until(lambda: widget.canvas.overlay(slide.id, "probability") is not None, 60)
+    busy = pendulum.swing(seconds, until=lambda: not widget.runs.running)
+    still_running = widget.runs.running
+    begin = time.perf_counter()
+    cancelled = None
+    if still_running:
+        widget.run_panel.cancel_button.click()
+        wait_until(lambda: not widget.runs.running, 10)
+        cancelled = time.perf_counter() - begin
+    widget.shut_down()
+    viewer.close()
+    return {
+        "idle_lag_ms": idle,
+        "classifying_lag_ms": busy,
+        "map_began": began,
+        "ran_all_the_time": still_running,
+        "cancel_seconds": cancelled,
+    }
+
+
+def main() -> None:
+    """Run one measurement and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("start-up")
+    for name in ("first-pixels", "lag"):
+        command = commands.add_parser(name)
+        command.add_argument("slide", type=Path)
+        if name == "lag":
+            command.add_argument("--model", default=MODEL)
+            command.add_argument("--seconds", type=float, default=10.0)
+    arguments = parser.parse_args()
+    if arguments.command == "start-up":
+        result = start_up()
+    elif arguments.command == "first-pixels":
+        result = first_pixels(arguments.slide)
+    else:
+        result = lag(arguments.slide, arguments.model, arguments.seconds)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    print(json.dumps({"measurement": arguments.command, **result, "load": load}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
