@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.errors import SlideError
 from napari_gigaclf.geometry import Box, PixelGrid
+from napari_gigaclf.progress import ProgressCallback
 from napari_gigaclf.slides.array import ArraySlide, SlideFacts
 from napari_gigaclf.slides.level import LevelSource
 from napari_gigaclf.slides.limits import MAX_READ_BYTES
@@ -154,6 +156,30 @@ class PhantomSlide(ArraySlide):
         haematoxylin, eosin = self._painter.dyes(box, (um_per_px, um_per_px))
         rows, columns = np.arange(box.y0, box.y1), np.arange(box.x0, box.x1)
         return self._camera.expose(haematoxylin, eosin, level=level, rows=rows, columns=columns)
+
+    def save(self, path: str | Path, *, quality: int = 80, progress: ProgressCallback | None = None) -> Path:
+        """Write the slide as a pyramidal OME-TIFF with JPEG tiles of 256 and um per pixel; memory stays bounded.
+
+        Coarser levels are exact means of level 0, not the direct painting that ``read`` gives for them.
+
+        Parameters
+        ----------
+        path
+            ``.ome.tif`` or ``.ome.tiff``.
+        quality
+            JPEG quality, 1 to 100.
+        progress
+            Told after each row of tiles (unit ``"row"``).
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written; nothing half written is left.
+        """
+        from napari_gigaclf.slides.phantom.export import save_pyramid
+
+        name = f"phantom, seed {self.seed}, version {PHANTOM_VERSION}"
+        return save_pyramid(self, path, quality=quality, name=name, progress=progress)
 
     def truth(self) -> list[TumourRegion]:
         """Return the tumours with their exact outlines, largest kinds first as they were placed."""
