@@ -31,9 +31,10 @@ def run(config: Config) -> int:
     with open_slide(sample_path()) as slide:
         prediction = _classified(slide)
         paths = _export(prediction, config.output)
+        _tell_agreement(prediction, truth)
         if config.window:
             paths["screenshot"] = _shown(slide, prediction, truth, config.output / "screenshot.png")
-    _tell(prediction, truth, paths)
+    _tell_result(prediction, paths)
     return 0
 
 
@@ -91,7 +92,8 @@ def is_virtual_screen() -> bool:
     return "xvfb-run" in os.environ.get("XAUTHORITY", "")
 
 
-def _tell(prediction: "Prediction", truth: list[Annotation], paths: dict[str, Path]) -> None:
+def _tell_agreement(prediction: "Prediction", truth: list[Annotation]) -> None:
+    """Say how well the map agrees with the truth."""
     from napari_gigaclf.inference.agreement import agreement
     from napari_gigaclf.inference.exports import shown_classes
 
@@ -103,14 +105,18 @@ def _tell(prediction: "Prediction", truth: list[Annotation], paths: dict[str, Pa
         [annotation.geometry for annotation in truth],
         tissue=tissue,
     )
-    card = prediction.head.config.card
     auc = "no AUC: only one kind of cell" if found.auc is None else f"AUC {found.auc:.4f}"
     say(
         f"agreement with the known truth: {auc} per cell of the map "
         f"({found.num_positive} cells of {name}, {found.num_negative} of other tissue)"
     )
+
+
+def _tell_result(prediction: "Prediction", paths: dict[str, Path]) -> None:
+    """Say the slide's probabilities and where the files are."""
+    card = prediction.head.config.card
     meaning = f" ({card.slide_score})" if card.slide_score else ""
+    note(card.research_use_only)
     say(f"{prediction.record.slide.name}: {percent(prediction.probabilities)}{meaning}")
     for path in paths.values():
         say(f"  {path}")
-    note(card.research_use_only)
