@@ -49,6 +49,25 @@ def replacing(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
         _remove(beside)
 
 
+def check_writable(folder: str | Path) -> None:
+    """Find out before hours of work that nothing can be written to a folder; it is made if it is missing.
+
+    Raises
+    ------
+    OutputError
+        Nothing can be written there.
+    """
+    place = Path(folder)
+    probe = place / f".{uuid.uuid4().hex[:8]}.probe"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+    except OSError as error:
+        raise OutputError(f"{place}: cannot be written to: {reason_of(error)}") from error
+    finally:
+        _remove(probe)
+
+
 def reason_of(error: OSError) -> str:
     """Return what an operating system error says, without numbers and paths."""
     return error.strerror or str(error) or type(error).__name__

@@ -19,7 +19,7 @@ from napari_gigaclf.errors import AnnotationError, Cancelled, GigaclfError, Mode
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.slides import Slide, open_slide
-from napari_gigaclf.writing import replacing
+from napari_gigaclf.writing import check_writable
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 FAILED = 1
 STOPPED = 130
-PROBE_NAME = ".napari-gigaclf-probe"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,7 +48,7 @@ def run(config: Config) -> int:
     assert isinstance(config, ClassifyConfig)
     batch = _prepared(config)
     jobs = plan_jobs(config, find_slides(config.slides), batch.request)
-    _check_writable(config.output)
+    check_writable(config.output)
     batch.rows = known_rows(config.output)
     with interruptible() as stop:
         for job in jobs:
@@ -91,13 +90,6 @@ def read_region(region: Box | Path | None) -> "Box | BaseGeometry | None":
     if not polygons:
         raise AnnotationError(f"{region}: there is no polygon in it that could be the region")
     return shapely.union_all(polygons)
-
-
-def _check_writable(folder: Path) -> None:
-    """Find out now, not after an hour, that nothing can be written."""
-    with replacing(folder / PROBE_NAME) as beside:
-        beside.write_bytes(b"")
-    (folder / PROBE_NAME).unlink(missing_ok=True)
 
 
 def _one(batch: _Batch, job: Job, stop: CancelToken) -> None:

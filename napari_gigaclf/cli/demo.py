@@ -14,6 +14,7 @@ from napari_gigaclf.cli.say import note, percent, say
 from napari_gigaclf.errors import Cancelled, GigaclfError
 from napari_gigaclf.slides import Slide, open_slide
 from napari_gigaclf.slides.sample import sample_path
+from napari_gigaclf.writing import check_writable
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
@@ -28,6 +29,7 @@ def run(config: Config) -> int:
     if config.window and not has_screen():
         raise GigaclfError("there is no screen to open napari on: xvfb-run -a napari-gigaclf demo, or --no-window")
     truth = read_geojson(sample_path(TRUTH))
+    check_writable(config.output)
     with open_slide(sample_path()) as slide:
         prediction = _classified(slide)
         paths = _export(prediction, config.output)
