@@ -4,7 +4,7 @@ Inputs are the image (if it is a tensor) and the parameters, so that optimisers,
 ``DistributedDataParallel`` see ordinary gradients; the tiles' own graphs live and die inside ``backward``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming.calls import references
 from napari_gigaclf.streaming.flat import flat_tiles
-from napari_gigaclf.streaming.graph import FixedTensor, Graph, NamedTensor
+from napari_gigaclf.streaming.graph import Graph
+from napari_gigaclf.streaming.operations import Convolution, Pointwise, TensorRef
 from napari_gigaclf.streaming.passes import Backward, Callbacks, Forward, Tape
 from napari_gigaclf.streaming.plan import StreamPlan
 from napari_gigaclf.streaming.report import StreamReport
@@ -46,7 +48,7 @@ class Job:
                 responses = self.graph.respond(self.image.flat_value, self.weights, len(self.plan.grid))
                 flat = flat_tiles(self.graph, self.plan, responses)
             work = Work(
-                graph=self.graph, plan=self.plan, weights=self.weights, overwritable=self.graph.overwritable(),
+                graph=self.graph, plan=self.plan, tensors=self.graph.tensors(self.weights), overwritable=self.graph.overwritable(),
                 needs_grad=(False,) * len(self.graph.nodes),
             )  # fmt: skip
             run = Forward(
@@ -65,20 +67,8 @@ def autocast_context(device: torch.device) -> Callable[[], AbstractContextManage
     return lambda: torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=cached)
 
 
-def gradient_flow(graph: Graph, trained: frozenset[str], image: bool) -> tuple[bool, ...]:
-    """Return per map whether a gradient flows into it: whether the image or a trained parameter lies behind it."""
-    from napari_gigaclf.streaming.calls import references
-    from napari_gigaclf.streaming.operations import Convolution, Pointwise, TensorRef
-
-    constants: list[bool] = []
-    for constant in graph.constants:
-        if isinstance(constant, NamedTensor):
-            constants.append(constant.name in trained)
-        elif isinstance(constant, FixedTensor):
-            constants.append(False)
-        else:
-            found = references((constant.args, dict(constant.kwargs)))
-            constants.append(any(constants[ref.index] for ref in found if isinstance(ref, TensorRef)))
+def gradient_flow(graph: Graph, trained: Sequence[bool], image: bool) -> tuple[bool, ...]:
+    """Return per map whether a gradient flows into it: whether the image or a trained tensor lies behind it."""
     flows = [image]
     for node in graph.nodes[1:]:
         operation, used = node.operation, []
@@ -87,7 +77,7 @@ def gradient_flow(graph: Graph, trained: frozenset[str], image: bool) -> tuple[b
         elif isinstance(operation, Pointwise):
             found = references((operation.args, dict(operation.kwargs)))
             used = [ref for ref in found if isinstance(ref, TensorRef)]
-        flows.append(any(flows[i] for i in node.inputs) or any(constants[ref.index] for ref in used))
+        flows.append(any(flows[i] for i in node.inputs) or any(trained[ref.index] for ref in used))
     return tuple(flows)
 
 
@@ -112,28 +102,39 @@ class Streamed(torch.autograd.Function):
             )
         job: Job = ctx.job
         image, *parameters = ctx.saved_tensors
-        wanted = [name for name, needs in zip(job.parameters, ctx.needs_input_grad[2:], strict=True) if needs]
-        stand_ins = {
-            id(p): p.detach().requires_grad_()
-            for p, needs in zip(parameters, ctx.needs_input_grad[2:], strict=True)
-            if needs
-        }
+        needs = ctx.needs_input_grad[2:]
+        stand_ins = {id(p): p.detach().requires_grad_() for p, wanted in zip(parameters, needs, strict=True) if wanted}
         weights = {name: stand_ins.get(id(tensor), tensor) for name, tensor in job.weights.items()}
-        leaves = {name: weights[name] for name in wanted}
-        trained = frozenset(name for name, tensor in job.weights.items() if id(tensor) in stand_ins)
+        with torch.enable_grad(), ctx.autocast():
+            computed = job.graph.tensors(weights)
+        leaves = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in computed]
         grad_image = torch.zeros_like(image) if ctx.needs_input_grad[1] and job.sink is None else None
-        flows = gradient_flow(job.graph, trained, grad_image is not None or job.sink is not None)
+        flows = gradient_flow(
+            job.graph, [leaf.requires_grad for leaf in leaves], grad_image is not None or job.sink is not None
+        )
         work = Work(
-            graph=job.graph, plan=job.plan, weights=weights, needs_grad=flows, overwritable=job.graph.overwritable()
+            graph=job.graph, plan=job.plan, tensors=leaves, needs_grad=flows, overwritable=job.graph.overwritable()
         )
         run = Backward(
-            work=work, image=job.image, tape=ctx.tape, grad_output=grad_outputs[0], leaves=leaves, sink=job.sink,
-            grad_image=grad_image, callbacks=job.callbacks, report=ctx.report, autocast=ctx.autocast,
+            work=work, image=job.image, tape=ctx.tape, grad_output=grad_outputs[0], sink=job.sink, grad_image=grad_image,
+            callbacks=job.callbacks, report=ctx.report, autocast=ctx.autocast,
         )  # fmt: skip
-        gradients = run.run()
+        sums = run.run()
         job.publish(run.report)
-        found = {name: gradients.weights[name].to(leaves[name].dtype) for name in gradients.weights}
-        return (None, gradients.image, *(found.get(name) for name in job.parameters))
+        found = parameter_gradients(computed, sums, list(stand_ins.values()))
+        by_parameter = dict(zip(stand_ins, found, strict=True))
+        return (None, grad_image, *(by_parameter.get(id(p)) for p in parameters))
+
+
+def parameter_gradients(
+    computed: Sequence[Tensor], sums: Mapping[int, Tensor], parameters: Sequence[Tensor]
+) -> Sequence[Tensor | None]:
+    """Return the parameters' gradients from those of the tensors computed from them, by their index."""
+    roots = [computed[index] for index in sums]
+    given = [gradient.to(computed[index].dtype) for index, gradient in sums.items()]
+    if not roots:
+        return [None] * len(parameters)
+    return torch.autograd.grad(roots, parameters, given, allow_unused=True)
 
 
 def run_job(job: Job, image: Tensor | None) -> Tensor:

@@ -92,6 +92,21 @@ class _Tracer(fx.Tracer):
         return module_call(m) is not None or super().is_leaf_module(m, module_qualified_name)
 
 
+def named_in_place(
+    target: object, args: tuple[Argument, ...], kwargs: dict[str, Argument]
+) -> tuple[tuple[Argument, ...], dict[str, Argument]]:
+    """Return a call's arguments with ``inplace`` by name, wherever it was given by position (``F.relu(x, True)``)."""
+    names = list(getattr(getattr(target, "__code__", None), "co_varnames", ()))
+    place = names.index("inplace") if "inplace" in names else len(args)
+    if place >= len(args):
+        return args, kwargs
+    return args[:place], {
+        **dict(zip(names[place + 1 :], args[place + 1 :], strict=False)),
+        **kwargs,
+        "inplace": args[place],
+    }
+
+
 class _Builder:
     """Turns the listed calls into nodes, one after the other."""
 
@@ -228,6 +243,7 @@ class _Builder:
         stack = node.meta.get("nn_module_stack") or {}
         path = str(next(reversed(stack), "")).removeprefix(INNER).removeprefix(".")
         args, kwargs = tuple(self.argument(list(node.args))), {k: self.argument(v) for k, v in node.kwargs.items()}  # type: ignore[arg-type]
+        args, kwargs = named_in_place(target, args, kwargs)
         call = Call(kind=name, path=path, args=args, kwargs=kwargs, constant=self.value)
         overwrites = (
             kwargs.get("inplace") is True or (method and name.endswith("_")) or target in pointwise.IN_PLACE_OPERATORS

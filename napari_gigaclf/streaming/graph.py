@@ -158,10 +158,10 @@ def pruned(nodes: list[Node], output: int) -> tuple[Node, ...]:
         return tuple(nodes[: output + 1])
     kept = sorted(needed)
     number = {old: new for new, old in enumerate(kept)}
-    return tuple(_renumbered(nodes[old], number) for old in kept)
+    return tuple(renumbered(nodes[old], number) for old in kept)
 
 
-def _renumbered(node: Node, number: Mapping[int, int]) -> Node:
+def renumbered(node: Node, number: Mapping[int, int]) -> Node:
     """Return a node with its references renumbered."""
 
     def moved(template: Argument) -> Argument:

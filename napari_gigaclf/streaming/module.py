@@ -15,6 +15,7 @@ from napari_gigaclf.errors import RegionError
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.streaming.autograd import Job, run_job
 from napari_gigaclf.streaming.capture import capture
+from napari_gigaclf.streaming.folding import fold_batch_norms
 from napari_gigaclf.streaming.graph import Graph, module_weights
 from napari_gigaclf.streaming.passes import Callbacks, OutputCallback
 from napari_gigaclf.streaming.plan import Budget, StreamPlan, plan_run
@@ -25,6 +26,9 @@ from napari_gigaclf.streaming.source import Image, Source, SourceImage, TensorIm
 from napari_gigaclf.streaming.tiles import TileRun, Work
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+PLANS_KEPT = 32
+"""Plans remembered, for training on images of a few sizes."""
 
 
 def parse_bytes(memory: int | str) -> int:
@@ -98,6 +102,7 @@ class StreamedModule(nn.Module):
         self._wrapped = (module,)  # in a tuple, so that it is not registered a second time
         self._budget = budget
         self._graphs: dict[tuple[tuple[str, int, bool], ...], Graph] = {}
+        self._plans: dict[tuple[object, ...], StreamPlan] = {}
         self._report: StreamReport | None = None
         self._graph()
 
@@ -242,8 +247,8 @@ class StreamedModule(nn.Module):
         plan = whole.with_schedules(schedules)
         tile = (0,) * len(space)
         work = Work(
-            graph=graph, plan=plan, weights=module_weights(self.module), needs_grad=(False,) * len(graph.nodes),
-            overwritable=graph.overwritable(),
+            graph=graph, plan=plan, tensors=graph.tensors(module_weights(self.module)),
+            needs_grad=(False,) * len(graph.nodes), overwritable=graph.overwritable(),
         )  # fmt: skip
         output = TileRun(work=work, tile=tile, image=image.block(plan.made(0, tile)), pieces={}).run().output
         assert output is not None, "a region holds at least one cell"
@@ -260,7 +265,8 @@ class StreamedModule(nn.Module):
         check_plain(self.module)
         key = tuple((name, id(child), child.training) for name, child in self.module.named_modules())
         if key not in self._graphs:
-            self._graphs[key] = capture(self.module)
+            self._graphs[key] = fold_batch_norms(capture(self.module))
+            self._plans.clear()
         return self._graphs[key]
 
     def _plan(self, shape: Sequence[int], dtype: torch.dtype, *, backward: bool) -> StreamPlan:
@@ -273,11 +279,18 @@ class StreamedModule(nn.Module):
                 f"{graph.num_axes or 'at least 1'} axes of space"
             )
         device = self._device()
+        half = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
+        key = (id(graph), tuple(shape), dtype, self._dtype(), device, half, backward)
+        if key in self._plans:
+            return self._plans[key]
         with torch.no_grad():
             responses = graph.respond(torch.zeros((1, shape[1]), dtype=dtype, device=device), weights, num_axes)
         trained = sum(p.numel() * p.element_size() for p in self.module.parameters() if p.requires_grad)
         budget = Budget(tile=self._budget.tile, memory_bytes=self._budget.memory_bytes, device=device.type)
-        return plan_run(graph, shape, responses, budget, backward=backward, weight_bytes=trained)
+        if len(self._plans) >= PLANS_KEPT:
+            self._plans.clear()
+        self._plans[key] = plan_run(graph, shape, responses, budget, backward=backward, weight_bytes=trained)
+        return self._plans[key]
 
     def _image(self, source: Tensor | Source) -> Image:
         """Return the image of a tensor or a source."""
@@ -303,7 +316,7 @@ class StreamedModule(nn.Module):
 
     def __getstate__(self) -> Mapping[str, Any]:
         """Leave captured graphs out of copies: they are captured again."""
-        return {**self.__dict__, "_graphs": {}}
+        return {**self.__dict__, "_graphs": {}, "_plans": {}}
 
 
 def stream(

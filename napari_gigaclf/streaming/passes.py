@@ -7,7 +7,7 @@ received. A tile whose incoming gradients are all zero is skipped; one whose inp
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -148,15 +148,6 @@ def _bytes(tensor: Tensor) -> int:
     return owned * tensor.element_size()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gradients:
-    """What a backward pass found."""
-
-    weights: dict[str, Tensor]
-    """By name; a parameter that got none is missing."""
-    image: Tensor | None
-
-
 @dataclass(slots=True, kw_only=True)
 class Backward:
     """A backward pass."""
@@ -165,8 +156,6 @@ class Backward:
     image: Image
     tape: Tape
     grad_output: Tensor
-    leaves: dict[str, Tensor]
-    """Stand-ins of the parameters that want a gradient, by name."""
     sink: Any
     grad_image: Tensor | None
     """Filled with the image's gradient; None where none is wanted, or a sink takes it."""
@@ -174,7 +163,8 @@ class Backward:
     report: StreamReport
     autocast: Callable[[], Any]
     """Gives the context under which the forward pass ran."""
-    sums: dict[str, Tensor] = field(default_factory=dict)
+    sums: dict[int, Tensor] = field(default_factory=dict)
+    """Gradients of the graph's tensors without space, by index."""
     seeds: Pieces = field(default_factory=dict)
 
     @property
@@ -182,8 +172,13 @@ class Backward:
         """Whether the image's gradient is wanted."""
         return self.sink is not None or self.grad_image is not None
 
-    def run(self) -> Gradients:
-        """Return the gradients.
+    @property
+    def leaves(self) -> dict[int, Tensor]:
+        """The tensors without space that want a gradient, by index."""
+        return {index: tensor for index, tensor in enumerate(self.work.tensors) if tensor.requires_grad}
+
+    def run(self) -> dict[int, Tensor]:
+        """Return the gradients of the tensors without space; that of the image goes where it is wanted.
 
         Raises
         ------
@@ -203,7 +198,7 @@ class Backward:
                 self.report = self.report.plus(tiles_run_backward=1, reads=1)
             self.callbacks.report(done, plan.num_tiles, "backward", start)
         self.report = self.report.plus(seconds=time.perf_counter() - start)
-        return Gradients(weights=self.sums, image=self.grad_image)
+        return self.sums
 
     def output_gradient(self, tile: TileIndex) -> Tensor | None:
         """Return the gradient of a tile's output block; None where it is empty or zero."""
@@ -236,13 +231,14 @@ class Backward:
             roots.append(result.output)
             given.append(grad_output)
         borders = [key for key, piece in received.items() if piece.requires_grad]
-        wanted = [*self.leaves.values(), *(received[key] for key in borders), *([block] if self.wants_image else [])]
+        leaves = self.leaves
+        wanted = [*leaves.values(), *(received[key] for key in borders), *([block] if self.wants_image else [])]
         if not roots or not any(root.requires_grad for root in roots):
             self.give_image(tile, None)
             return
         found = torch.autograd.grad(roots, wanted, given, allow_unused=True)
-        self.add_weights(found[: len(self.leaves)])
-        for key, gradient in zip(borders, found[len(self.leaves) :], strict=False):
+        self.add_weights(leaves, found)
+        for key, gradient in zip(borders, found[len(leaves) :], strict=False):
             if gradient is not None and bool(gradient.any()):
                 self.seeds[tile, key] = gradient
         self.give_image(tile, found[-1] if self.wants_image else None)
@@ -257,17 +253,17 @@ class Backward:
                     found[node, axis] = piece.detach().requires_grad_(wants)
         return found
 
-    def add_weights(self, gradients: Sequence[Tensor | None]) -> None:
-        """Add a tile's weight gradients; half precision is summed in single."""
-        for name, gradient in zip(self.leaves, gradients, strict=True):
+    def add_weights(self, leaves: Iterable[int], gradients: Sequence[Tensor | None]) -> None:
+        """Add a tile's weight gradients, which come first; half precision is summed in single."""
+        for index, gradient in zip(leaves, gradients, strict=False):
             if gradient is None:
                 continue
             if gradient.dtype in (torch.float16, torch.bfloat16):
                 gradient = gradient.float()
-            if name in self.sums:
-                self.sums[name].add_(gradient)
+            if index in self.sums:
+                self.sums[index].add_(gradient)
             else:
-                self.sums[name] = gradient.clone()
+                self.sums[index] = gradient.clone()
 
     def give_image(self, tile: TileIndex, gradient: Tensor | None) -> None:
         """Hand on the gradient of a tile's image block; None stands for zeros."""

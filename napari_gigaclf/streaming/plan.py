@@ -45,7 +45,7 @@ class StreamPlan:
     """Multiply-accumulates of the forward pass, counted as full windows."""
     untiled_macs: int
     """The same for the untiled network; the difference is computed again at tile borders."""
-    num_carried: int
+    carried_maps: frozenset[int] = field(repr=False)
     """Maps whose borders are carried from tile to tile."""
     carry_bytes: int
     """Carried borders held at the same time: those of one strip of tiles, or of all tiles for a backward pass."""
@@ -62,6 +62,11 @@ class StreamPlan:
     def num_tiles(self) -> int:
         """Tiles in all; also the reads of one pass."""
         return prod(self.grid)
+
+    @property
+    def num_carried(self) -> int:
+        """How many maps' borders are carried from tile to tile."""
+        return len(self.carried_maps)
 
     @property
     def reads(self) -> int:
@@ -100,9 +105,13 @@ class StreamPlan:
             spans.append(table[node][t])
         return tuple(spans)
 
+    def is_carried(self, node: int) -> bool:
+        """Return whether a border of this map is handed from tile to tile."""
+        return node in self.carried_maps
+
     def with_schedules(self, schedules: tuple[AxisSchedule, ...]) -> "StreamPlan":
         """Return the plan with other schedules (a single region instead of all tiles)."""
-        return replace(self, schedules=schedules, grid=(1,) * len(schedules))
+        return replace(self, schedules=schedules, grid=(1,) * len(schedules), carried_maps=frozenset())
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Yield the lines of the printed table."""
@@ -240,7 +249,9 @@ def _plan_tile(
         backward=backward,
         macs=batch * sum(macs * prod(s.made_total(i) for s in schedules) for i, macs in convolutions),
         untiled_macs=batch * sum(macs * prod(s.sizes[i] for s in schedules) for i, macs in convolutions),
-        num_carried=sum(any(b > a for s in schedules for a, b in s.kept[i]) for i in range(len(graph.nodes))),
+        carried_maps=frozenset(
+            i for i in range(len(graph.nodes)) if any(b > a for s in schedules for a, b in s.kept[i])
+        ),
         carry_bytes=carry_bytes,
         peak_bytes=carry_bytes + held,
         channels=channels,

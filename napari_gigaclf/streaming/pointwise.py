@@ -42,6 +42,9 @@ OVERWRITING: dict[object, Callable[..., Tensor]] = {
     torch.relu: torch.relu_,
     F.relu: torch.relu_,
     torch.Tensor.relu: torch.relu_,
+    operator.add: operator.iadd,
+    torch.add: torch.Tensor.add_,
+    torch.Tensor.add: torch.Tensor.add_,
 }
 """Functions with a version that overwrites its argument and whose gradient needs only the result."""
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from napari_gigaclf.streaming.graph import Graph
-from napari_gigaclf.streaming.operations import Extent, Pointwise
+from napari_gigaclf.streaming.operations import Extent, NodeRef, Pointwise
 from napari_gigaclf.streaming.plan import StreamPlan, is_empty
 
 PieceKey = tuple[int, int]
@@ -115,8 +115,8 @@ class Work:
 
     graph: Graph
     plan: StreamPlan
-    weights: Mapping[str, Tensor]
-    """Parameters and buffers by name; in a backward pass, stand-ins that collect gradients."""
+    tensors: Sequence[Tensor]
+    """The graph's tensors without space; in a backward pass, stand-ins that collect gradients."""
     needs_grad: tuple[bool, ...]
     """Per map: whether a gradient flows into it. All False in a forward pass."""
     overwritable: frozenset[int]
@@ -151,11 +151,10 @@ class TileRun:
     def run(self) -> TileResult:
         """Compute every map's block in order, freeing each after its last use."""
         graph, result = self.work.graph, TileResult(output=None, pieces={}, switches=[])
-        tensors = graph.tensors(self.work.weights)
         last_use = {source: index for index, node in enumerate(graph.nodes) for source in node.inputs}
         blocks: dict[int, Tensor | None] = {}
         for index, node in enumerate(graph.nodes):
-            made = None if is_empty(self.work.plan.made(index, self.tile)) else self.compute(index, blocks, tensors)
+            made = None if is_empty(self.work.plan.made(index, self.tile)) else self.compute(index, blocks)
             if index == graph.output:
                 result.output = made
             for source in node.inputs:
@@ -164,7 +163,7 @@ class TileRun:
             blocks[index] = self.hand_on(index, made, result)
         return result
 
-    def compute(self, index: int, blocks: Mapping[int, Tensor | None], tensors: Sequence[Tensor]) -> Tensor:
+    def compute(self, index: int, blocks: Mapping[int, Tensor | None]) -> Tensor:
         """Return the block of a map that this tile makes."""
         if index == 0:
             return self.image
@@ -177,15 +176,19 @@ class TileRun:
             assert block is not None, "the schedule makes every input before its reader"
             inputs[source] = crop(block, plan.held(source, self.tile), given)
         operation = node.operation
-        if isinstance(operation, Pointwise) and operation.in_place is not None:
-            overwrite = self.may_overwrite(node.inputs[0], inputs[node.inputs[0]] is blocks[node.inputs[0]])
-            return operation.compute(inputs, tensors, wanted, given, sizes, overwrite)
-        return operation.compute(inputs, tensors, wanted, given, sizes)
+        if (
+            isinstance(operation, Pointwise)
+            and operation.in_place is not None
+            and isinstance(operation.args[0], NodeRef)
+        ):
+            first = operation.args[0].index
+            overwrite = self.may_overwrite(first, inputs[first] is blocks[first])
+            return operation.compute(inputs, self.work.tensors, wanted, given, sizes, overwrite)
+        return operation.compute(inputs, self.work.tensors, wanted, given, sizes)
 
     def may_overwrite(self, source: int, whole: bool) -> bool:
-        """Return whether a block may be overwritten by its one reader: it is fresh, whole, and nothing is cut from it."""
-        kept = any(stop > start for s in self.work.plan.schedules for start, stop in s.kept[source])
-        return whole and not kept and source in self.work.overwritable
+        """Return whether a reader may overwrite a block: it is fresh, whole, and nothing is cut from it."""
+        return whole and source in self.work.overwritable and not self.work.plan.is_carried(source)
 
     def hand_on(self, index: int, made: Tensor | None, result: TileResult) -> Tensor | None:
         """Join a map's new block with its carried borders, axis by axis, and cut off the pieces for the next tiles."""

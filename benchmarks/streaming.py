@@ -1,0 +1,130 @@
+"""Streamed against untiled: process CPU seconds and peak memory of forward and of a training step, as ratios.
+
+Every figure comes from its own process; untiled and streamed alternate; two threads, ``OMP_WAIT_POLICY=PASSIVE``. Seconds
+are CPU seconds of the process (other work on the machine disturbs them little), the least of the repeats; memory is the peak
+of the resident set above what it was before the first image, parameters and libraries included in that baseline.
+
+    python benchmarks/streaming.py [--side 2048] [--repeats 2] [--networks vgg5 resnet18] [--channels-last]
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+
+
+def vgg5() -> "object":
+    """Return the first five pairs of the paper's Table 2 (3x3 convolutions, 32 to 512 channels), without batch norm."""
+    from torch import nn
+
+    layers: list[nn.Module] = []
+    before = 3
+    for channels in (32, 64, 128, 256, 512):
+        for _ in range(2):
+            layers += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU(inplace=True)]
+            before = channels
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers)
+
+
+def resnet18() -> "object":
+    """Return the trunk of ResNet-18."""
+    from napari_gigaclf.testing.networks import ResNet18Trunk
+
+    return ResNet18Trunk()
+
+
+NETWORKS: dict[str, Callable[[], object]] = {"vgg5": vgg5, "resnet18": resnet18}
+
+
+def peak_kib() -> int:
+    """Return the highest resident set so far, KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def measure(
+    network: str, side: int, streamed: bool, step: bool, channels_last: bool, tile: int | None
+) -> dict[str, float]:
+    """Run one configuration in this process and return CPU seconds and peak memory in MB."""
+    import torch
+
+    from napari_gigaclf.streaming import stream
+
+    torch.manual_seed(0)
+    module = NETWORKS[network]().eval()  # type: ignore[attr-defined]
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    module = module.to(memory_format=layout)
+    image = torch.rand(1, 3, side, side).to(memory_format=layout)
+    run = stream(module, tile=tile) if streamed else module
+    with torch.no_grad():
+        run(image[:, :, :64, :64])  # first calls load libraries
+    baseline = peak_kib()
+    start, wall = time.process_time(), time.perf_counter()
+    with torch.set_grad_enabled(step):
+        out = run(image)
+    if step:
+        out.square().mean().backward()
+    seconds = time.process_time() - start
+    return {"seconds": seconds, "wall": time.perf_counter() - wall, "mb": (peak_kib() - baseline) / 1024}
+
+
+def in_process(arguments: list[str]) -> dict[str, float]:
+    """Run this script for one figure in a fresh process."""
+    command = [sys.executable, str(Path(__file__).resolve()), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **ENVIRONMENT})
+    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def compare(options: argparse.Namespace, network: str) -> str:
+    """Return one row per pass of the table."""
+    rows = []
+    for step in (False, True):
+        best: dict[bool, dict[str, float]] = {}
+        for _ in range(options.repeats):
+            for streamed in (False, True):
+                arguments = ["--one", network, "--side", str(options.side)]
+                arguments += ["--streamed"] * streamed + ["--step"] * step + ["--channels-last"] * options.channels_last
+                arguments += ["--tile", str(options.tile)] if options.tile else []
+                found = in_process(arguments)
+                old = best.get(streamed, found)
+                best[streamed] = {key: min(found[key], old[key]) for key in found}
+        one, two = best[False], best[True]
+        rows.append(
+            f"| {network} | {'step' if step else 'forward'} | {one['seconds']:.1f} | {two['seconds']:.1f} | "
+            f"**{two['seconds'] / one['seconds']:.2f}** | {one['mb']:.0f} | {two['mb']:.0f} | **{two['mb'] / one['mb']:.2f}** |"
+        )
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--side", type=int, default=2048)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--tile", type=int, help="side of a tile; default: the plan's choice")
+    parser.add_argument("--one", choices=list(NETWORKS), help=argparse.SUPPRESS)
+    parser.add_argument("--streamed", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--step", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        found = measure(options.one, options.side, options.streamed, options.step, options.channels_last, options.tile)
+        print(json.dumps(found))
+        return
+    print(f"Image 3 x {options.side} x {options.side}, float32{', channels last' if options.channels_last else ''}.\n")
+    print("| network | pass | untiled CPU s | streamed CPU s | ratio | untiled MB | streamed MB | ratio |")
+    print("|---|---|---|---|---|---|---|---|")
+    for network in options.networks:
+        print(compare(options, network), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Named networks in their plainest form, to judge the streaming engine by: the paper's tables, ResNet, DenseNet, Inception."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+
+
+def paper_table1_trunk(width: int = 16) -> nn.Sequential:
+    """Return the streamed part of the paper's Table 1: four 3x3 convolutions, each with ReLU and a 2x2 max-pool."""
+    layers: list[nn.Module] = []
+    before = 3
+    for factor in (1, 2, 4, 8):
+        layers += [nn.Conv2d(before, factor * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        before = factor * width
+    return nn.Sequential(*layers)
+
+
+def paper_table2_trunk(num_pairs: int = 5, width: int = 32, most: int = 512) -> nn.Sequential:
+    """Return the streamed part of the paper's Table 2: pairs of 3x3 convolutions, each pair followed by a 2x2 max-pool."""
+    layers: list[nn.Module] = []
+    before = 3
+    for pair in range(num_pairs):
+        channels = min(width * 2**pair, most)
+        for _ in range(2):
+            layers += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU(inplace=True)]
+            before = channels
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers)
+
+
+class BasicBlock(nn.Module):
+    """ResNet's block of two 3x3 convolutions."""
+
+    def __init__(self, before: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.downsample: nn.Sequential | None = None
+        if stride != 1 or before != channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(before, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's map, written as torchvision writes it."""
+        identity = x
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        if self.downsample is not None:
+            identity = self.downsample(x)
+        out += identity
+        return self.relu(out)  # type: ignore[no-any-return]
+
+
+class ResNet18Trunk(nn.Sequential):
+    """ResNet-18 without its pooling and classifier."""
+
+    def __init__(self, width: int = 64) -> None:
+        layers: list[nn.Module] = [
+            nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1),
+        ]  # fmt: skip
+        before = width
+        for channels, stride in ((width, 1), (2 * width, 2), (4 * width, 2), (8 * width, 2)):
+            layers += [BasicBlock(before, channels, stride), BasicBlock(channels, channels, 1)]
+            before = channels
+        super().__init__(*layers)
+
+
+class DenseBlock(nn.Module):
+    """DenseNet's block: every layer reads all maps before it."""
+
+    def __init__(self, before: int, growth: int, num_layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.BatchNorm2d(before + i * growth), nn.ReLU(inplace=True), nn.Conv2d(before + i * growth, growth, 3, padding=1)
+            )
+            for i in range(num_layers)
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return all maps, joined."""
+        maps = [x]
+        for layer in self.layers:
+            maps.append(layer(torch.cat(maps, 1)))
+        return torch.cat(maps, 1)
+
+
+class ThinDenseNet(nn.Sequential):
+    """Two dense blocks with DenseNet's transition between them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 6, 7, 2, 3), nn.MaxPool2d(3, 2, 1), DenseBlock(6, 3, 3), nn.BatchNorm2d(15), nn.ReLU(),
+            nn.Conv2d(15, 8, 1), nn.AvgPool2d(2), DenseBlock(8, 3, 2),
+        )  # fmt: skip
+
+
+class InceptionBlock(nn.Module):
+    """Four branches of different reach, joined: 1x1, factorised 1x7 and 7x1, two 3x3, pooled 1x1."""
+
+    def __init__(self, before: int) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(before, 4, 1)
+        self.seven = nn.Sequential(
+            nn.Conv2d(before, 3, (1, 7), padding=(0, 3)), nn.Conv2d(3, 4, (7, 1), padding=(3, 0))
+        )
+        self.three = nn.Sequential(nn.Conv2d(before, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 4, 3, padding=1))
+        self.pooled = nn.Conv2d(before, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the branches, joined."""
+        pooled = self.pooled(F.avg_pool2d(x, kernel_size=3, stride=1, padding=1))
+        return F.relu(torch.cat([self.one(x), self.seven(x), self.three(x), pooled], 1), inplace=True)
