@@ -2,9 +2,9 @@
 
 At about 8 um per pixel the absorbance of each colour channel is taken against the glass, and a pixel's *colour
 strength* is the difference between its strongest and its weakest absorbance. Stained tissue absorbs green most; glass,
-shadows, grey pen and black frames absorb all channels alike, however dark they are. Otsu's threshold (1979) separates the
-two, held between two limits: a crop that is all tissue, or a slide that is all glass, has nothing for Otsu to separate,
-and he would cut it in half. Then gaps are closed, small holes filled and small specks dropped, all by sizes in um.
+shadows, grey pen and black frames absorb all channels alike, however dark they are. Otsu's threshold (1979) separates
+the two, held between two limits: a crop that is all tissue, or a slide that is all glass, has nothing for Otsu to
+separate, and he would cut it in half. Then gaps are closed, small holes filled and small specks dropped, by size in um.
 
 Known weaknesses: red and brown ink look like stain; very pale fat away from other tissue can be lost.
 """
@@ -170,7 +170,8 @@ class TissueMask:
         pieces = [part for part in shapely.get_parts(joined) if isinstance(part, shapely.Polygon) and not part.is_empty]
         origin, step = np.array(self.grid.origin[::-1]), np.array(self.grid.step[::-1])
         # Simplifying by nothing drops the points along straight edges, which the joining of rows leaves.
-        return [shapely.transform(piece.simplify(0.0), lambda xy: origin + xy * step) for piece in pieces]
+        laid = shapely.transform(shapely.simplify(np.array(pieces, dtype=object), 0.0), lambda xy: origin + xy * step)
+        return list(laid)
 
 
 def _between(total: NDArray[np.int64], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -271,7 +272,8 @@ def _block_means(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
         pixels = np.pad(pixels, ((0, pad[0]), (0, pad[1]), (0, 0)), mode="edge")
     h, w = pixels.shape[0] // factor, pixels.shape[1] // factor
     total = pixels.reshape(h, factor, w, factor, 3).sum(axis=(1, 3), dtype=np.uint32)
-    return ((total + factor * factor // 2) // (factor * factor)).astype(np.uint8)
+    means: NDArray[np.uint8] = ((total + factor * factor // 2) // (factor * factor)).astype(np.uint8)
+    return means
 
 
 def colour_strength(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

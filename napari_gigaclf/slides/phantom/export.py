@@ -1,7 +1,7 @@
 """Writes a phantom to a file: a tiled, pyramidal OME-TIFF with JPEG tiles, as a scanner's software would.
 
-Level 0 is computed once, a row of tiles at a time; each coarser level is the exact mean of 2 x 2 pixels of the one before
-it (before compression), gathered in a temporary file on disk, so that memory stays bounded for any size.
+Level 0 is computed once, a row of tiles at a time; each coarser level is the mean of 2 x 2 pixels of the one before it
+(before compression), gathered in a temporary file on disk, so that memory stays bounded for any size.
 """
 
 import tempfile
@@ -115,7 +115,7 @@ def _options(slide: Slide, step: int, quality: int) -> dict[str, Any]:
         "photometric": "rgb",
         "tile": (TILE, TILE),
         "compression": "jpeg",
-        "compressionargs": {"level": quality},
+        "compressionargs": {"level": quality, "optimize": True},
     }
     if slide.um_per_px is not None:
         y, x = slide.um_per_px
