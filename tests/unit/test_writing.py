@@ -27,10 +27,15 @@ def test_whatever_stops_it_leaves_the_old_one_alone(tmp_path, error):
     target = tmp_path / "a"
     target.write_text("old")
     expected = OutputError if isinstance(error, OSError) else type(error)
-    with pytest.raises(expected) as caught, replacing(target) as beside:
-        beside.mkdir()
-        (beside / "half").write_text("half")
-        raise error
+
+    def write_half():
+        with replacing(target) as beside:
+            beside.mkdir()
+            (beside / "half").write_text("half")
+            raise error
+
+    with pytest.raises(expected) as caught:
+        write_half()
     if expected is OutputError:
         assert str(caught.value) == f"{target}: cannot be written: No space left on device"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
