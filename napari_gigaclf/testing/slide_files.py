@@ -215,16 +215,8 @@ def write_ome_zarr(
     chosen = {"0.4": FormatV04(), "0.5": FormatV05()}[version]
     group = zarr.open_group(str(path), mode="w", zarr_format=2 if version == "0.4" else 3)
     levels = [np.ascontiguousarray(np.moveaxis(halved(image, times), -1, 0)) for times in range(3)]
-    transforms = [
-        [{"type": "scale", "scale": [1.0, um_per_px[0] * 2**k, um_per_px[1] * 2**k]}] for k in range(len(levels))
-    ]
-    axes = [
-        {"name": "c", "type": "channel"},
-        {"name": "y", "type": "space", "unit": "micrometer"},
-        {"name": "x", "type": "space", "unit": "micrometer"},
-    ]
     write_multiscale(
-        levels, group, fmt=chosen, axes=axes, coordinate_transformations=transforms,
-        storage_options={"chunks": (3, TILE, TILE)},
+        levels, group, fmt=chosen, axes="cyx", scale={"c": 1.0, "y": um_per_px[0], "x": um_per_px[1]},
+        axes_units={"y": "micrometer", "x": "micrometer"}, storage_options={"chunks": (3, TILE, TILE)},
     )  # fmt: skip
     return path

@@ -213,12 +213,12 @@ def test_zips_that_point_outside_are_refused(store, tmp_path, name):
         open_slide(path)
 
 
-def test_a_zip_bomb_is_refused(store, tmp_path):
-    path = zipped(store, tmp_path / "z.zip")
+def test_a_zip_bomb_is_refused(tmp_path):
+    path = zipped(write_ome_zarr(tmp_path / "slide.ome.zarr", IMAGE, "0.5"), tmp_path / "z.zip")
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("bomb", "w") as file:
-        for _ in range(300):
+        for _ in range(260):
             file.write(bytes(2**20))
-    with pytest.raises(SlideError, match="unpacks to 300 MiB"):
+    with pytest.raises(SlideError, match="unpacks to 260 MiB"):
         open_slide(path)
 
 
