@@ -10,6 +10,7 @@ from shapely.geometry.base import BaseGeometry
 from napari_gigaclf.inference.cells import bounds
 from napari_gigaclf.inference.collect import Collector
 from napari_gigaclf.inference.features import FeatureStore
+from napari_gigaclf.inference.precision import full_precision
 from napari_gigaclf.inference.query import NO_TISSUE, Answerer, RegionAnswer
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def answer_field(prepared: "PreparedRun", cells: NDArray[np.bool_], outline: Bas
         return nothing.answer(cells, outline, why_empty=lambda: NO_TISSUE)
     box = bounds(cells)
     collector = Collector(prepared.network, cells[box.slices], (0, 0), None)
-    with torch.no_grad():
+    with torch.no_grad(), full_precision(prepared.device.key):
         features = prepared.network.streamed.region(prepared.whole, box.slices)
         collector((slice(0, box.shape[0]), slice(0, box.shape[1])), features)
     store = collector.store(features.shape[1])

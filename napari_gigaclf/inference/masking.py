@@ -41,12 +41,11 @@ class InputMask:
         mask_grid, input_grid
             Places of the raster and of the input's pixels over level 0.
         """
-        return cls(
-            shown=shown,
-            row_of=_holder(input_grid, mask_grid, axis=0),
-            column_of=_holder(input_grid, mask_grid, axis=1),
-            total=integral(shown),
-        )
+        # Mask pixels that hold no centre are dropped, so that counts over a box are exact.
+        rows, row_of = np.unique(_holder(input_grid, mask_grid, axis=0), return_inverse=True)
+        columns, column_of = np.unique(_holder(input_grid, mask_grid, axis=1), return_inverse=True)
+        used = shown[np.ix_(rows, columns)]
+        return cls(shown=used, row_of=row_of, column_of=column_of, total=integral(used))
 
     def none_shown(self, box: Box) -> bool:
         """Return True if no pixel of a box of the input is shown."""

@@ -12,6 +12,7 @@ are clipped to [0, 1].
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -46,6 +47,7 @@ class Taps:
     """Weights, (outputs, positions read), each row sums to 1."""
 
 
+@lru_cache(maxsize=256)
 def taps(first: int, last: int, factor: float, length: int) -> Taps:
     """Return the taps of outputs ``first <= i < last`` of an axis of ``length`` pixels.
 

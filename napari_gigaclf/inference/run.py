@@ -19,6 +19,7 @@ from torch import Tensor
 
 from napari_gigaclf.errors import Cancelled, GigaclfError, ModelError
 from napari_gigaclf.inference.collect import Collector, MapCallback
+from napari_gigaclf.inference.precision import full_precision
 from napari_gigaclf.inference.prediction import Prediction, sub_grid
 from napari_gigaclf.inference.record_run import record_run
 from napari_gigaclf.inference.saliency import MagnitudeSink, Saliency, shown_map
@@ -78,7 +79,8 @@ def execute(
     collector = Collector(prepared.network, prepared.kept, prepared.first_cell, on_map)
     outcome = _Outcome()
     if prepared.kept.any():
-        _compute(prepared, collector, outcome, saliency, progress, cancel)
+        with full_precision(prepared.device.key):
+            _compute(prepared, collector, outcome, saliency, progress, cancel)
     else:
         outcome.message = NO_TISSUE_FOUND
     num_features = int(prepared.network.streamed.plan(prepared.source.shape).output_shape[-3])

@@ -104,8 +104,8 @@ class Untiled:
     """What the network gives on the whole masked image at once."""
 
     probability_map: NDArray[np.float32]
-    probabilities: NDArray[np.float32]
-    saliency: NDArray[np.float32]
+    probabilities: NDArray[np.floating]
+    saliency: NDArray[np.floating]
     class_index: int
 
 
@@ -119,8 +119,8 @@ def untiled() -> Callable[..., Untiled]:
         height, width, _ = pixels.shape
         shown = np.ones((height, width), dtype=bool) if mask is None else np.kron(mask, np.ones((8, 8), bool))
         shown = torch.from_numpy(shown[:height, :width])
-        image = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-        image.requires_grad_()
+        dtype = next(model.parameters()).dtype
+        image = (torch.from_numpy(pixels).permute(2, 0, 1).float() / 255).to(dtype).requires_grad_()
         features = model.features(torch.where(shown, image, 1.0)[None])[0]
         rows, columns = features.shape[-2:]
         share = shown[: rows * CELL, : columns * CELL].float().reshape(rows, CELL, columns, CELL).mean(dim=(1, 3))

@@ -23,44 +23,53 @@ def values_of(prediction):
 
 @pytest.mark.parametrize("pooling", POOLING_KINDS)
 def test_equals_the_untiled_network(make_model, slide, pixels, mask, tissue, untiled, pooling):
-    model = make_model(pooling=pooling)
+    """In float64, where no rounding flips a ReLU; maps are stored in float32."""
+    model = make_model(pooling=pooling).double()
     expected = untiled(model, pixels, mask)
     found = classify(slide, model, tissue=tissue, tile=TILE)
     assert np.array_equal(np.isnan(found.probability_map), np.isnan(expected.probability_map))
-    assert found.probability_map == pytest.approx(expected.probability_map, abs=1e-5, nan_ok=True)
-    assert values_of(found) == pytest.approx(expected.probabilities, abs=1e-5)
+    assert found.probability_map == pytest.approx(expected.probability_map, abs=1e-7, nan_ok=True)
+    assert values_of(found) == pytest.approx(expected.probabilities, abs=1e-10)
     assert found.saliency.class_name == model.classes[expected.class_index]
     largest = expected.saliency.max()
     assert largest > 0
-    assert np.abs(found.saliency.raw - expected.saliency).max() <= 1e-4 * largest
+    assert np.abs(found.saliency.raw - expected.saliency).max() <= 1e-6 * largest
     assert found.complete
     assert found.message == ""
 
 
+def test_single_precision_differs_by_rounding(make_model, slide, pixels, mask, tissue, untiled):
+    model = make_model()
+    expected = untiled(model, pixels, mask)
+    found = classify(slide, model, tissue=tissue, tile=TILE)
+    assert found.probability_map == pytest.approx(expected.probability_map, abs=1e-4, nan_ok=True)
+    assert values_of(found) == pytest.approx(expected.probabilities, abs=1e-4)
+
+
 @pytest.mark.parametrize("network", ["resnet18", "paper-table1"])
 def test_other_networks_equal_themselves_untiled(make_model, pixels, untiled, network):
-    model = make_model(network=network, pooling="mean")
+    model = make_model(network=network, pooling="mean").double()
     stride = {"resnet18": 32, "paper-table1": 160}[network]
     found = classify(open_slide(pixels, um_per_px=1.0), model, tissue=False, saliency=None, tile=2 * stride)
     import torch
 
     with torch.no_grad():
-        image = torch.from_numpy(pixels).permute(2, 0, 1).float()[None] / 255
+        image = (torch.from_numpy(pixels).permute(2, 0, 1).float()[None] / 255).double()
         features = model.features(image)[0].flatten(1).T
         expected = model.probabilities(model.cell_logits(features)).numpy()
     cells = found.probability_map.reshape(3, -1).T
-    assert cells == pytest.approx(expected, abs=1e-5)
-    assert values_of(found) == pytest.approx(model(image)[0].softmax(0).numpy(), abs=1e-5)
+    assert cells == pytest.approx(expected, abs=1e-7)
+    assert values_of(found) == pytest.approx(model(image)[0].softmax(0).numpy(), abs=1e-10)
     assert found.saliency is None
 
 
 @pytest.mark.parametrize("saliency", ["normal", "other"])
 def test_saliency_of_a_named_class(make_model, slide, pixels, mask, tissue, untiled, saliency):
-    model = make_model(pooling="highest")
+    model = make_model(pooling="highest").double()
     expected = untiled(model, pixels, mask, model.classes.index(saliency))
     found = classify(slide, model, tissue=tissue, saliency=saliency, tile=TILE).saliency
     assert found.class_name == saliency
-    assert np.abs(found.raw - expected.saliency).max() <= 1e-4 * expected.saliency.max()
+    assert np.abs(found.raw - expected.saliency).max() <= 1e-6 * expected.saliency.max()
     assert "tissue cells with p >= 0.5" in found.logit or "no cell reaches 0.5" in found.logit
     assert found.values.max() == pytest.approx(1.0)
     shown = np.asarray(found.values)[np.asarray(found.values) > 0]
@@ -135,7 +144,7 @@ def check_region(model, slide, tissue, region):
     computed = ~np.isnan(part.probability_map[0])
     assert 0 < computed.sum() < (~np.isnan(whole.probability_map[0])).sum()
     assert part.grid == whole.grid
-    assert part.probability_map[:, computed] == pytest.approx(whole.probability_map[:, computed], abs=1e-5)
+    assert part.probability_map[:, computed] == pytest.approx(whole.probability_map[:, computed], abs=1e-4)
     answer = whole.query(region)
     assert answer.num_cells == computed.sum()
     assert answer.probabilities == pytest.approx(part.probabilities, abs=2e-3)
@@ -162,8 +171,8 @@ def test_a_click_before_equals_the_query_after(make_model, slide, tissue, poolin
         before, after = prepared.field(point), prediction.query(point)
         assert before.num_cells == after.num_cells > 0
         assert before.probabilities == pytest.approx(after.probabilities, abs=2e-3)
-        assert before.mean == pytest.approx(after.mean, abs=1e-5)
-        assert before.maximum == pytest.approx(after.maximum, abs=1e-5)
+        assert before.mean == pytest.approx(after.mean, abs=1e-4)
+        assert before.maximum == pytest.approx(after.maximum, abs=1e-4)
         assert before.share_above == after.share_above
         assert before.outline.equals(after.outline)
         assert before.area_um2 == pytest.approx(128 * 128)
@@ -212,7 +221,7 @@ def test_a_stopped_run_leaves_a_partial_result(make_model, slide, tissue):
     assert part.saliency is None
     computed = ~np.isnan(part.probability_map[0])
     assert 0 < computed.sum() < (~np.isnan(whole.probability_map[0])).sum()
-    assert part.probability_map[:, computed] == pytest.approx(whole.probability_map[:, computed], abs=1e-5)
+    assert part.probability_map[:, computed] == pytest.approx(whole.probability_map[:, computed], abs=1e-4)
     assert part.query(Box(0, 331, 0, 397)).probabilities == pytest.approx(part.probabilities, abs=1e-6)
     assert part.query((250.0, 180.0)).message == "nothing was computed here"
 
@@ -344,4 +353,4 @@ def test_tile_and_memory_do_not_change_the_answer(make_model, slide, tissue):
     model = make_model()
     one = classify(slide, model, tissue=tissue, tile=64, saliency=None)
     other = classify(slide, model, tissue=tissue, memory="200MB", saliency=None)
-    assert one.probability_map == pytest.approx(other.probability_map, abs=1e-5, nan_ok=True)
+    assert one.probability_map == pytest.approx(other.probability_map, abs=1e-4, nan_ok=True)
