@@ -66,11 +66,11 @@ def save_pyramid(
                 if coarse:
                     part = halved(rows)
                     coarse[0][y // 2 : y // 2 + part.shape[0]] = part
-                yield from _tiles(rows)
                 if progress is not None:
                     done = min(y + 2 * TILE, height)
                     seconds = time.perf_counter() - start
                     progress(Progress(done=done, total=height, unit="row", phase="writing", seconds=seconds))
+                yield from _tiles(rows)
 
         with TiffWriter(beside, ome=True, bigtiff=3 * shapes[0][0] * shapes[0][1] > _BIG_BYTES) as tif:
             tif.write(

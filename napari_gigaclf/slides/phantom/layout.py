@@ -167,7 +167,9 @@ def _tumours(seed: int, noise: Noise, islands: tuple[Outline, ...]) -> tuple[Tum
             wishes.append("macro")
         if size > 300:
             wishes += ["micro"] * int(draws.uniform(1, 4))
-        wishes += ["cells"] * int(draws.uniform(2, 7))
+        cells = int(draws.uniform(2, 7))
+        if size > 60:
+            wishes += ["cells"] * cells
         for kind in wishes:
             if len(placed) < _MAX_TUMOURS:
                 _place(draws, noise, islands, island, kind, placed)
