@@ -21,10 +21,10 @@ def choose_scene(path: Path, names: Sequence[str], scene: int | str | None) -> i
     return number
 
 
-def choose_z(path: Path, num_z: int, z: int | None) -> int:
-    """Return the focal plane asked for; the middle one by default."""
+def choose_z(path: Path, num_z: int, z: int | None, *, default: int | None = None) -> int:
+    """Return the focal plane asked for; by default ``default``, or else the middle one."""
     if z is None:
-        return num_z // 2
+        return num_z // 2 if default is None else default
     if not 0 <= z < num_z:
         raise SlideError(path, f"there is no focal plane {z}; it has {num_z}, counted from 0")
     return z

@@ -21,7 +21,7 @@ from napari_gigaclf.slides.boundary import slide_errors
 from napari_gigaclf.slides.choice import choose_z
 from napari_gigaclf.slides.colour import UINT8, grey_colours
 from napari_gigaclf.slides.fingerprint import files_fingerprint, image_fingerprint
-from napari_gigaclf.slides.kinds import kind_of_rgb
+from napari_gigaclf.slides.kinds import kind_from_samples, middle
 from napari_gigaclf.slides.level import LevelSource, level_step, same_picture
 from napari_gigaclf.slides.limits import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_SIDE
 from napari_gigaclf.slides.resolution import plausible
@@ -31,7 +31,6 @@ HINT = 'pip install "napari-gigaclf[dicom]"'
 MAGIC_OFFSET, MAGIC = 128, b"DICM"
 MAX_FILES = 4096
 _BRIGHTFIELD, _EPIFLUORESCENCE = "111744", "111743"
-_PROBE_SIDE = 1024
 _MM = 1000.0
 _TAGS = (
     "SeriesInstanceUID",
@@ -230,7 +229,7 @@ def _open(
     paths = [instance.path for group in groups for instance in group]
     kind: Kind | Callable[[], Kind] = first.kind or "other"
     if rgb and first.kind is None:
-        kind = lambda: _kind_seen(coarsest)  # noqa: E731
+        kind = lambda: kind_from_samples(coarsest.fetch, [middle(coarsest.shape)], errors)  # noqa: E731
     return ArraySlide(
         SlideFacts(
             name=path.name,
@@ -271,10 +270,3 @@ def _source(instance: Instance, first: Instance, handle: Any, plane: float | Non
         fetch=fetch,
         step=step,
     )
-
-
-def _kind_seen(coarsest: LevelSource) -> Kind:
-    """Decide how the image was made from the middle of the coarsest level that is large enough to show it."""
-    height, width = coarsest.shape
-    y, x = max(0, (height - _PROBE_SIDE) // 2), max(0, (width - _PROBE_SIDE) // 2)
-    return kind_of_rgb([coarsest.fetch(Box(y, min(height, y + _PROBE_SIDE), x, min(width, x + _PROBE_SIDE)))])

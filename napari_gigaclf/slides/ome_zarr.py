@@ -20,15 +20,14 @@ from napari_gigaclf.slides.array import ArraySlide, SlideFacts
 from napari_gigaclf.slides.choice import choose_scene, choose_z
 from napari_gigaclf.slides.colour import UINT8, check_dtype
 from napari_gigaclf.slides.fingerprint import image_fingerprint
-from napari_gigaclf.slides.kinds import kind_of_rgb
+from napari_gigaclf.slides.kinds import kind_from_samples, middle
 from napari_gigaclf.slides.level import LevelSource
 from napari_gigaclf.slides.limits import MAX_CHANNELS, MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_SIDE
 from napari_gigaclf.slides.ome_zarr_metadata import Multiscale, check_codecs, parse_multiscales
-from napari_gigaclf.slides.slide import UNKNOWN_SCALE, Kind
+from napari_gigaclf.slides.slide import UNKNOWN_SCALE
 
 METADATA_FILES = ("zarr.json", ".zattrs", ".zgroup")
 _MAX_SCENES = 1000
-_PROBE_SIDE = 1024
 _FINGERPRINT_CHUNKS = 8
 
 
@@ -104,6 +103,7 @@ def _open(
     levels = [ZarrLevel(array, image, plane, dtype) for array in arrays]
     levels, steps = image.accepted(levels)
     rgb = dtype == UINT8 and num_channels == 3
+    coarsest = levels[-1]
     slide: ArraySlide
 
     def fill() -> int:
@@ -126,7 +126,10 @@ def _open(
             LevelSource(shape=level.size, chunks=level.chunks, fetch=level.fetch_with(fill if rgb else None), step=step)
             for level, step in zip(levels, steps, strict=True)
         ],
-        kind=(lambda: _kind(levels[-1])) if rgb else "other",
+        # Missing chunks are read as 0, which does not count.
+        kind=(lambda: kind_from_samples(lambda box: coarsest.fetch(box, 0), [middle(coarsest.size)]))
+        if rgb
+        else "other",
         fingerprint=lambda: image_fingerprint(_fingerprint(levels), chosen, plane),
         on_close=close,
     )
@@ -231,14 +234,6 @@ class ZarrLevel:
                 inner = zarr.AsyncArray(metadata=metadata, store_path=self._array.store_path, config=self._array.config)
                 self._filled[fill] = zarr.Array(inner)
             return self._filled[fill]
-
-
-def _kind(coarsest: ZarrLevel) -> Kind:
-    """Decide how the image was made from the middle of the coarsest level; missing chunks (0) do not count."""
-    middle = [max(0, side // 2 - _PROBE_SIDE // 2) for side in coarsest.size]
-    box = Box(middle[0], middle[0] + _PROBE_SIDE, middle[1], middle[1] + _PROBE_SIDE)
-    inside = box.intersection(Box(0, coarsest.size[0], 0, coarsest.size[1]))
-    return kind_of_rgb([np.asarray(coarsest.fetch(inside, 0), np.uint8)])
 
 
 def _fingerprint(levels: list[ZarrLevel]) -> str:

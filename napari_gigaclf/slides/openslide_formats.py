@@ -16,17 +16,16 @@ from napari_gigaclf.slides.array import ArraySlide, SlideFacts
 from napari_gigaclf.slides.boundary import slide_errors
 from napari_gigaclf.slides.colour import UINT8, over_white
 from napari_gigaclf.slides.fingerprint import MAX_FILES, file_fingerprint, files_fingerprint
-from napari_gigaclf.slides.kinds import kind_of_rgb
+from napari_gigaclf.slides.kinds import kind_from_samples, middle
 from napari_gigaclf.slides.level import LevelSource, level_step, same_picture
 from napari_gigaclf.slides.limits import MAX_ASSOCIATED_BYTES, MAX_SIDE
 from napari_gigaclf.slides.resolution import number, plausible
-from napari_gigaclf.slides.slide import UNKNOWN_SCALE, Kind
+from napari_gigaclf.slides.slide import UNKNOWN_SCALE
 
 HINT = 'pip install "napari-gigaclf[openslide]"'
 SUFFIXES = (".bif", ".mrxs", ".vms", ".vmu", ".svslide", ".czi")
 _DEFAULT_TILE = 512
 _MAX_TILE = 4096
-_PROBE_SIDE = 1024
 
 
 def open_with_openslide(path: Path) -> ArraySlide:
@@ -77,7 +76,7 @@ def _open(path: Path, handle: Any, errors: tuple[type[Exception], ...]) -> Array
             associated=tuple(handle.associated_images),
         ),
         sources,
-        kind=lambda: _kind(coarsest),
+        kind=lambda: kind_from_samples(coarsest.fetch, [middle(coarsest.shape)], errors),
         fingerprint=lambda: _fingerprint(path),
         read_associated=lambda name: _associated(path, handle, name),
         on_close=handle.close,
@@ -126,13 +125,6 @@ def _fetch(handle: Any, level: int, step: tuple[float, float]) -> Callable[[Box]
         return over_white(np.asarray(image))
 
     return fetch
-
-
-def _kind(coarsest: LevelSource) -> Kind:
-    """Decide how the image was made from the middle of the coarsest level."""
-    height, width = coarsest.shape
-    y, x = max(0, (height - _PROBE_SIDE) // 2), max(0, (width - _PROBE_SIDE) // 2)
-    return kind_of_rgb([coarsest.fetch(Box(y, min(height, y + _PROBE_SIDE), x, min(width, x + _PROBE_SIDE)))])
 
 
 def _associated(path: Path, handle: Any, name: str) -> NDArray[Any]:  # noqa: ANN401 - openslide

@@ -5,7 +5,8 @@
 """
 
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -196,4 +197,14 @@ class Slide(Protocol):
 
     def close(self) -> None:
         """Close the file; reading afterwards raises SlideError."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Return the slide; it is closed when the block ends."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
         ...

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.errors import SlideError
@@ -14,9 +13,10 @@ from napari_gigaclf.slides.array import ArraySlide, SlideFacts
 from napari_gigaclf.slides.choice import choose_scene, choose_z
 from napari_gigaclf.slides.colour import UINT8, Colours
 from napari_gigaclf.slides.fingerprint import file_fingerprint, image_fingerprint
-from napari_gigaclf.slides.kinds import kind_of_rgb
+from napari_gigaclf.slides.kinds import kind_from_samples
 from napari_gigaclf.slides.level import Fetch, LevelSource
 from napari_gigaclf.slides.limits import MAX_ASSOCIATED_BYTES
+from napari_gigaclf.slides.openslide_formats import open_with_openslide
 from napari_gigaclf.slides.slide import Kind
 from napari_gigaclf.slides.tiff_colour import tiff_colours
 from napari_gigaclf.slides.tiff_levels import CHANNEL_AXES, PLANE_AXES, TiffLevel, image_size, pyramid
@@ -49,6 +49,10 @@ def open_tiff(path: Path, *, scene: int | str | None = None, z: int | None = Non
 
 def _open(path: Path, file: Any, scene: int | str | None, z: int | None) -> ArraySlide:  # noqa: ANN401 - tifffile
     """Build the slide over an open file."""
+    if file.is_bif:
+        # tifffile does not stitch Ventana's overlapping tiles.
+        file.close()
+        return open_with_openslide(path)
     vendor = vendor_of(file)
     everything = list(file.series)
     images = [series for series in everything if min(image_size(series)) > 0 and series.dtype is not None]
@@ -62,7 +66,8 @@ def _open(path: Path, file: Any, scene: int | str | None, z: int | None) -> Arra
     others = [series for series in others if all(series is not level for level in level_series)]
     colours = _colours(path, main)
     num_z = _num_planes(main)
-    plane = choose_z(path, num_z, z)
+    # Pages of a stack without a named axis are a document: its first page, as everywhere; focal planes: the middle one.
+    plane = choose_z(path, num_z, z, default=None if "Z" in main.axes else 0)
     levels = _levels(path, level_series, colours, plane)
     um_per_px, source = vendor.um_per_px(main, chosen)
     associated = vendor.associated(others)
@@ -144,9 +149,7 @@ def _kind(
         return "fluorescence" if said == "fluorescence" else "other"
     if said is not None:
         return said
-    return lambda: kind_of_rgb(
-        np.asarray(coarsest.fetch(box, WHITE), np.uint8) for box in coarsest.present_chunks(_PROBE_CHUNKS)
-    )
+    return lambda: kind_from_samples(lambda box: coarsest.fetch(box, WHITE), coarsest.present_chunks(_PROBE_CHUNKS))
 
 
 def _read_whole(path: Path, series: Any) -> NDArray[Any]:  # noqa: ANN401 - tifffile

@@ -5,6 +5,7 @@ camera shot or a thumbnail, which must never be taken for a level. A level is ac
 one before and shows the same picture to within a pixel.
 """
 
+import math
 import threading
 from typing import Any
 
@@ -16,12 +17,15 @@ from napari_gigaclf.geometry import Box
 from napari_gigaclf.slides.colour import Colours
 from napari_gigaclf.slides.level import same_picture
 from napari_gigaclf.slides.limits import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_SIDE
+from napari_gigaclf.slides.tiff_guard import guard_decoding
 
 CHANNEL_AXES = "CS"
 PLANE_AXES = "ZIQRH"
 """Axes that count as focal planes: Z, and the unnamed axes of a stack of pages."""
 _NEVER_LEVEL = ("label", "macro", "thumbnail", "overview")
 _MACRO_SUBFILE = 9
+MAPPED_CHUNK = 512
+"""Side of the chunks said of an uncompressed image, any part of which can be read by itself."""
 
 
 def image_size(series: Any) -> tuple[int, int]:  # noqa: ANN401 - tifffile has no stable types
@@ -92,6 +96,21 @@ def _bound_byte_counts(series: Any) -> None:  # noqa: ANN401 - tifffile
             )
 
 
+def _mappable(series: Any) -> bool:  # noqa: ANN401 - tifffile
+    """Return whether the pixels lie in the file as they are, one after the other: no strip need be read whole."""
+    page = series.keyframe
+    return len(series.pages) == 1 and not page.is_tiled and bool(page.is_memmappable)
+
+
+def _mapped_array(series: Any) -> NDArray[Any]:  # noqa: ANN401 - tifffile
+    """Return an uncompressed image as an array over the file, of which only what is indexed gets read."""
+    page = series.keyframe
+    mapped: NDArray[Any] = page.parent.filehandle.memmap_array(
+        page.parent.byteorder + page.dtype.char, tuple(series.shape), page.dataoffsets[0]
+    )
+    return mapped
+
+
 class TiffLevel:
     """Reads boxes of one level of a TIFF, with missing tiles filled.
 
@@ -112,6 +131,7 @@ class TiffLevel:
         self._colours = colours
         self._arrays: dict[int, Any] = {}
         self._lock = threading.Lock()
+        self._mapped = False
         self._axes = str(series.axes)
         self.size = image_size(series)
         self._index = self._fixed_index(z)
@@ -139,30 +159,30 @@ class TiffLevel:
         if max(self.size) > MAX_SIDE:
             raise SlideError(path, f"a level of {self.size[0]} x {self.size[1]} pixels is larger than is supported")
         tall, wide = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
-        tall, wide = int(tall), int(wide)
+        tall, wide = min(int(tall), self.size[0]), min(int(wide), self.size[1])
         if tall < 1 or wide < 1:
             raise SlideError(path, f"tiles of {tall} x {wide} pixels")
-        chunk = (min(tall, self.size[0]), wide) if not page.is_tiled else (tall, wide)
-        ndpi_like = page.chunks
-        chunk_bytes = int(np.prod([int(side) for side in ndpi_like], dtype=object)) * page.dtype.itemsize
+        chunk_bytes = math.prod(int(side) for side in page.chunks) * page.dtype.itemsize
         if chunk_bytes > MAX_CHUNK_BYTES:
+            if _mappable(self.series):
+                self._mapped = True
+                return (min(MAPPED_CHUNK, self.size[0]), min(MAPPED_CHUNK, self.size[1]))
             raise SlideError(
                 path,
                 f"its pixels are stored in blocks of {chunk_bytes / 2**20:.0f} MiB and at most "
                 f"{MAX_CHUNK_BYTES / 2**20:.0f} MiB are read; convert it into a tiled pyramid first",
             )
-        if -(-self.size[0] // chunk[0]) * -(-self.size[1] // chunk[1]) > MAX_CHUNKS:
-            raise SlideError(
-                path, f"a level of {self.size[0]} x {self.size[1]} pixels in tiles of {chunk[0]} x {chunk[1]}"
-            )
-        return (int(chunk[0]), int(chunk[1]))
+        if -(-self.size[0] // tall) * -(-self.size[1] // wide) > MAX_CHUNKS:
+            raise SlideError(path, f"a level of {self.size[0]} x {self.size[1]} pixels in tiles of {tall} x {wide}")
+        return (tall, wide)
 
     def _array(self, fill: int) -> Any:  # noqa: ANN401 - zarr
         """Return the zarr array with a fill for missing tiles, opened once."""
         with self._lock:
             if fill not in self._arrays:
                 _bound_byte_counts(self.series)
-                self._arrays[fill] = zarr_array(self.series, 0, fill)
+                guard_decoding(self.series.keyframe)
+                self._arrays[fill] = _mapped_array(self.series) if self._mapped else zarr_array(self.series, 0, fill)
             return self._arrays[fill]
 
     def fetch(self, box: Box, fill: int) -> NDArray[Any]:
