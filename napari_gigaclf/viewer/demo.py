@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gigaclf.viewer.controllers.run import State
 from napari_gigaclf.viewer.layers import Frame, truth_layer
 from napari_gigaclf.viewer.reader import open_layers, shown_class
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 WINDOW = (1600, 1000)
 SETTLE_SECONDS = 1.0
 MAX_WAIT_SECONDS = 30.0
+PLANNED = (State.READY, State.REFUSED)
 MARGIN = 1.06
 """The slide's part of the canvas is this much larger than the slide."""
 
@@ -62,6 +64,7 @@ def show_demo(
     viewer.window.resize(*WINDOW)
     settle()
     fit(viewer, slide)
+    wait_until(lambda: widget.runs.state in PLANNED)
     settle()
     if screenshot is not None:
         save_screenshot(viewer, screenshot)

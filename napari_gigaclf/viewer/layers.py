@@ -29,10 +29,12 @@ LayerData = tuple[Any, dict[str, Any], str]
 AXIS_LABELS = ("y", "x")
 PROBABILITY_OPACITY = 0.6
 SALIENCY_OPACITY = 0.7
+SALIENCY_FROM = 0.5
+"""Only the upper half of the capped map is shown."""
 MASK_OPACITY = 0.3
 DEFAULT_THRESHOLD = 0.0
-TISSUE_COLOUR = (0.10, 0.45, 0.95, 1.0)
-TRUTH_COLOUR = (0.10, 0.75, 0.35, 1.0)
+TISSUE_COLOUR = (0.10, 0.20, 0.55, 1.0)
+TRUTH_COLOUR = (0.10, 0.95, 0.20, 1.0)
 FIELD_COLOUR = (1.0, 0.85, 0.0, 1.0)
 PLAIN_COLOUR = (0.95, 0.55, 0.05, 1.0)
 ALPHA_FULL_AT = 0.35
@@ -181,6 +183,16 @@ def fading_inferno() -> Any:  # noqa: ANN401 - a napari Colormap
     return Colormap(colors=colours, name="inferno, fading towards 0")
 
 
+def rising_blue() -> Any:  # noqa: ANN401 - a napari Colormap
+    """Return blue that grows denser with saliency: inferno has no such blue, and tissue stays visible beneath both."""
+    from napari.utils.colormaps import Colormap
+
+    positions = np.linspace(0, 1, 256)
+    colours = np.tile(np.array((0.0, 0.35, 1.0, 1.0)), (256, 1))
+    colours[:, 3] = np.clip((positions - SALIENCY_FROM) / (1 - SALIENCY_FROM), 0, 1) ** 2
+    return Colormap(colors=colours, name="blue, from half of the cap")
+
+
 def probability_layer(
     shown: NDArray[np.float32], grid: PixelGrid, frame: Frame, *, class_name: str, partial: bool = False
 ) -> LayerData:
@@ -227,7 +239,7 @@ def saliency_layer(prediction: "Prediction", frame: Frame) -> LayerData | None:
         **frame.place(saliency.grid),
         "name": f"saliency of {saliency.class_name}" + ("" if prediction.complete else " (partial)"),
         "contrast_limits": (0.0, 1.0),
-        "colormap": "cyan",
+        "colormap": rising_blue(),
         "opacity": SALIENCY_OPACITY,
         "blending": "translucent_no_depth",
         "rgb": False,

@@ -82,7 +82,7 @@ def auto_level_text(model: "ModelConfig | None") -> str:
     """Return the entry of the list of levels that leaves the choice to the model."""
     if model is None or model.um_per_px is None:
         return "auto"
-    return f"auto: {model.um_per_px:g} µm/px, as the model was trained"
+    return f"auto: {model.um_per_px:g} µm/px, the model's own"
 
 
 def model_text(model: "ModelConfig") -> str:

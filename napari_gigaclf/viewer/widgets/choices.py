@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, 
 
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, PREDICTED, RegionChoice
 from napari_gigaclf.viewer.texts import auto_level_text, level_text, model_text, slide_text
-from napari_gigaclf.viewer.widgets.controls import combo_box, note, refill
+from napari_gigaclf.viewer.widgets.controls import choose, combo_box, note, refill
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Device
@@ -31,6 +31,7 @@ class ChoicesPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.models: dict[str, ModelConfig] = {}
+        self._preferred = ""
         self.slide_box = combo_box("Slides and colour images that are open")
         self.slide_note = note("Open a slide: File > Open, or File > Open Sample > GigaCLF.")
         self.scale_row, self.scale_box, self.scale_button = _scale_row()
@@ -79,7 +80,12 @@ class ChoicesPanel(QWidget):
         """List models by name or folder, those from folders after the built-in ones."""
         self.models |= models
         refill(self.model_box, [(model.card.title or model.name, key) for key, model in self.models.items()])
+        self.prefer_model(self._preferred)
         self._model_chosen()
+
+    def prefer_model(self, key: str) -> None:
+        """Choose a model, as soon as it is listed."""
+        self._preferred = "" if choose(self.model_box, key) else key
 
     def offer_devices(self, devices: Sequence["Device"], preferred: str) -> None:
         """List processors by their real names; those that cannot be used with the reason, greyed out."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtWidgets import QFileDialog, QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QFrame, QMainWindow, QVBoxLayout, QWidget
 
 from napari_gigaclf.errors import GigaclfError, RegionError
 from napari_gigaclf.progress import Progress
@@ -34,7 +34,7 @@ from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.texts import estimate_text, result_lines
 from napari_gigaclf.viewer.widgets.choices import ChoicesPanel
-from napari_gigaclf.viewer.widgets.controls import choose, line
+from napari_gigaclf.viewer.widgets.controls import Column, choose, line
 from napari_gigaclf.viewer.widgets.probe_table import ProbePanel
 from napari_gigaclf.viewer.widgets.run_panel import RunPanel
 from napari_gigaclf.viewer.worker import Worker
@@ -83,6 +83,7 @@ class ClassifyWidget(QWidget):
 
     def show_prediction(self, slide: "Slide", prediction: "Prediction", class_name: str) -> None:
         """Show a result that was made elsewhere as if it had been run here."""
+        self.choices.prefer_model(prediction.record.model.name)
         live = self.runs.take_result(slide, prediction, class_name)
         self.show_map(slide, live)
         self.show_result(slide, prediction, live)
@@ -369,12 +370,11 @@ class ClassifyWidget(QWidget):
         for panel in (self.choices, line(), self.run_panel, line()):
             column.addWidget(panel)
         column.addWidget(self.probes, 1)
-        area = QScrollArea()
+        area = Column()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inner)
-        self.setMinimumWidth(inner.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(area)

@@ -2,8 +2,8 @@
 
 from collections.abc import Hashable, Iterable
 
-from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QComboBox, QFrame, QLabel, QSizePolicy, QWidget
+from qtpy.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt
+from qtpy.QtWidgets import QComboBox, QFrame, QLabel, QScrollArea, QSizePolicy, QWidget
 
 
 def refill(combo: QComboBox, entries: Iterable[tuple[str, Hashable]]) -> None:
@@ -48,3 +48,18 @@ def line() -> QFrame:
     frame = QFrame()
     frame.setFrameShape(QFrame.Shape.HLine)
     return frame
+
+
+class Column(QScrollArea):
+    """Scrolls up and down only: never narrower than what is in it."""
+
+    def minimumSizeHint(self) -> QSize:
+        """Return a size as wide as the content."""
+        width = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
+        return QSize(width, super().minimumSizeHint().height())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Follow the content when its own layout changes."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
