@@ -5,6 +5,7 @@ see which instances belong to one picture, and each resolution is opened by itse
 whose tile size or frame of reference differ from the first, as they do in files that other converters wrote.
 """
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,7 +87,9 @@ def open_dicom(path: Path, *, z: int | None = None) -> ArraySlide:
     except ImportError as error:
         raise MissingDependencyError(path, f"DICOM slides are read through wsidicom: {HINT}") from error
     errors = (pydicom.errors.InvalidDicomError, *_error_types(wsidicom))
-    with slide_errors(path, "cannot be opened", *errors):
+    with slide_errors(path, "cannot be opened", *errors), warnings.catch_warnings():
+        # pydicom warns of every value that is not quite as the standard has it; many scanners write such values.
+        warnings.simplefilter("ignore", UserWarning)
         groups = _resolutions(path, _instances(path))
         opened: list[Any] = []
         try:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from napari_gigaclf.slides import Slide, open_slide
 from napari_gigaclf.slides.pyramid import ensure_coarse_levels
+from napari_gigaclf.testing.dicom_files import write_dicom
 from napari_gigaclf.testing.slide_contract import SlideContract
 from napari_gigaclf.testing.slide_files import (
     halved,
@@ -181,6 +182,13 @@ class TestZippedOmeZarr(SlideContract):
             store = write_ome_zarr(folder / "to-zip.ome.zarr", image, "0.5")
             shutil.make_archive(str(path.with_suffix("")), "zip", folder, store.name)
         yield from opened(path)
+
+
+class TestDicom(SlideContract):
+    @pytest.fixture
+    def slide(self, folder, image):
+        pytest.importorskip("wsidicom")
+        yield from opened(once(folder / "dicom", write_dicom, image))
 
 
 class TestPng(SlideContract):
