@@ -39,7 +39,7 @@ def cells_of(seed):
 
 
 @pytest.mark.slow
-def test_a_classifier_of_colour_histograms_stays_below_auc_0_8(record_property):
+def test_a_classifier_of_colour_histograms_stays_below_auc_0_8(record_testsuite_property):
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
     from sklearn.pipeline import make_pipeline
@@ -53,5 +53,5 @@ def test_a_classifier_of_colour_histograms_stays_below_auc_0_8(record_property):
     for strength in (0.001, 0.01, 0.1):
         model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=400)).fit(*training)
         aucs.append(roc_auc_score(held_out[1], model.decision_function(held_out[0])))
-    record_property("auc", max(aucs))
-    assert max(aucs) <= 0.8
+    record_testsuite_property("phantom_colour_histogram_auc", round(max(aucs), 4))
+    assert max(aucs) <= 0.8, f"colour histograms reach AUC {max(aucs):.3f}"
