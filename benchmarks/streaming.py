@@ -1,8 +1,9 @@
 """Streamed against untiled: process CPU seconds and peak memory of forward and of a training step, as ratios.
 
-Every figure comes from its own process; untiled and streamed alternate; two threads, ``OMP_WAIT_POLICY=PASSIVE``. Seconds
-are CPU seconds of the process (other work on the machine disturbs them little), the least of the repeats; memory is the peak
-of the resident set above what it was before the first image, parameters and libraries included in that baseline.
+Every figure comes from its own process; untiled and streamed alternate; two threads, ``OMP_WAIT_POLICY=PASSIVE``.
+Seconds are CPU seconds of the process (other work on the machine disturbs them little), the least of the repeats;
+memory is the peak of the resident set above what it was before the first image, parameters and libraries included in
+that baseline.
 
     python benchmarks/streaming.py [--side 2048] [--repeats 2] [--networks vgg5 resnet18] [--channels-last]
 """
@@ -96,9 +97,10 @@ def compare(options: argparse.Namespace, network: str) -> str:
                 old = best.get(streamed, found)
                 best[streamed] = {key: min(found[key], old[key]) for key in found}
         one, two = best[False], best[True]
+        time_ratio, memory_ratio = two["seconds"] / one["seconds"], two["mb"] / one["mb"]
         rows.append(
             f"| {network} | {'step' if step else 'forward'} | {one['seconds']:.1f} | {two['seconds']:.1f} | "
-            f"**{two['seconds'] / one['seconds']:.2f}** | {one['mb']:.0f} | {two['mb']:.0f} | **{two['mb'] / one['mb']:.2f}** |"
+            f"**{time_ratio:.2f}** | {one['mb']:.0f} | {two['mb']:.0f} | **{memory_ratio:.2f}** |"
         )
     return "\n".join(rows)
 

@@ -48,8 +48,8 @@ class Job:
                 responses = self.graph.respond(self.image.flat_value, self.weights, len(self.plan.grid))
                 flat = flat_tiles(self.graph, self.plan, responses)
             work = Work(
-                graph=self.graph, plan=self.plan, tensors=self.graph.tensors(self.weights), overwritable=self.graph.overwritable(),
-                needs_grad=(False,) * len(self.graph.nodes),
+                graph=self.graph, plan=self.plan, tensors=self.graph.tensors(self.weights),
+                overwritable=self.graph.overwritable(), needs_grad=(False,) * len(self.graph.nodes),
             )  # fmt: skip
             run = Forward(
                 work=work, image=self.image, flat=flat, callbacks=self.callbacks, keep=keep, report=StreamReport()
@@ -116,8 +116,8 @@ class Streamed(torch.autograd.Function):
             graph=job.graph, plan=job.plan, tensors=leaves, needs_grad=flows, overwritable=job.graph.overwritable()
         )
         run = Backward(
-            work=work, image=job.image, tape=ctx.tape, grad_output=grad_outputs[0], sink=job.sink, grad_image=grad_image,
-            callbacks=job.callbacks, report=ctx.report, autocast=ctx.autocast,
+            work=work, image=job.image, tape=ctx.tape, grad_output=grad_outputs[0], sink=job.sink,
+            grad_image=grad_image, callbacks=job.callbacks, report=ctx.report, autocast=ctx.autocast,
         )  # fmt: skip
         sums = run.run()
         job.publish(run.report)

@@ -2,11 +2,11 @@
 
 ``torch.fx`` follows the module's ``forward`` with a stand-in for the image and lists the calls. It was chosen over
 ``torch.export`` by measurement: 7 ms against 0.5 s for ResNet-18 (torch 2.13, one core), no example image needed, and
-modules keep their names. Each call is then recognised (:mod:`.pointwise`, :mod:`.windows`) or refused with the operation,
-the module's path and a remedy.
+modules keep their names. Each call is then recognised (:mod:`.pointwise`, :mod:`.windows`) or refused with the
+operation, the module's path and a remedy.
 
-In-place operations are replaced by ordinary ones whose result takes over the name, which is what PyTorch's semantics come
-to when no views are involved (and the recognised operations make none).
+In-place operations are replaced by ordinary ones whose result takes over the name, which is what PyTorch's semantics
+come to when no views are involved (and the recognised operations make none).
 """
 
 import threading
@@ -191,10 +191,10 @@ class _Builder:
         call = Call(
             kind=type(module).__name__,
             path=path,
-            args=tuple(self.argument(list(node.args))),
+            args=tuple(self.argument(item) for item in node.args),
             kwargs={},
             constant=self.value,
-        )  # type: ignore[arg-type]
+        )
         known = module_call(module)
         if known is None or node.kwargs or len(call.args) != 1:
             raise call.refuse("it is not an operation the engine knows", remedy_for(call.kind))
@@ -220,7 +220,7 @@ class _Builder:
         mode = getattr(module, "padding_mode", "zeros")
         if mode == "zeros":
             return call
-        amounts = tuple(module._reversed_padding_repeated_twice)  # type: ignore[arg-type, union-attr]
+        amounts = tuple(module._reversed_padding_repeated_twice)  # type: ignore[arg-type]
         frame = call.with_kwargs(pad=amounts, mode=mode)
         padded = self.run(windows.padding, frame)
         return Call(kind=call.kind, path=call.path, args=(padded,), kwargs={}, constant=self.value)
@@ -242,8 +242,8 @@ class _Builder:
         name = str(target) if method else getattr(target, "__name__", str(target))
         stack = node.meta.get("nn_module_stack") or {}
         path = str(next(reversed(stack), "")).removeprefix(INNER).removeprefix(".")
-        args, kwargs = tuple(self.argument(list(node.args))), {k: self.argument(v) for k, v in node.kwargs.items()}  # type: ignore[arg-type]
-        args, kwargs = named_in_place(target, args, kwargs)
+        found = {key: self.argument(value) for key, value in node.kwargs.items()}
+        args, kwargs = named_in_place(target, tuple(self.argument(item) for item in node.args), found)
         call = Call(kind=name, path=path, args=args, kwargs=kwargs, constant=self.value)
         overwrites = (
             kwargs.get("inplace") is True or (method and name.endswith("_")) or target in pointwise.IN_PLACE_OPERATORS

@@ -55,7 +55,9 @@ def fold_batch_norms(graph: Graph) -> Graph:
             nodes.append(renumbered(node, number))
         else:
             before = number[node.inputs[0]]
-            nodes[before] = replace(nodes[before], operation=replace(folded, source=nodes[before].operation.source))  # type: ignore[attr-defined]
+            conv = nodes[before].operation
+            assert isinstance(conv, Convolution)
+            nodes[before] = replace(nodes[before], operation=replace(folded, source=conv.source))
             number[index] = before
     return replace(graph, nodes=tuple(nodes), constants=tuple(constants))
 

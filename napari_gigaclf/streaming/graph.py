@@ -175,7 +175,8 @@ def renumbered(node: Node, number: Mapping[int, int]) -> Node:
 
     operation = node.operation
     if isinstance(operation, Pointwise):
-        operation = replace(operation, args=moved(operation.args), kwargs=moved(dict(operation.kwargs)))
+        args = tuple(moved(item) for item in operation.args)
+        operation = replace(operation, args=args, kwargs={key: moved(item) for key, item in operation.kwargs.items()})
     elif node.inputs:
         operation = replace(operation, source=moved(operation.source))  # type: ignore[attr-defined, type-var]
     return replace(node, inputs=tuple(number[i] for i in node.inputs), operation=operation)

@@ -1,7 +1,7 @@
-"""Which part of a picture an operation needs to know, and how far it can work ahead: exact integer arithmetic, one axis.
+"""Which part of a picture an operation needs, and how far it can work ahead: exact integer arithmetic, one axis.
 
-Everything the engine decides about space is decided here, per axis, in integers. An operation along one axis is a *rule*
-with three questions:
+Everything the engine decides about space is decided here, per axis, in integers. An operation along one axis is a
+*rule* with three questions:
 
 - ``ready(in_end, num_in)``: how many outputs can be computed once the inputs ``0 .. in_end - 1`` are known;
 - ``source(span, num_in)``: which inputs the outputs of a span read (inside the image; padding is no input);
@@ -56,7 +56,8 @@ class Span:
     @property
     def lengths(self) -> Integers:
         """Number of positions per tile."""
-        return np.maximum(self.stop - self.start, 0)
+        lengths: Integers = np.maximum(self.stop - self.start, 0)
+        return lengths
 
     def hull(self, other: "Span") -> "Span":
         """Return the smallest intervals which hold both; empty intervals of FAR ends are ignored."""
@@ -221,7 +222,7 @@ class Mirror:
         """Return the input which each output reads."""
         places = outputs - self.before
         if self.mode == "replicate":
-            return np.clip(places, 0, num_in - 1)
+            places = np.clip(places, 0, num_in - 1)
         return (num_in - 1) - np.abs((num_in - 1) - np.abs(places))
 
     def source(self, span: Span, num_in: int) -> Span:

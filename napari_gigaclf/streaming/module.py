@@ -133,7 +133,8 @@ class StreamedModule(nn.Module):
         Returns
         -------
         Tensor
-            (B, C_out, *cells), differentiable with respect to the parameters, and to the tensor if it requires a gradient.
+            (B, C_out, *cells), differentiable with respect to the parameters, and to the tensor if it requires a
+            gradient.
         """
         return self.stream(source)
 

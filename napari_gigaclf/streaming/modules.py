@@ -111,7 +111,7 @@ def module_call(module: nn.Module) -> ModuleCall | None:
 def plain_activation(module: nn.Module) -> Callable[..., Tensor]:
     """Return an activation module's forward as a function that overwrites nothing."""
     if not getattr(module, "inplace", False):
-        return module.forward  # type: ignore[no-any-return]
+        return module.forward
     copy = type(module).__new__(type(module))
     copy.__dict__.update(module.__dict__, inplace=False)
-    return copy.forward  # type: ignore[no-any-return]
+    return copy.forward

@@ -21,7 +21,7 @@ DEFAULT_MEMORY_BYTES = 2 * 1024**3
 """Budget where the caller names none."""
 
 MACS_PER_TILE = {"cpu": 10e9, "cuda": 2e12}
-"""Arithmetic of one tile where the plan chooses it: about 0.3 s on two cores, so that a run can be cancelled quickly."""
+"""Arithmetic of one tile where the plan chooses it: about 0.3 s on two cores, so that cancelling is quick."""
 
 TILE_SIDES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 16384)
 """Sides the plan chooses from, rounded up to whole output cells."""
@@ -199,7 +199,7 @@ def plan_run(
         return smallest  # a default is advice, not a limit
     raise UnsupportedOperation(
         f"memory={allowed} bytes is too small for an image of {' x '.join(map(str, space))}: the best tile, "
-        f"{' x '.join(map(str, smallest.tile))} px, needs about {smallest.peak_bytes} bytes; allow more memory or give a tile"
+        f"{' x '.join(map(str, smallest.tile))} px, needs about {smallest.peak_bytes} bytes; allow more, or give a tile"
     )
 
 

@@ -5,6 +5,7 @@ Activations, sums and products, concatenation and reductions over channels, eval
 
 import operator
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ NAMES = (
 )  # fmt: skip
 """Functions and methods which act place by place, wherever PyTorch offers them (torch, torch.nn.functional, Tensor)."""
 
-OPERATORS: tuple[Callable[..., object], ...] = (
+OPERATORS: tuple[Callable[..., Any], ...] = (
     operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.neg, operator.pos, operator.abs,
     operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne,
 )  # fmt: skip
@@ -158,7 +159,7 @@ def named_in(name: str, *places: object) -> list[Callable[..., Tensor]]:
 
 def function_table() -> dict[object, Recogniser]:
     """Return the recognisers of pointwise functions, by the function found in the code."""
-    table: dict[object, Recogniser] = {function: elementwise(function) for function in OPERATORS}  # type: ignore[arg-type]
+    table: dict[object, Recogniser] = {function: elementwise(function) for function in OPERATORS}
     families = ((NAMES, elementwise), (CHANNEL_NAMES, over_channels), (REDUCTION_NAMES, reduction))
     for names, recogniser in families:
         for name in names:

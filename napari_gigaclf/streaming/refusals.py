@@ -11,7 +11,7 @@ REMEDIES = {
     "upsampling": "up-sampling is not streamed yet: keep the decoder outside the streamed module",
     "norm": "this norm needs statistics of the whole image: use batch norm in eval mode, or keep it outside",
     "random": "random numbers would differ when a tile is run again: move it into the head",
-    "other": "write it with convolutions, poolings and place-by-place functions, or keep it outside the streamed module",
+    "other": "write it with convolutions, poolings and place-by-place functions, or keep it outside",
 }
 
 HINTS = {

@@ -2,13 +2,13 @@
 
 Tiles are visited in raster order. Along one axis, after tile t:
 
-- ``end[v]`` positions of map v can be computed: ``end[input] = (t + 1) * tile``; for the others, their rule's ``ready`` of
-  the shortest of their inputs. A map that is ahead of its partner in a sum keeps its surplus.
+- ``end[v]`` positions of map v can be computed: ``end[input] = (t + 1) * tile``; for the others, their rule's ``ready``
+  of the shortest of their inputs. A map that is ahead of its partner in a sum keeps its surplus.
 - At a *cut* map (and the output) each position is made exactly once, by the tile whose ends it lies between.
-- Between cuts, maps are made as far as the next cuts need them: a few positions at the border are made again by the next
-  tile, which is cheaper there than carrying them (:mod:`.cuts` decides).
-- A cut map ``holds`` for its readers what this tile made and what was carried; it ``keeps`` for the next tile everything
-  from the first position that any later tile reads.
+- Between cuts, maps are made as far as the next cuts need them: a few positions at the border are made again by the
+  next tile, which is cheaper there than carrying them (:mod:`.cuts` decides).
+- A cut map ``holds`` for its readers what this tile made and what was carried; it ``keeps`` for the next tile
+  everything from the first position that any later tile reads.
 
 Two or three axes need nothing more: a tile's extents are the products of its intervals.
 """
@@ -71,7 +71,7 @@ def map_sizes(graph: Graph, rules: Sequence[Rule], num_input: int) -> tuple[int,
         have = {sizes[source] for source in node.inputs}
         if len(have) > 1:
             raise UnsupportedOperation(
-                f"cannot stream {node.kind} in '{node.name}': it joins maps of {sorted(have)} positions along one axis; "
+                f"cannot stream {node.kind} in '{node.name}': it joins maps of {sorted(have)} positions along an axis; "
                 "give them the same size"
             )
         size = rule.size(sizes[node.inputs[0]])

@@ -19,8 +19,9 @@ from napari_gigaclf.streaming.operations import Extent
 class Source(Protocol):
     """An image that is read region by region.
 
-    Optional members, looked up by name: ``flat_value`` ((C,) array or None) and ``is_flat(*slices) -> bool``, which tells
-    that a region is known to be that one constant everywhere (glass); the engine then skips what depends on it alone.
+    Optional members, looked up by name: ``flat_value`` ((C,) array or None) and ``is_flat(*slices) -> bool``, which
+    tells that a region is known to be that one constant everywhere (glass); the engine then skips what depends on it
+    alone.
     """
 
     @property
@@ -114,11 +115,12 @@ Image = TensorImage | SourceImage
 def numpy_dtype(dtype: Any) -> np.dtype[Any]:  # noqa: ANN401 - a numpy or torch dtype
     """Return a numpy dtype for a numpy or torch one (bfloat16, which numpy lacks, as float32)."""
     if isinstance(dtype, torch.dtype):
-        return np.dtype(np.float32) if dtype is torch.bfloat16 else torch.empty(0, dtype=dtype).numpy().dtype
-    return np.dtype(dtype)
+        dtype = np.float32 if dtype is torch.bfloat16 else torch.empty(0, dtype=dtype).numpy().dtype
+    found: np.dtype[Any] = np.dtype(dtype)
+    return found
 
 
-def write_gradient(sink: Any, extent: Extent, gradient: Tensor | None, channels: int) -> None:  # noqa: ANN401 - see Sink
+def write_gradient(sink: Any, extent: Extent, gradient: Tensor | None, channels: int) -> None:  # noqa: ANN401
     """Give a sink the gradient over an extent, (1, C, *block); None stands for zeros."""
     if gradient is None:
         values = np.zeros((channels, *(stop - start for start, stop in extent)), dtype=np.float32)

@@ -1,10 +1,10 @@
-"""Running one tile: join what was carried with what is new, compute every map's block, cut off what the next tiles need.
+"""Running one tile: join what was carried with what is new, compute, and cut off what the next tiles need.
 
 Pieces of carried border are handed from one giver to one taker: the piece of map v along axis a that tile t hands to
-tile t + e_a spans what is held on the axes before a, what is kept on axis a, and what was made on the axes behind it. The
-taker joins them axis by axis, so a block of two axes is its new part, a strip from above and a strip from the left whose
-corner came with it. Because every piece is used once, the gradient of a piece at its taker is the whole gradient that
-its giver has to add, and nothing needs to be remembered about what was "seen".
+tile t + e_a spans what is held on the axes before a, what is kept on axis a, and what was made on the axes behind it.
+The taker joins them axis by axis, so a block of two axes is its new part, a strip from above and a strip from the left
+whose corner came with it. Because every piece is used once, the gradient of a piece at its taker is the whole gradient
+that its giver has to add, and nothing needs to be remembered about what was "seen".
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,8 +69,8 @@ def put_together(extent: Extent, parts: Sequence[Part]) -> Tensor:
 class Join(torch.autograd.Function):
     """Joins parts into one block; backward adds the gradients that later tiles found for pieces of this block.
 
-    The second output is a switch of one number: its gradient only serves to run backward where no operation of this tile
-    reads the block, but later tiles do.
+    The second output is a switch of one number: its gradient only serves to run backward where no operation of this
+    tile reads the block, but later tiles do.
     """
 
     @staticmethod
@@ -91,7 +91,8 @@ class Join(torch.autograd.Function):
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """Return the gradient of each part: its share of the block's, plus that of the pieces cut from it."""
         extent, extents, seeds = ctx.layout  # type: ignore[attr-defined]
-        grad, given = grads[0], []
+        grad = grads[0]
+        given: list[Tensor | None] = []
         for index, where in enumerate(extents):
             if not ctx.needs_input_grad[3 + index]:  # type: ignore[attr-defined]
                 given.append(None)

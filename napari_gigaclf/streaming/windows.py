@@ -1,5 +1,7 @@
 """Functions that look at a small window around each place: convolution, pooling, padding."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -111,7 +113,7 @@ def padding(call: Call) -> Recognised:
             source=source, windows=windows, value=float(value) if isinstance(value, int | float) else 0.0
         )
     if mode in ("reflect", "replicate") and min(amounts, default=0) >= 0:
-        exact_mode = "reflect" if mode == "reflect" else "replicate"
+        exact_mode: Literal["reflect", "replicate"] = "reflect" if mode == "reflect" else "replicate"
         mirrors = tuple(Mirror(before=before, after=after, mode=exact_mode) for before, after in pairs)
         return MirrorPadding(source=source, mirrors=mirrors)
     raise call.refuse(f"{mode} padding joins far ends of the image", "use zero, reflect or replicate padding")

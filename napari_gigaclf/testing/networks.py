@@ -1,8 +1,8 @@
-"""Named networks in their plainest form, to judge the streaming engine by: the paper's tables, ResNet, DenseNet, Inception."""
+"""Named networks in their plainest form, to judge the engine by: the paper's tables, ResNet, DenseNet, Inception."""
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+from torch.nn import functional as F
 
 
 def paper_table1_trunk(width: int = 16) -> nn.Sequential:
@@ -16,7 +16,7 @@ def paper_table1_trunk(width: int = 16) -> nn.Sequential:
 
 
 def paper_table2_trunk(num_pairs: int = 5, width: int = 32, most: int = 512) -> nn.Sequential:
-    """Return the streamed part of the paper's Table 2: pairs of 3x3 convolutions, each pair followed by a 2x2 max-pool."""
+    """Return the streamed part of the paper's Table 2: pairs of 3x3 convolutions, a 2x2 max-pool after each pair."""
     layers: list[nn.Module] = []
     before = 3
     for pair in range(num_pairs):
@@ -60,8 +60,8 @@ class ResNet18Trunk(nn.Sequential):
 
     def __init__(self, width: int = 64) -> None:
         layers: list[nn.Module] = [
-            nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1),
-        ]  # fmt: skip
+            nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2,
+        1), ]  # fmt: skip
         before = width
         for channels, stride in ((width, 1), (2 * width, 2), (4 * width, 2), (8 * width, 2)):
             layers += [BasicBlock(before, channels, stride), BasicBlock(channels, channels, 1)]
@@ -76,8 +76,8 @@ class DenseBlock(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(
             nn.Sequential(
-                nn.BatchNorm2d(before + i * growth), nn.ReLU(inplace=True), nn.Conv2d(before + i * growth, growth, 3, padding=1)
-            )
+                nn.BatchNorm2d(before + i * growth), nn.ReLU(inplace=True), nn.Conv2d(before + i * growth, growth, 3,
+            padding=1) )
             for i in range(num_layers)
         )  # fmt: skip
 

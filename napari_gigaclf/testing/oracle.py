@@ -55,7 +55,7 @@ def relative_error(expected: Tensor, found: Tensor) -> float:
     if expected.shape != found.shape or expected.dtype != found.dtype:
         return float("inf")
     difference, size = (expected - found).norm().item(), expected.norm().item()
-    return difference / size if size else difference
+    return float(difference / size if size else difference)
 
 
 def disagreements(expected: Answer, found: Answer, tolerance: float = TOLERANCE) -> dict[str, float]:

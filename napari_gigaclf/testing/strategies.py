@@ -48,6 +48,7 @@ class Gated(nn.Module):
         super().__init__()
         self.gate = gate
         self.scale = nn.Parameter(torch.randn(1, channels, *(1,) * num_axes))
+        self.shift: Tensor
         self.register_buffer("shift", torch.randn(channels))
         self.num_axes = num_axes
 
@@ -85,9 +86,6 @@ class _Growing:
         return len(self.sizes)
 
 
-Draw = Callable[[st.SearchStrategy[int]], int]
-
-
 def _ints(draw: st.DrawFn, low: int, high: int, count: int) -> tuple[int, ...]:
     return tuple(draw(st.integers(low, high)) for _ in range(count))
 
@@ -101,25 +99,29 @@ def _convolution(draw: st.DrawFn, end: _Growing, *, keep_size: bool = False) -> 
     n = end.num_axes
     groups = draw(st.sampled_from([g for g in (1, 2, end.channels) if end.channels % g == 0]))
     channels = groups * draw(st.integers(1, max(1, MOST_CHANNELS // groups)))
-    kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[n - 1]
+    kind: Callable[..., nn.Module] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[n - 1]
     bias = draw(st.booleans())
     if keep_size:
-        kernel, dilation = _ints(draw, 1, 4, n), _ints(draw, 1, 2, n)
-        layer = kind(end.channels, channels, kernel, padding="same", dilation=dilation, groups=groups, bias=bias)  # type: ignore[arg-type]
+        taps_of, spread_of = _ints(draw, 1, 4, n), _ints(draw, 1, 2, n)
+        layer = kind(end.channels, channels, taps_of, padding="same", dilation=spread_of, groups=groups, bias=bias)
         return layer, _Growing(channels=channels, sizes=end.sizes)
-    kernel, stride, dilation, padding = [], [], [], []
+    kernel: list[int] = []
+    stride: list[int] = []
+    dilation: list[int] = []
+    padding: list[int] = []
     for size in end.sizes:
         pad, step, spread = draw(st.integers(0, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 2))
         longest = max(1, min(5, (size + 2 * pad - 1) // spread + 1))
         taps = draw(st.integers(1, longest))
-        kernel.append(taps), stride.append(step), dilation.append(spread), padding.append(pad)
+        for values, value in ((kernel, taps), (stride, step), (dilation, spread), (padding, pad)):
+            values.append(value)
     mode = draw(st.sampled_from(["zeros", "zeros", "zeros", "reflect", "replicate"]))
     if mode == "reflect" and any(p >= size for p, size in zip(padding, end.sizes, strict=True)):
         mode = "replicate"
     layer = kind(
         end.channels, channels, tuple(kernel), stride=tuple(stride), padding=tuple(padding), dilation=tuple(dilation),
         groups=groups, bias=bias, padding_mode=mode,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
     sizes = tuple(
         _out(s, k, t, p, p, d) for s, k, t, p, d in zip(end.sizes, kernel, stride, padding, dilation, strict=True)
     )
@@ -133,10 +135,11 @@ def _pooling(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
     stride, padding = _ints(draw, 1, 3, n), tuple(draw(st.integers(0, k // 2)) for k in kernel)
     ceil = draw(st.booleans())
     if draw(st.booleans()):
-        layer: nn.Module = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[n - 1](kernel, stride, padding, ceil_mode=ceil)  # type: ignore[arg-type]
+        kind: Callable[..., nn.Module] = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[n - 1]
+        layer = kind(kernel, stride, padding, ceil_mode=ceil)
     else:
-        counted = draw(st.booleans())
-        layer = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[n - 1](kernel, stride, padding, ceil, counted)  # type: ignore[arg-type]
+        kind = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[n - 1]
+        layer = kind(kernel, stride, padding, ceil, draw(st.booleans()))
     with torch.no_grad():
         sizes = layer(torch.zeros(1, 1, *end.sizes)).shape[2:]
     return layer, _Growing(channels=end.channels, sizes=tuple(sizes))
@@ -146,9 +149,8 @@ def _pooling(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
 def _frame(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
     n = end.num_axes
     amounts = [draw(st.integers(-1 if size > 2 else 0, 3)) for size in reversed(end.sizes) for _ in range(2)]
-    layer = (nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d)[n - 1](
-        tuple(amounts), draw(st.sampled_from([0.0, 1.5]))
-    )  # type: ignore[arg-type]
+    kind: Callable[..., nn.Module] = (nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d)[n - 1]
+    layer = kind(tuple(amounts), draw(st.sampled_from([0.0, 1.5])))
     added = [amounts[i] + amounts[i + 1] for i in range(0, 2 * n, 2)][::-1]
     return layer, _Growing(channels=end.channels, sizes=tuple(s + a for s, a in zip(end.sizes, added, strict=True)))
 
@@ -156,12 +158,13 @@ def _frame(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
 @st.composite
 def _pointwise(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
     norm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[end.num_axes - 1](end.channels)
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     norm.running_mean.normal_()
     norm.running_var.uniform_(0.5, 2)
     layers: list[nn.Module] = [
-        nn.Tanh(), nn.ReLU(), nn.GELU(), nn.PReLU(end.channels), nn.Sequential(norm, nn.ReLU()), nn.Dropout(0.5, inplace=True),
-        nn.Identity(), nn.LeakyReLU(0.1),
+        nn.Tanh(), nn.ReLU(), nn.GELU(), nn.PReLU(end.channels), nn.Sequential(norm, nn.ReLU()), nn.LeakyReLU(0.1),
+        nn.Dropout(0.5, inplace=True), nn.Identity(),
     ]  # fmt: skip
     return draw(st.sampled_from(layers)), end
 
