@@ -23,7 +23,7 @@ from napari_gigaclf.training.record import add_record_option, record
 @torch.no_grad()
 def cell_probabilities(model: Classifier, cells: CellImage) -> NDArray[np.float64]:
     """Return the probability of tumour per cell of a whole phantom, (rows, columns)."""
-    image = torch.from_numpy(cells.image).permute(2, 0, 1)[None].float() / 255.0
+    image = torch.from_numpy(np.array(cells.image)).permute(2, 0, 1)[None].float() / 255.0
     features = model.features(image.contiguous(memory_format=torch.channels_last))[0]
     logits = model.cell_logits(features.flatten(1).T)
     probabilities: NDArray[np.float64] = model.probabilities(logits)[:, 1].double().numpy()

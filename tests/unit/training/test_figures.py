@@ -1,5 +1,7 @@
 """The figures on the cards can be measured again."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -39,6 +41,11 @@ def test_seeds_are_apart():
     assert not set(TRAIN_SEEDS) & set(SELECTION_SEEDS)
     assert not (set(TRAIN_SEEDS) | set(SELECTION_SEEDS)) & set(EVALUATION_SEEDS)
     assert min(TRAIN_SEEDS) > 10_000  # below are the seeds of sample slides
+
+
+def test_the_sample_slide_is_not_trained_on(repository):
+    manifest = json.loads((repository / "sample_data" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["seed"] not in {*TRAIN_SEEDS, *SELECTION_SEEDS}
 
 
 def test_tiles_and_whole_images_are_measured_alike():
