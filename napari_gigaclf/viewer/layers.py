@@ -237,7 +237,7 @@ def saliency_layer(prediction: "Prediction", frame: Frame) -> LayerData | None:
         return None
     kwargs = {
         **frame.place(saliency.grid),
-        "name": f"saliency of {saliency.class_name}" + ("" if prediction.complete else " (partial)"),
+        "name": f"saliency of {saliency.class_name} (of its 99th percentile)",
         "contrast_limits": (0.0, 1.0),
         "colormap": rising_blue(),
         "opacity": SALIENCY_OPACITY,

@@ -38,6 +38,7 @@ def test_a_tiff_is_read_level_by_level_as_it_lies_in_the_file(slide_path: Path, 
     assert levels[0].chunks[:2] == (128, 128)
     assert (kwargs["scale"], kwargs["units"], kwargs["rgb"]) == ((0.25, 0.25), ("um", "um"), True)
     assert np.array_equal(levels[0][100:140, 90:190], pixels[100:140, 90:190])
+    kwargs["metadata"]["slide"].close()
 
 
 def test_a_broken_file_is_one_notification_and_the_others_still_open(
@@ -47,6 +48,7 @@ def test_a_broken_file_is_one_notification_and_the_others_still_open(
     broken.write_bytes(b"II*\0" + b"\xff" * 100)
     layers = reader.read_paths([str(broken), str(slide_path)])
     assert len(layers) == 1
+    layers[0][1]["metadata"]["slide"].close()
     (message,) = notified
     assert "broken.svs" in message
     assert "\n" not in message

@@ -69,12 +69,14 @@ class Shelf:
         model = self.model(wishes.model, wishes.threads)
         from napari_gigaclf.inference import prepare
 
+        # A slide which the model refuses is refused before its tissue is looked for.
+        tissue = self.tissue(slide) if wishes.uses_tissue and slide.is_brightfield else wishes.uses_tissue
         return prepare(
             slide,
             model,
             level=wishes.level,
             region=wishes.area,
-            tissue=self.tissue(slide) if wishes.uses_tissue else False,
+            tissue=tissue,
             device=wishes.device,
             memory=wishes.memory,
             tile_seconds=VIEWER_TILE_SECONDS,
