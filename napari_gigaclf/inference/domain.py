@@ -1,12 +1,14 @@
 """Whether the slide looks like what the model was trained on: its colours and its scale.
 
-Optical density is -log10((I + 1) / 256). The mean density of the slide's tissue, per channel, is compared with that of
-the training tiles in units of the spread between tiles:
+Optical density is -log10((I + 1) / 256). The mean density m (red, green, blue) of the slide's tissue is compared with
+that of the training tiles, m_0, in strength and in hue:
 
-    distance_c = |mean_c(slide) - mean_c(training)| / between_c
+    distance_c = |m_c - m_0c| / between_c          between_c: spread of the training tiles' own means
+    angle      = angle between m and m_0
 
-Beyond 2.5 the answer comes with a warning before it comes with colours. Known weakness: a slide of another organ with
-the same stain passes.
+Beyond 1.5 or 10 degrees the answer comes with a warning before it comes with colours. Measured against 1 500 tiles of
+PatchCamelyon: means of 24 other tiles of it stay within 4 degrees, two H&E slides of other laboratories lie at 2 and 4,
+a pale one at 12, an immunostain (DAB) at 23. Known weakness: a slide of another organ with the same stain passes.
 """
 
 from collections.abc import Callable
@@ -19,8 +21,10 @@ from napari_gigaclf.inference.resample import BYTE, Image
 from napari_gigaclf.inference.scale import InputScale
 from napari_gigaclf.models.card import ColourStatistics, ModelCard
 
-FAR_STAIN = 2.5
-"""Distance in training spreads from which colours are called unusual."""
+FAR_STRENGTH = 1.5
+"""Distance in training spreads from which a stain's strength is called unusual."""
+FAR_HUE_DEGREES = 10.0
+"""Angle from which a stain's hue is called unusual."""
 FAR_SCALE = 1.25
 """Ratio of scales from which the scale is called unusual."""
 NUM_SAMPLES = 24
@@ -67,16 +71,22 @@ def stain_warnings(
     found = np.concatenate([d for d in densities if d.size] or [np.zeros((0, 3))])
     if not len(found):
         return ("stain: the tissue is paler than any the model was trained on; its numbers may be wrong",)
-    mean = found.mean(axis=0)
-    distance = np.abs(mean - reference.mean) / np.maximum(reference.between, 1e-6)
-    worst = int(distance.argmax())
-    if distance[worst] < FAR_STAIN:
+    return _far(found.mean(axis=0), reference)
+
+
+def _far(mean: NDArray[np.float64], reference: ColourStatistics) -> tuple[str, ...]:
+    """Say where a mean optical density (3,) is far from that of the training."""
+    usual = np.array(reference.mean)
+    distance = np.abs(mean - usual) / np.maximum(reference.between, 1e-6)
+    cosine = float(mean @ usual / (np.linalg.norm(mean) * np.linalg.norm(usual)))
+    angle = float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+    if angle < FAR_HUE_DEGREES and distance.max() < FAR_STRENGTH:
         return ()
-    channel = ("red", "green", "blue")[worst]
+    what = f"hue {angle:.0f} degrees away" if angle >= FAR_HUE_DEGREES else "much paler or darker"
+    found, expected = (" / ".join(f"{value:.2f}" for value in values) for values in (mean, usual))
     return (
-        f"stain: colours are far from those the model was trained on (mean optical density in {channel} "
-        f"{mean[worst]:.2f}, training {reference.mean[worst]:.2f} +/- {reference.between[worst]:.2f}); "
-        "its numbers may be wrong",
+        f"stain: colours are far from those the model was trained on ({what}; mean optical density in red / green / "
+        f"blue {found}, training {expected}); its numbers may be wrong",
     )
 
 
