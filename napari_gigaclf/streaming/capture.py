@@ -326,7 +326,7 @@ def capture(module: nn.Module) -> Graph:
         Naming the operation, the module's path and a remedy.
     """
     check_plain(module)
-    shell = _Shell(module)
+    shell, random_state = _Shell(module), torch.get_rng_state()
     try:
         with _TRACING:
             traced = _Tracer().trace(shell)
@@ -346,6 +346,11 @@ def capture(module: nn.Module) -> Graph:
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
             "make forward a fixed sequence of operations, or stream its convolutional part alone"
         ) from error
+    if not torch.equal(random_state, torch.get_rng_state()):
+        raise UnsupportedOperation(
+            f"cannot stream {type(module).__name__}: its forward draws random numbers, which would differ from tile to "
+            "tile; draw them outside the streamed module"
+        )
     builder = _Builder(shell)
     for node in traced.nodes:
         if node.op == "placeholder":

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from napari_gigaclf.errors import RegionError
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.streaming.autograd import Job, run_job
 from napari_gigaclf.streaming.capture import capture
@@ -275,7 +274,7 @@ class StreamedModule(nn.Module):
         graph, weights = self._graph(), module_weights(self.module)
         num_axes = len(shape) - 2
         if num_axes < 1 or (graph.num_axes is not None and graph.num_axes != num_axes):
-            raise RegionError(
+            raise ValueError(
                 f"the image has shape {tuple(shape)}, and the network takes (batch, channels) and "
                 f"{graph.num_axes or 'at least 1'} axes of space"
             )

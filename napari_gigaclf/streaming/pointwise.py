@@ -115,7 +115,7 @@ def dropout(call: Call) -> Recognised:
 def batch_norm(call: Call) -> Recognised:
     """Recognise batch norm with fixed statistics."""
     bound = call.bind(
-        "input", "running_mean", "running_var", weight=None, bias=None, training=False, momentum=0.1, eps=1e-5,
+        "input", running_mean=None, running_var=None, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5,
         cudnn_enabled=True,
     )  # fmt: skip
     if bound["training"] or bound["running_mean"] is None:

@@ -17,6 +17,13 @@ MOST_PIXELS = {1: 97, 2: 37, 3: 13}
 """Longest side of a drawn image, by number of spatial axes."""
 
 
+Kinds = tuple[Callable[..., nn.Module], ...]
+CONVOLUTIONS: Kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+MAX_POOLINGS: Kinds = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+AVERAGE_POOLINGS: Kinds = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+FRAMES: Kinds = (nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d)
+
+
 class Residual(nn.Module):
     """A branch added to its own input."""
 
@@ -99,7 +106,7 @@ def _convolution(draw: st.DrawFn, end: _Growing, *, keep_size: bool = False) -> 
     n = end.num_axes
     groups = draw(st.sampled_from([g for g in (1, 2, end.channels) if end.channels % g == 0]))
     channels = groups * draw(st.integers(1, max(1, MOST_CHANNELS // groups)))
-    kind: Callable[..., nn.Module] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[n - 1]
+    kind = CONVOLUTIONS[n - 1]
     bias = draw(st.booleans())
     if keep_size:
         taps_of, spread_of = _ints(draw, 1, 4, n), _ints(draw, 1, 2, n)
@@ -135,10 +142,10 @@ def _pooling(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
     stride, padding = _ints(draw, 1, 3, n), tuple(draw(st.integers(0, k // 2)) for k in kernel)
     ceil = draw(st.booleans())
     if draw(st.booleans()):
-        kind: Callable[..., nn.Module] = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[n - 1]
+        kind = MAX_POOLINGS[n - 1]
         layer = kind(kernel, stride, padding, ceil_mode=ceil)
     else:
-        kind = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[n - 1]
+        kind = AVERAGE_POOLINGS[n - 1]
         layer = kind(kernel, stride, padding, ceil, draw(st.booleans()))
     with torch.no_grad():
         sizes = layer(torch.zeros(1, 1, *end.sizes)).shape[2:]
@@ -149,7 +156,7 @@ def _pooling(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
 def _frame(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
     n = end.num_axes
     amounts = [draw(st.integers(-1 if size > 2 else 0, 3)) for size in reversed(end.sizes) for _ in range(2)]
-    kind: Callable[..., nn.Module] = (nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d)[n - 1]
+    kind = FRAMES[n - 1]
     layer = kind(tuple(amounts), draw(st.sampled_from([0.0, 1.5])))
     added = [amounts[i] + amounts[i + 1] for i in range(0, 2 * n, 2)][::-1]
     return layer, _Growing(channels=end.channels, sizes=tuple(s + a for s, a in zip(end.sizes, added, strict=True)))
@@ -177,7 +184,7 @@ def _branches(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
         channels = end.channels + sum(after.channels for _, after in drawn)
         return Concatenated(nn.Identity(), *(layer for layer, _ in drawn)), _Growing(channels=channels, sizes=end.sizes)
     first, after = draw(_convolution(end, keep_size=True))
-    kind_of = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[end.num_axes - 1]
+    kind_of = CONVOLUTIONS[end.num_axes - 1]
     back = kind_of(after.channels, end.channels, 3, padding=1)
     branch = nn.Sequential(first, nn.ReLU(inplace=True), back)
     if kind == "gate":

@@ -1,0 +1,122 @@
+"""What cannot be streamed exactly is refused at construction: operation, module and remedy are named."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming import stream
+
+
+class Calls(nn.Module):
+    """A convolution followed by something."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.conv, self.function = nn.Conv2d(3, 4, 3), function
+
+    def forward(self, x):
+        return self.function(self.conv(x))
+
+
+def inside(module):
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.ReLU(), module))
+
+
+MODULES = {
+    "GroupNorm in module '1.1'.*statistics": inside(nn.GroupNorm(2, 4)),
+    "InstanceNorm2d in module '1.1'.*statistics": inside(nn.InstanceNorm2d(4)),
+    "BatchNorm2d in module '1.1'.*training mode.*eval": inside(nn.BatchNorm2d(4)),
+    "Dropout in module '1.1'.*active dropout.*eval": inside(nn.Dropout(0.1)),
+    "AdaptiveAvgPool2d in module '1.1'.*outside": inside(nn.AdaptiveAvgPool2d(1)),
+    "Flatten in module '1.1'.*outside": inside(nn.Flatten()),
+    "Upsample in module '1.1'.*up-sampling": inside(nn.Upsample(scale_factor=2)),
+    "ConvTranspose2d in module '1.1'.*up-sampling": inside(nn.ConvTranspose2d(4, 4, 2)),
+    "Conv2d in module '1.1'.*circular": inside(nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular")),
+    "MaxPool2d in module '1.1'.*indices": inside(nn.MaxPool2d(2, return_indices=True)),
+    "BatchNorm2d in module '1.1'.*statistics": inside(nn.BatchNorm2d(4, track_running_stats=False).eval()),
+    "mean in the outermost module.*axis": Calls(lambda x: x.mean((2, 3))),
+    "softmax in the outermost module.*axis": Calls(lambda x: F.softmax(x, dim=-1)),
+    "interpolate in the outermost module.*up-sampling": Calls(lambda x: F.interpolate(x, scale_factor=2)),
+    "getitem in the outermost module.*": Calls(lambda x: x[:, :, ::2]),
+    "add in the outermost module.*place to place": Calls(lambda x: x + torch.ones(1, 1, 5, 5)),
+    "decides by looking at the image": Calls(lambda x: x if x.sum() > 0 else -x),
+    "not one map": Calls(lambda x: (x, x)),
+    "joins maps of": Calls(lambda x: x + F.max_pool2d(x, 2)),
+    "random numbers": Calls(lambda x: x * torch.rand_like(torch.ones(1))),
+    "mixes operations over": nn.Sequential(nn.Conv2d(3, 3, 1), nn.MaxPool1d(2)),
+}
+
+
+@pytest.mark.parametrize("text", [t for t in MODULES if t != "joins maps of"])
+def test_refused_at_construction(text):
+    with pytest.raises(UnsupportedOperation, match=text):
+        stream(MODULES[text])
+
+
+def test_joining_maps_of_different_size_is_refused_by_the_plan():
+    with pytest.raises(UnsupportedOperation, match="joins maps of"):
+        stream(MODULES["joins maps of"]).plan((3, 20, 20))
+
+
+def test_parametrised_weights_are_refused():
+    module = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3))
+    with pytest.raises(UnsupportedOperation, match="parametris"):
+        stream(nn.Sequential(module))
+
+
+def test_hooks_are_refused_before_and_after_wrapping():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    streamed = stream(module)
+    module[0].register_forward_hook(lambda *args: None)
+    with pytest.raises(UnsupportedOperation, match="module '0': it has hooks"):
+        streamed(torch.zeros(1, 3, 9, 9))
+    with pytest.raises(UnsupportedOperation, match="module '0': it has hooks"):
+        stream(module)
+
+
+def test_second_derivative_is_refused():
+    streamed = stream(nn.Conv2d(1, 1, 3), tile=4)
+    x = torch.randn(1, 1, 9, 9, requires_grad=True)
+    with pytest.raises(UnsupportedOperation, match="twice"):
+        torch.autograd.grad(streamed(x).sum(), x, create_graph=True)
+
+
+def test_batch_norm_is_refused_when_training_begins_and_accepted_when_it_ends():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
+    streamed, image = stream(module, tile=8), torch.randn(1, 3, 20, 20)
+    streamed(image)
+    streamed.train()
+    assert module.training
+    with pytest.raises(UnsupportedOperation, match="training mode"):
+        streamed(image)
+    streamed.eval()
+    torch.testing.assert_close(streamed(image), module(image))
+    streamed.train()
+    module[1].eval()  # frozen statistics, everything else trains
+    torch.testing.assert_close(streamed(image), module(image))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"tile": 0}, "tile=0"),
+        ({"tile": (4, -1)}, "tile="),
+        ({"memory": "much"}, "memory='much'"),
+        ({"memory": 0}, "memory=0"),
+    ],
+)
+def test_senseless_options_are_refused(options, text):
+    with pytest.raises(ValueError, match=text):
+        stream(nn.Conv2d(3, 4, 3), **options)
+
+
+def test_memory_that_no_tile_fits_is_refused():
+    with pytest.raises(UnsupportedOperation, match=r"too small.*needs about"):
+        stream(nn.Conv2d(3, 64, 3), memory="10 KB").plan((3, 2000, 2000))
+
+
+def test_image_of_other_dimension_is_refused():
+    with pytest.raises(ValueError, match="axes of space"):
+        stream(nn.Conv2d(3, 4, 3))(torch.zeros(3, 9, 9))
