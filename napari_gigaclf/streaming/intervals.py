@@ -223,7 +223,8 @@ class Mirror:
         places = outputs - self.before
         if self.mode == "replicate":
             places = np.clip(places, 0, num_in - 1)
-        return (num_in - 1) - np.abs((num_in - 1) - np.abs(places))
+        folded: Integers = (num_in - 1) - np.abs((num_in - 1) - np.abs(places))
+        return folded
 
     def source(self, span: Span, num_in: int) -> Span:
         """Return the inputs which the outputs of the span read.
