@@ -1,8 +1,13 @@
 """Fixtures which every part of the test suite may use."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # before torch loads: spinning threads starve the rest of the machine
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

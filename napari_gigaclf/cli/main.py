@@ -59,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         With code 2 for a wrong command line, 0 for ``--help`` and ``--version``.
     """
     config = parse(argv)
+    # Idle OpenMP threads spin by default: with other work on the machine a run took 10 times as long (performance.md).
+    # Read once, when torch loads, which happens in the command; a choice of the user's own stays.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if argv is None and not config.debug:
         sys.excepthook = _one_line
     try:
