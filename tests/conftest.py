@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault(
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: spinning threads starve other work
     "OMP_WAIT_POLICY", "PASSIVE"
 )  # before torch loads: spinning threads starve the rest of the machine
 
