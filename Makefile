@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Idle OpenMP threads wait instead of spinning, so that other work on the machine is not starved.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: demo test test-slow lint docs clean
 
 demo: $(STAMP)
