@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: spinning threads starve other work
-    "OMP_WAIT_POLICY", "PASSIVE"
-)  # before torch loads: spinning threads starve the rest of the machine
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
