@@ -114,7 +114,11 @@ def untiled() -> Callable[..., Untiled]:
     """Return the obvious implementation: mask, network, pooling, autograd, nothing tiled."""
 
     def compute(
-        model: Classifier, pixels: NDArray[np.uint8], mask: NDArray[np.bool_] | None, class_index: int | None = None
+        model: Classifier,
+        pixels: NDArray[np.uint8],
+        mask: NDArray[np.bool_] | None,
+        class_index: int | None = None,
+        region: NDArray[np.bool_] | None = None,
     ) -> Untiled:
         height, width, _ = pixels.shape
         shown = np.ones((height, width), dtype=bool) if mask is None else np.kron(mask, np.ones((8, 8), bool))
@@ -124,7 +128,7 @@ def untiled() -> Callable[..., Untiled]:
         features = model.features(torch.where(shown, image, 1.0)[None])[0]
         rows, columns = features.shape[-2:]
         share = shown[: rows * CELL, : columns * CELL].float().reshape(rows, CELL, columns, CELL).mean(dim=(1, 3))
-        kept = share >= 0.25
+        kept = (share >= 0.25) & (True if region is None else torch.from_numpy(region))
         cells = features[:, kept].T
         logits = model.cell_logits(cells)
         slide_logits = model.cell_logits(model.pool(cells))

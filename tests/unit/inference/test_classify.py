@@ -77,6 +77,26 @@ def test_saliency_of_a_named_class(make_model, slide, pixels, mask, tissue, unti
     assert "Gaussian blur with sigma 25 um" in found.normalisation
 
 
+@pytest.mark.parametrize("pooling", ["mean", "highest"])
+def test_a_region_is_the_untiled_network_pooled_over_its_cells(
+    make_model, slide, pixels, mask, tissue, untiled, pooling
+):
+    model = make_model(pooling=pooling).double()
+    region = shapely.Polygon([(90, 40), (320, 150), (200, 260), (60, 200)], [[(150, 120), (200, 120), (180, 170)]])
+    rows, columns = np.mgrid[:10, :12]
+    inside = shapely.contains_xy(region, columns * 32 + 16, rows * 32 + 16)
+    expected = untiled(model, pixels, mask, region=inside)
+    found = classify(slide, model, tissue=tissue, tile=TILE, region=region)
+    assert values_of(found) == pytest.approx(expected.probabilities, abs=1e-10)
+    assert found.probability_map == pytest.approx(expected.probability_map, abs=1e-7, nan_ok=True)
+    grid = found.saliency.raw_grid
+    y0, x0 = (int(corner) for corner in grid.origin)
+    assert y0 > 0
+    placed = np.zeros_like(expected.saliency)
+    placed[y0 : y0 + grid.shape[0], x0 : x0 + grid.shape[1]] = found.saliency.raw
+    assert np.abs(placed - expected.saliency).max() <= 1e-6 * expected.saliency.max()
+
+
 def test_glass_is_skipped_and_not_read(make_model, pixels, tissue):
     class Counting:
         def __init__(self, slide):
