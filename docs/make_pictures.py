@@ -1,0 +1,145 @@
+"""Makes the pictures of README and tutorial: real screenshots of napari with the bundled slide, step by step.
+
+    xvfb-run -a -s "-screen 0 1920x1200x24" python docs/make_pictures.py [FOLDER]
+
+Every step presses the widget's own buttons. Pictures of tissue are JPEG: as PNG they exceed 1 MB.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+import shapely
+from PIL import Image
+
+from napari_gigaclf.geometry import corner_to_napari_data, swap_xy
+from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.controllers.run import State
+from napari_gigaclf.viewer.demo import WINDOW, fit, settings_in_memory, settle, wait_until
+from napari_gigaclf.viewer.layers import Frame
+from napari_gigaclf.viewer.sample import sample_slide
+from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.controls import choose
+
+MODEL = "phantom-tumour"
+PATIENCE_SECONDS = 1800.0
+JPEG_QUALITY = 88
+
+
+class Studio:
+    """A napari window with the widget, and a folder for pictures."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.viewer: Any = napari.Viewer(show=True, show_welcome_screen=False)
+        for data, kwargs, kind in sample_slide():
+            getattr(self.viewer, f"add_{kind}")(data, **kwargs)
+        self.widget = ClassifyWidget(self.viewer)
+        self.viewer.window.add_dock_widget(self.widget, name="Classify slide", area="right")
+        self.slide = SlideCanvas(self.viewer).slide_layers()[0].metadata["slide"]
+        self.viewer.window.resize(*WINDOW)
+        settle()
+        fit(self.viewer, self.slide)
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Let the window work until something is so."""
+        if not wait_until(condition, PATIENCE_SECONDS):
+            raise TimeoutError(f"waited in vain for {what}: {self.widget.run_panel.estimate_note.text()}")
+
+    def take(self, name: str) -> None:
+        """Save a picture of the whole window."""
+        settle()
+        pixels = np.asarray(self.viewer.screenshot(canvas_only=False, flash=False))[..., :3]
+        picture = Image.fromarray(pixels)
+        path = self.folder / name
+        options = {"optimize": True} if path.suffix == ".png" else {"quality": JPEG_QUALITY, "subsampling": 0}
+        picture.save(path, **options)
+        print(f"{name}: {path.stat().st_size / 1e3:.0f} kB")
+
+    def look_at(self, geometry: shapely.Geometry, margin: float = 1.6) -> None:
+        """Zoom to a place."""
+        x0, y0, x1, y1 = geometry.bounds
+        unit = np.array(self.slide.um_per_px)
+        extent = np.array([y1 - y0, x1 - x0]) * unit * margin
+        self.viewer.scene.camera.center = tuple(np.array([(y0 + y1) / 2, (x0 + x1) / 2]) * unit)
+        self.viewer.scene.camera.zoom = float((np.array(self.viewer.canvas.size) / extent).min())
+
+
+def tell_the_story(studio: Studio) -> None:
+    """Go through the tutorial and take a picture of every step."""
+    widget, slide = studio.widget, studio.slide
+    truth = studio.viewer.layers["known truth"]
+    truth.visible = False
+    studio.wait(lambda: bool(widget.choices.models), "the list of models")
+    choose(widget.choices.model_box, MODEL)
+    choose(widget.choices.saliency_box, "tumour")
+    settle()
+    studio.wait(lambda: widget.runs.state is State.READY, "the plan")
+    studio.take("tutorial-1-plan.jpg")
+
+    widget.choices.preview_button.click()
+    studio.wait(lambda: widget.canvas.overlay(slide.id, "mask") is not None, "the tissue")
+    studio.take("tutorial-2-tissue.jpg")
+
+    widget.run_panel.run_button.click()
+    done = lambda: np.isfinite(widget.canvas.overlay(slide.id, "probability").data).mean()  # noqa: E731
+    studio.wait(lambda: widget.canvas.overlay(slide.id, "probability") is not None and done() > 0.2, "half of the map")
+    studio.take("tutorial-3-running.jpg")
+
+    studio.wait(lambda: slide.id in widget.runs.results and not widget.runs.running, "the result")
+    truth.visible = True
+    studio.viewer.layers.selection.active = widget.canvas.overlay(slide.id, "probability")
+    studio.take("tutorial-4-result.jpg")
+    studio.take("demo.png")
+
+    places = [shapely.Polygon(swap_xy(ring)) for ring in truth.data]
+    largest = max(places, key=lambda place: place.area)
+    studio.look_at(largest)
+    widget.probes.tool_box.click()
+    inside, outside = largest.representative_point(), (largest.bounds[2] + 150, largest.bounds[1] + 100)
+    for x, y in ((inside.x, inside.y), outside, (40.0, 40.0)):
+        widget._clicked(tuple(np.array([y, x]) * slide.um_per_px))
+    studio.wait(lambda: len(widget.probes.rows) == 3, "answers")
+    studio.take("tutorial-5-click.jpg")
+    widget.probes.tool_box.click()
+
+    drawn = largest.centroid.buffer(0.6 * np.sqrt(largest.area / np.pi))
+    shapes = studio.viewer.add_shapes(
+        [corner_to_napari_data(swap_xy(shapely.get_coordinates(drawn)[:-1:6]))],
+        shape_type="polygon",
+        name="my annotation",
+        features={"class": ["tumour"]},
+        edge_color=np.array([[1.0, 0.6, 0.0, 1.0]]),
+        face_color="transparent",
+        edge_width=Frame.of_slide(slide).edge_width,
+        **Frame.of_slide(slide).place(),
+    )
+    shapes.selected_data = {0}
+    widget.probes.measure_button.click()
+    studio.wait(lambda: len(widget.probes.rows) == 4, "the measurement")
+    studio.take("tutorial-6-measure.jpg")
+    with tempfile.TemporaryDirectory() as folder:
+        widget.export_to(Path(folder))
+        studio.wait(lambda: "Exported" in widget.run_panel.estimate_note.text(), "the export")
+        print(widget.run_panel.estimate_note.text())
+
+
+def main() -> None:
+    """Make all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "pictures")
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    settings_in_memory()
+    studio = Studio(folder)
+    tell_the_story(studio)
+    studio.widget.shut_down()
+    studio.viewer.close()
+
+
+if __name__ == "__main__":
+    main()
