@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 MICROMETRE = ("micrometer", "um", "µm")
 
 
+ORDER = ("probability", "saliency", "tissue", "mask", "truth", "annotations", "fields")
+"""Overlays from bottom to top."""
+
+
+def _rank(layer: Any) -> int:  # noqa: ANN401
+    """Return an overlay's place from the bottom; layers that are not ours lie above all."""
+    kind = layer.metadata.get("kind")
+    return ORDER.index(kind) if kind in ORDER else len(ORDER)
+
+
 def layer_key(layer: Any) -> str:  # noqa: ANN401
     """Return what tells one slide from another in a list: the slide's id, or the layer where no slide is known yet."""
     slide = layer.metadata.get("slide")
@@ -110,9 +120,21 @@ class SlideCanvas:
         metadata = {**kwargs["metadata"], "slide_id": slide_id}
         add = getattr(self.viewer, f"add_{layer_type}")
         layer = add(array, **{**kwargs, "metadata": metadata, "visible": visible})
+        self._put_in_order(layer)
         if selected is not None and selected in self.viewer.layers:
             self.viewer.layers.selection.active = selected
         return layer
+
+    def _put_in_order(self, layer: Any) -> None:  # noqa: ANN401
+        """Move an overlay down to its place: above the slide and what belongs below it, under everything else."""
+        layers = self.viewer.layers
+        rank = ORDER.index(layer.metadata["kind"])
+        below = [
+            index
+            for index, other in enumerate(layers)
+            if other is not layer and (_rank(other) < rank or other.metadata.get("slide") is not None)
+        ]
+        layers.move(layers.index(layer), max(below, default=-1) + 1)
 
     def remove(self, slide_id: str, kind: str) -> None:
         """Take the overlays of one kind away."""

@@ -58,7 +58,7 @@ def show_demo(
     """
     import napari
 
-    _settings_in_memory()
+    settings_in_memory()
     viewer = napari.Viewer(title=f"{slide.name} - napari-gigaclf", show=True, show_welcome_screen=False)
     widget = fill_viewer(viewer, slide, prediction, truth)
     viewer.window.resize(*WINDOW)
@@ -130,7 +130,7 @@ def save_screenshot(viewer: Any, path: Path) -> None:  # noqa: ANN401 - a napari
         Image.fromarray(np.asarray(pixels)[..., :3]).save(beside, format="PNG")
 
 
-def _settings_in_memory() -> None:
+def settings_in_memory() -> None:
     """Keep napari's settings of this process in memory, unless it has read them already (inside a running napari)."""
     from napari import settings
 

@@ -31,7 +31,8 @@ PROBABILITY_OPACITY = 0.6
 SALIENCY_OPACITY = 0.7
 SALIENCY_FROM = 0.5
 """Only the upper half of the capped map is shown."""
-MASK_OPACITY = 0.3
+MASK_OPACITY = 0.25
+MASK_COLOUR = (0.1, 0.75, 0.45, 1.0)
 DEFAULT_THRESHOLD = 0.0
 TISSUE_COLOUR = (0.10, 0.20, 0.55, 1.0)
 TRUTH_COLOUR = (0.10, 0.95, 0.20, 1.0)
@@ -237,7 +238,7 @@ def saliency_layer(prediction: "Prediction", frame: Frame) -> LayerData | None:
         return None
     kwargs = {
         **frame.place(saliency.grid),
-        "name": f"saliency of {saliency.class_name} (of its 99th percentile)",
+        "name": f"saliency of {saliency.class_name} (cap 99 %)",
         "contrast_limits": (0.0, 1.0),
         "colormap": rising_blue(),
         "opacity": SALIENCY_OPACITY,
@@ -298,6 +299,7 @@ def mask_layer(tissue: "TissueMask", frame: Frame) -> LayerData:
         **frame.place(tissue.grid),
         "name": "tissue mask (paint to change)",
         "opacity": MASK_OPACITY,
+        "colormap": {0: (0.0, 0.0, 0.0, 0.0), 1: MASK_COLOUR, None: MASK_COLOUR},
         "multiscale": False,
         "metadata": {"kind": "mask", "grid": tissue.grid},
     }

@@ -31,6 +31,9 @@ class Overlays:
     def begin(self, slide: "Slide", live: "LiveMap") -> None:
         """Show the empty map of a run that begins; the saliency of an earlier one goes."""
         self._canvas.remove(slide.id, "saliency")
+        mask = self._canvas.overlay(slide.id, "mask")
+        if mask is not None:
+            mask.visible = False
         self._put_map(slide, live, partial=False, prediction=None)
 
     def refresh(self, slide: "Slide") -> None:

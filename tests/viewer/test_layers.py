@@ -150,3 +150,20 @@ def test_all_layers_of_a_slide_follow_a_new_scale(pixels: np.ndarray) -> None:
     assert layer.scale.tolist() == [16.0, 16.0]
     assert layer.translate.tolist() == [7.75, 7.75]
     assert {str(unit) for each in viewer.layers for unit in each.units} == {"micrometer"}
+
+
+def test_overlays_lie_in_their_order_whatever_came_first(pixels: np.ndarray) -> None:
+    slide = open_slide(pixels, um_per_px=0.5)
+    viewer, frame = ViewerModel(), Frame.of_slide(slide)
+    canvas = SlideCanvas(viewer)
+    ((levels, kwargs, _),) = slide_layers(slide)
+    viewer.add_image(levels, **kwargs)
+    box = [shapely.box(0, 0, 9, 9)]
+    viewer.add_points(np.zeros((1, 2)), name="mine", scale=(0.5, 0.5), units=("um", "um"))
+    for kind in ("truth", "tissue"):
+        canvas.put(slide.id, outline_layer(box, frame, name=kind, colour=(0, 0, 1, 1), kind=kind))
+    overlay = probability_layer(np.zeros((4, 5), np.float32), frame.level0, frame, class_name="tumour")
+    canvas.put(slide.id, overlay)
+    canvas.put(slide.id, overlay)  # again: in the old one's place
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["array", "probability of tumour", "tissue", "truth", "mine"]

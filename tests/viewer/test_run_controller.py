@@ -153,7 +153,7 @@ def test_cancel_answers_within_half_a_second_and_keeps_what_was_found(runs, view
     runs.choose(large, wishes)
     pump.until(lambda: runs.state is State.READY)
     runs.run()
-    pump.until(lambda: view.refreshes >= 1)
+    pump.until(lambda: view.refreshes >= 1 and bool(view.progress))
     begin = time.monotonic()
     done = view.progress[-1].done
     runs.cancel()
