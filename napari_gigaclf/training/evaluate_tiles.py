@@ -57,11 +57,12 @@ def main(arguments: list[str] | None = None) -> None:
     add_record_option(parser)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    figures = evaluate(load_model(options.model), read_tar(options.tiles))
+    model = load_model(options.model)
+    figures = evaluate(model, read_tar(options.tiles))
     prefix = options.tiles.stem.removeprefix("pcam-")
     figures = {f"{prefix}_{name}": round(value, 4) for name, value in figures.items()}
     if options.record:
-        command = f"python -m napari_gigaclf.training.evaluate_tiles --model MODEL --tiles {options.tiles.name}"
+        command = f"python -m napari_gigaclf.training.evaluate_tiles --model {model.name} --tiles {options.tiles.name}"
         record(options.record, figures, command)
     sys.stdout.write(json.dumps(figures) + "\n")
 
