@@ -1,18 +1,23 @@
 """Classify a slide: one call from pixels to an answer with its map and its reasons."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from napari_gigaclf.errors import OutputError
 from napari_gigaclf.inference.collect import MapCallback
 from napari_gigaclf.inference.prediction import Prediction
 from napari_gigaclf.inference.preparation import SaliencyChoice, TissueChoice, prepare
 from napari_gigaclf.inference.region import Region
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.slides import open_slide
+from napari_gigaclf.slides.pyramid import ensure_coarse_levels
 
 if TYPE_CHECKING:
     from napari_gigaclf.models import Classifier
     from napari_gigaclf.slides import Slide
+
+logger = logging.getLogger(__name__)
 
 
 def classify(
@@ -75,11 +80,13 @@ def classify(
     ------
     SlideError, ModelError, ScaleError, RegionError, UnsupportedOperation, GigaclfError
         One line for a person.
+    Cancelled
+        Stopped while coarse levels of a slide without any were computed: there is no part to return yet.
     """
     opened = open_slide(slide) if isinstance(slide, str | Path) else slide
     try:
         prepared = prepare(
-            opened,
+            _with_coarse_levels(opened, progress, cancel),
             model,
             level=level,
             um_per_px=um_per_px,
@@ -93,3 +100,12 @@ def classify(
     finally:
         if opened is not slide:
             opened.close()
+
+
+def _with_coarse_levels(slide: "Slide", progress: ProgressCallback | None, cancel: CancelToken | None) -> "Slide":
+    """Return the slide with coarse levels, as the viewer and the command line have it: so all give the same numbers."""
+    try:
+        return ensure_coarse_levels(slide, progress, cancel)
+    except OutputError as error:
+        logger.warning("no overview levels: %s", error)
+        return slide

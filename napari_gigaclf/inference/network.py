@@ -12,11 +12,16 @@ import torch
 
 from napari_gigaclf.inference.cells import CellAxis
 from napari_gigaclf.inference.devices import Device
-from napari_gigaclf.inference.timing import TILE_SECONDS, responsive_tile, seconds_per_pixel
+from napari_gigaclf.inference.timing import responsive_tile, seconds_per_pixel
 from napari_gigaclf.streaming import StreamedModule, stream
 
 if TYPE_CHECKING:
     from napari_gigaclf.models import Classifier
+
+
+DEFAULT_TILE = 512
+"""Side of a tile in pixels of the input where the caller names neither tile, memory nor time: small enough to skip
+glass, large enough to keep borders few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +65,8 @@ def make_network(
     memory
         Budget of the engine, bytes or text; it chooses the tile where ``tile`` is None.
     tile_seconds
-        Longest time of a tile; None for the default.
+        Longest time of a tile, for a window that must answer soon; None takes the same tile on every machine, so that
+        a run repeats to the last bit.
 
     Raises
     ------
@@ -72,9 +78,10 @@ def make_network(
     features = private.features
     streamed = stream(features, tile=tile, memory=memory)
     axes = cell_axes(streamed)
+    stride = max(axis.stride for axis in axes)
     per_pixel = seconds_per_pixel(features, target)
     if tile is None and memory is None:
-        side = responsive_tile(per_pixel, max(axis.stride for axis in axes), tile_seconds or TILE_SECONDS)
+        side = DEFAULT_TILE if tile_seconds is None else responsive_tile(per_pixel, stride, tile_seconds)
         streamed = stream(features, tile=side)
     return Network(
         model=private,

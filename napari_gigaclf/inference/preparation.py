@@ -141,8 +141,8 @@ def prepare(
     Parameters
     ----------
     tile_seconds
-        Longest time of a tile (default 0.3 s), so that a stop answers soon; has no effect where ``tile`` or ``memory``
-        is given.
+        Longest time of a tile, so that a stop answers soon; None takes the same tile on every machine. Has no effect
+        where ``tile`` or ``memory`` is given.
 
     Raises
     ------
@@ -257,8 +257,9 @@ def _refuse_other_than_brightfield(slide: "Slide", model: "Classifier") -> None:
     kind = "16-bit" if slide.kind == "brightfield" or slide.dtype.itemsize > 1 else slide.kind
     if slide.kind == "fluorescence":
         kind = "fluorescence"
+    article = "an" if kind == "other" else "a"
     raise ModelError(
-        f"{model.name} reads 8-bit RGB brightfield slides; {slide.name} is a {kind} slide "
+        f"{model.name} reads 8-bit RGB brightfield slides; {slide.name} is {article} {kind} slide "
         f"({slide.num_channels} channels of {slide.dtype})"
     )
 

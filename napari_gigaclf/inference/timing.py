@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 PROBE_PX = 256
 """Side of the image that is timed."""
-TILE_SECONDS = 0.3
-"""Longest time of a tile, backward pass included, so that a stop answers soon."""
 TILE_SIDES = (1024, 768, 512, 384, 256, 192, 128)
 """Tiles to choose from, pixels of the input."""
 BACKWARD_SHARE = 3.0
@@ -61,12 +59,12 @@ def _measure(network: "nn.Module", device: "torch.device") -> float:
     return best / image[0, 0].numel()
 
 
-def responsive_tile(per_pixel: float, stride: int, tile_seconds: float = TILE_SECONDS) -> int:
+def responsive_tile(per_pixel: float, stride: int, tile_seconds: float) -> int:
     """Return the largest tile side whose backward pass ends within ``tile_seconds``, a multiple of the stride.
 
     Examples
     --------
-    >>> responsive_tile(1e-7, 32), responsive_tile(1e-5, 32)
+    >>> responsive_tile(1e-7, 32, 0.3), responsive_tile(1e-5, 32, 0.3)
     (768, 128)
     """
     fitting = (side for side in TILE_SIDES if side * side * per_pixel * BACKWARD_SHARE <= tile_seconds)
