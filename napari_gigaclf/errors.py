@@ -55,13 +55,13 @@ class CohortError(GigaclfError):
     """A table of slides has problems; all of them are in the text."""
 
 
-class UnsupportedOperation(GigaclfError):  # noqa: N818 - public name of the engine's refusal
+class UnsupportedOperation(GigaclfError):
     """The streaming engine cannot run this module exactly; the text names the operation, the module and the remedy."""
 
 
 class ImageTooSmallError(GigaclfError, RuntimeError):
-    """An image is smaller than the network can take; a RuntimeError, which is what PyTorch raises for the same image."""
+    """An image is smaller than the network can take; also a RuntimeError, as PyTorch raises for the same image."""
 
 
-class Cancelled(GigaclfError):  # noqa: N818 - an outcome rather than a fault
+class Cancelled(GigaclfError):
     """The caller asked to stop."""

@@ -185,6 +185,10 @@ class SlideLevel:
         """Refuse to read from now on."""
         self._closed = True
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "SlideLevel":
+        """Return the level itself: it is read-only, and napari deep-copies the data of a layer it duplicates."""
+        return self
+
     def __getitem__(self, index: Any) -> NDArray[Any]:  # noqa: ANN401 - numpy's own index
         """Read a part: slices, integers and Ellipsis, as numpy would index the array.
 

@@ -69,6 +69,10 @@ class SlideCanvas:
                 return layer
         return None
 
+    def loaded_results(self) -> list[Any]:
+        """Return the probability layers that bring a whole result with them."""
+        return [layer for layer in self.viewer.layers if layer.metadata.get("prediction") is not None]
+
     def adopt(self, layer: Any, slide: Any) -> None:  # noqa: ANN401
         """Remember the slide which a layer shows."""
         layer.metadata["slide"] = slide
@@ -114,7 +118,7 @@ class SlideCanvas:
         visible = True
         if old is not None:
             visible = old.visible
-            if selected is old:
+            if selected == old:
                 selected = None
             self.viewer.layers.remove(old)
         metadata = {**kwargs["metadata"], "slide_id": slide_id}

@@ -64,7 +64,8 @@ def show_demo(
     viewer.window.resize(*WINDOW)
     settle()
     fit(viewer, slide)
-    wait_until(lambda: widget.runs.state in PLANNED)
+    wait_until(lambda: widget.runs.state in PLANNED and slide.id in widget.runs.results)
+    viewer.layers.selection.active = widget.canvas.overlay(slide.id, "probability")
     settle()
     if screenshot is not None:
         save_screenshot(viewer, screenshot)
@@ -86,9 +87,6 @@ def fill_viewer(viewer: Any, slide: "Slide", prediction: "Prediction", truth: Se
     widget.show_prediction(slide, prediction, shown_class(prediction))
     if truth:
         widget.canvas.put(slide.id, truth_layer(truth, Frame.of_slide(slide)))
-    probability = widget.canvas.overlay(slide.id, "probability")
-    if probability is not None:
-        viewer.layers.selection.active = probability
     return widget
 
 

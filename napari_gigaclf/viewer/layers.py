@@ -98,6 +98,10 @@ class ChannelPlane:
         rows_columns = key if isinstance(key, tuple) else (key,)
         return np.asarray(self._level[(*rows_columns, *[slice(None)] * (2 - len(rows_columns)), self._channel)])
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "ChannelPlane":
+        """Return the plane itself: it is read-only, and napari deep-copies the data of a layer it duplicates."""
+        return self
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401
         """Read the whole plane; napari does this with the coarsest level only."""
         del copy
@@ -357,7 +361,15 @@ def prediction_layers(
         shown, prediction.grid, frame, class_name=class_name, partial=not prediction.complete
     )
     kwargs["metadata"] |= {"prediction": prediction}
-    layers: list[LayerData] = [(data, kwargs, kind)]
+    layers = [(data, kwargs, kind), *finding_layers(prediction, frame)]
+    for _, each, _ in layers:
+        each["metadata"]["slide_id"] = prediction.record.slide.id
+    return layers
+
+
+def finding_layers(prediction: "Prediction", frame: Frame) -> list[LayerData]:
+    """Return what is shown beside the map when a run has ended: saliency if there is one, outline of the tissue."""
+    layers = []
     saliency = saliency_layer(prediction, frame)
     if saliency is not None:
         layers.append(saliency)

@@ -7,19 +7,16 @@ from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.layers import (
     Frame,
     field_layer,
-    mask_layer,
     probability_layer,
     probability_name,
-    saliency_layer,
-    tissue_layer,
 )
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
     from napari_gigaclf.slides import Slide
-    from napari_gigaclf.slides.tissue import TissueMask
     from napari_gigaclf.viewer.controllers.mapping import LiveMap
     from napari_gigaclf.viewer.controllers.probe import ProbeRow
+    from napari_gigaclf.viewer.layers import LayerData
 
 
 class Overlays:
@@ -50,22 +47,20 @@ class Overlays:
             layer.metadata["class_name"] = live.class_name
             self.refresh(slide)
 
-    def finish(self, slide: "Slide", prediction: "Prediction", live: "LiveMap") -> None:
-        """Show everything a run found, complete or partial."""
-        frame = Frame.of_slide(slide)
+    def finish(self, slide: "Slide", prediction: "Prediction", live: "LiveMap", layers: "Sequence[LayerData]") -> None:
+        """Show everything a run found, complete or partial; ``layers`` go beside the map."""
+        self._canvas.remove(slide.id, "mask")
         self._put_map(slide, live, partial=not prediction.complete, prediction=prediction)
-        saliency = saliency_layer(prediction, frame)
-        if saliency is not None:
-            self._canvas.put(slide.id, saliency).colorbar.visible = False
-        if prediction.tissue is not None:
-            self._canvas.remove(slide.id, "mask")
-            self._canvas.put(slide.id, tissue_layer(prediction.tissue, frame))
+        for data in layers:
+            self._canvas.put(slide.id, data)
 
-    def tissue(self, slide: "Slide", tissue: "TissueMask", painted: Callable[[Any], None]) -> None:
+    def tissue(self, slide: "Slide", layers: "Sequence[LayerData]", painted: Callable[[Any], None]) -> None:
         """Show the tissue's outline, and the mask to be painted; ``painted`` is called after every stroke."""
-        frame = Frame.of_slide(slide)
-        self._canvas.put(slide.id, tissue_layer(tissue, frame))
-        layer = self._canvas.put(slide.id, mask_layer(tissue, frame))
+        for data in layers:
+            self._canvas.put(slide.id, data)
+        layer = self._canvas.overlay(slide.id, "mask")
+        if layer is None:
+            return
         layer.selected_label = 1
         layer.events.paint.connect(painted)
         layer.events.labels_update.connect(painted)  # filling and undoing

@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from napari_gigaclf.errors import GigaclfError
 from napari_gigaclf.viewer.layers import Frame, LayerData, contrast_limits, prediction_layers, slide_layers
 
@@ -73,6 +75,7 @@ def open_layers(slide: Any) -> list[LayerData]:  # noqa: ANN401 - a Slide; the P
 
     if needs_coarse_levels(slide):
         return slide_layers(slide, placeholder_levels(slide))
+    np.asarray(slide.levels[-1][:1, :1])  # imports the decoder here rather than on the window's thread
     return slide_layers(slide, limits=contrast_limits(slide))
 
 

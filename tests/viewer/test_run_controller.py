@@ -54,11 +54,12 @@ class FakeView:
     def show_look(self, slide, live):
         self.looks += 1
 
-    def show_result(self, slide, prediction, live):
+    def show_result(self, slide, prediction, live, layers):
+        self.layers = layers
         self.results.append((slide, prediction, live))
 
-    def show_tissue(self, slide, tissue):
-        self.tissues.append(tissue)
+    def show_tissue(self, slide, layers):
+        self.tissues.append(layers)
 
 
 @pytest.fixture
@@ -243,7 +244,8 @@ def test_a_painted_mask_is_what_is_looked_at(runs, view, pump, slide, wishes):
     runs.choose(slide, wishes)
     runs.preview_tissue()
     pump.until(lambda: bool(view.tissues) and runs.state is State.READY)
-    tissue = view.tissues[0]
+    assert [data[1]["metadata"]["kind"] for data in view.tissues[0]] == ["tissue", "mask"]
+    tissue = runs.shelf.tissue(slide)
     cells = runs.prepared.estimate.cells
     painted = tissue.mask.copy()
     painted[: painted.shape[0] // 2] = False

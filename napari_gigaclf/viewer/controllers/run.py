@@ -6,14 +6,19 @@ Every request has a generation. An answer of an older generation, or for a slide
 Two workers: a quick one for plans and previews, a long one for the run, so that a click is answered during a run.
 """
 
+import dataclasses
 import time
+from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from napari_gigaclf.progress import Progress
+import numpy as np
+
+from napari_gigaclf.progress import CancelToken, Progress
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.wishes import Wishes
+from napari_gigaclf.viewer.layers import Frame, LayerData, finding_layers, mask_layer, tissue_layer
 from napari_gigaclf.viewer.worker import Job, Post, Worker
 
 if TYPE_CHECKING:
@@ -67,12 +72,12 @@ class RunView(Protocol):
         """Redraw the map, of which another class or threshold is on show."""
         ...
 
-    def show_result(self, slide: "Slide", prediction: "Prediction", live: LiveMap) -> None:
-        """Show what a run found, complete or partial."""
+    def show_result(self, slide: "Slide", prediction: "Prediction", live: LiveMap, layers: Sequence[LayerData]) -> None:
+        """Show what a run found, complete or partial; ``layers`` go beside the map."""
         ...
 
-    def show_tissue(self, slide: "Slide", tissue: "TissueMask") -> None:
-        """Show the tissue mask over the slide, to be painted."""
+    def show_tissue(self, slide: "Slide", layers: Sequence[LayerData]) -> None:
+        """Show the tissue mask over the slide, to be painted, and its outline."""
         ...
 
 
@@ -106,7 +111,7 @@ class RunController:
         self._plan_generation = 0
         self._plan_job: Job[PreparedRun] | None = None
         self._run_generation = 0
-        self._run_job: Job[Prediction] | None = None
+        self._run_job: Job[tuple[Prediction, list[LayerData]]] | None = None
         self._run_slide: Slide | None = None
         self._live: LiveMap | None = None
         self._last_refresh = 0.0
@@ -154,8 +159,8 @@ class RunController:
         if slide is None:
             return
         self._quick.submit(
-            lambda _job: self.shelf.tissue(slide),
-            done=lambda tissue: self._tissue_found(slide, tissue),
+            lambda _job: self._tissue_layers(slide),
+            done=lambda layers: self._tissue_found(slide, layers),
             failed=self._view.show_problem,
         )
 
@@ -179,7 +184,7 @@ class RunController:
         self._enter(State.RUNNING)
         self._run_job = self._long.submit(
             lambda job: self._work(job, generation, slide, wishes, prepared),
-            done=lambda prediction: self._ran(generation, slide, wishes, prediction),
+            done=lambda finding: self._ran(generation, slide, wishes, *finding),
             failed=lambda text: self._run_failed(generation, text),
         )
 
@@ -200,14 +205,21 @@ class RunController:
         live.look(class_name, threshold)
         self._view.show_look(self.slide, live)
 
-    def take_result(self, slide: "Slide", prediction: "Prediction", class_name: str) -> LiveMap:
-        """Adopt a result that was made elsewhere (loaded, or handed in by a script), and return its map."""
+    def adopt(self, slide: "Slide", prediction: "Prediction", class_name: str) -> None:
+        """Take a result that was made elsewhere (loaded, or handed in by a script), and show it soon."""
+        self._quick.submit(
+            lambda _job: _adopted(prediction, Frame.of_slide(slide)),
+            done=lambda finding: self._adopt(slide, class_name, *finding),
+            failed=self._view.show_problem,
+        )
+
+    def _adopt(self, slide: "Slide", class_name: str, prediction: "Prediction", layers: Sequence[LayerData]) -> None:
         live = LiveMap(tuple(prediction.classes), prediction.grid, class_name)
         live.fill(prediction.probability_map)
         self.results[slide.id] = (prediction, live)
         level = prediction.record.parameters.get("level", "auto")
         self._made_by[slide.id] = (prediction.record.model.name, level)
-        return live
+        self._view.show_result(slide, prediction, live, layers)
 
     def fitting_result(self, slide: "Slide", wishes: Wishes) -> "Prediction | None":
         """Return the slide's result if these wishes' model and scale made it: its stored features answer a click."""
@@ -239,19 +251,24 @@ class RunController:
     # --- on the worker ----------------------------------------------------------------------------------------------
 
     def _work(
-        self, job: "Job[Prediction]", generation: int, slide: "Slide", wishes: Wishes, prepared: "PreparedRun | None"
-    ) -> "Prediction":
+        self, job: CancelToken, generation: int, slide: "Slide", wishes: Wishes, prepared: "PreparedRun | None"
+    ) -> "tuple[Prediction, list[LayerData]]":
         """Run on the long worker; what happens on the way is posted to the window."""
         model = self.shelf.model(wishes.model, wishes.threads)
         plan = prepared if prepared is not None else self.shelf.prepare(slide, wishes)
         live = LiveMap(tuple(model.classes), plan.grid, model.card.positive_class or model.classes[-1])
         self._post(lambda: self._started(generation, slide, live))
-        return plan.run(
+        prediction = plan.run(
             saliency=wishes.wanted_saliency,
             cancel=job,
             progress=lambda progress: self._post(lambda: self._progressed(generation, progress)),
             on_map=lambda update: self._post(lambda: self._map_changed(generation, slide, live, update)),
         )
+        return prediction, finding_layers(prediction, Frame.of_slide(slide))
+
+    def _tissue_layers(self, slide: "Slide") -> list[LayerData]:
+        tissue, frame = self.shelf.tissue(slide), Frame.of_slide(slide)
+        return [tissue_layer(tissue, frame), mask_layer(tissue, frame)]
 
     # --- answers, on the GUI thread ---------------------------------------------------------------------------------
 
@@ -270,9 +287,9 @@ class RunController:
         self._view.show_problem(text)
         self._enter(State.REFUSED)
 
-    def _tissue_found(self, slide: "Slide", tissue: "TissueMask") -> None:
+    def _tissue_found(self, slide: "Slide", layers: Sequence[LayerData]) -> None:
         if slide is self.slide:
-            self._view.show_tissue(slide, tissue)
+            self._view.show_tissue(slide, layers)
 
     def _started(self, generation: int, slide: "Slide", live: LiveMap) -> None:
         if generation == self._run_generation:
@@ -292,7 +309,14 @@ class RunController:
             self._last_refresh = now
             self._view.refresh_map(slide)
 
-    def _ran(self, generation: int, slide: "Slide", wishes: Wishes, prediction: "Prediction") -> None:
+    def _ran(
+        self,
+        generation: int,
+        slide: "Slide",
+        wishes: Wishes,
+        prediction: "Prediction",
+        layers: Sequence[LayerData],
+    ) -> None:
         live = self._live
         if generation != self._run_generation or live is None:
             return
@@ -301,7 +325,7 @@ class RunController:
         self._made_by[slide.id] = (wishes.model, str(wishes.level))
         self._end_run()
         self._view.refresh_map(slide)
-        self._view.show_result(slide, prediction, live)
+        self._view.show_result(slide, prediction, live, layers)
 
     def _run_failed(self, generation: int, text: str) -> None:
         if generation != self._run_generation:
@@ -336,3 +360,9 @@ class RunController:
             return
         self._state = state
         self._view.show_state(state)
+
+
+def _adopted(prediction: "Prediction", frame: Frame) -> "tuple[Prediction, list[LayerData]]":
+    """Return a result whose map is in memory, and the layers beside its map; reads the files of a loaded one."""
+    whole = dataclasses.replace(prediction, probability_map=np.asarray(prediction.probability_map, dtype=np.float32))
+    return whole, finding_layers(whole, frame)

@@ -4,6 +4,7 @@ The widget ties panels (controls), controllers (decisions) and canvas (layers) t
 imports no torch: models are listed from their JSON in the background, and the network is loaded there too.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction, PreparedRun
     from napari_gigaclf.models import ModelConfig
     from napari_gigaclf.slides import Slide
-    from napari_gigaclf.slides.tissue import TissueMask
+    from napari_gigaclf.viewer.layers import LayerData
 
 
 class ClassifyWidget(QWidget):
@@ -75,6 +76,7 @@ class ClassifyWidget(QWidget):
         self.tool = ClickTool(napari_viewer, self._clicked)
         self._closed = False
         self._adopting: set[int] = set()
+        self._taken: set[str] = set()
         self._connect()
         self.quick.submit(lambda _job: first_look(), self._looked, self.show_problem)
         self._list_slides()
@@ -84,9 +86,7 @@ class ClassifyWidget(QWidget):
     def show_prediction(self, slide: "Slide", prediction: "Prediction", class_name: str) -> None:
         """Show a result that was made elsewhere as if it had been run here."""
         self.choices.prefer_model(prediction.record.model.name)
-        live = self.runs.take_result(slide, prediction, class_name)
-        self.show_map(slide, live)
-        self.show_result(slide, prediction, live)
+        self.runs.adopt(slide, prediction, class_name)
 
     # --- wishes -----------------------------------------------------------------------------------------------------
 
@@ -164,15 +164,17 @@ class ClassifyWidget(QWidget):
         """Redraw the map, of which another class or threshold is on show."""
         self.overlays.look(slide, live)
 
-    def show_result(self, slide: "Slide", prediction: "Prediction", live: LiveMap) -> None:
+    def show_result(
+        self, slide: "Slide", prediction: "Prediction", live: LiveMap, layers: "Sequence[LayerData]"
+    ) -> None:
         """Show what a run found, complete or partial."""
-        self.overlays.finish(slide, prediction, live)
+        self.overlays.finish(slide, prediction, live, layers)
         self.run_panel.offer_classes(live.classes, live.class_name, live.threshold)
         self.run_panel.show_lines(result_lines(prediction))
 
-    def show_tissue(self, slide: "Slide", tissue: "TissueMask") -> None:
+    def show_tissue(self, slide: "Slide", layers: "Sequence[LayerData]") -> None:
         """Show the tissue mask over the slide, to be painted, with its outline."""
-        self.overlays.tissue(slide, tissue, self._painted)
+        self.overlays.tissue(slide, layers, self._painted)
 
     # --- ProbeView --------------------------------------------------------------------------------------------------
 
@@ -228,12 +230,14 @@ class ClassifyWidget(QWidget):
         self.choices.offer_slides(entries)
         if entries:
             self.canvas.show_scale_bar()
+            QTimer.singleShot(0, self._adopt_results)
         if self.choices.slide_box.currentData() != before:
             self._changed()
 
     def _layer_removed(self, layer: Any) -> None:  # noqa: ANN401
         slide = layer.metadata.get("slide")
         if slide is not None and self.canvas.layer_of(slide.id) is None:
+            self._taken.discard(slide.id)
             self.runs.slide_gone(slide.id)
             self.asks.slide_gone(slide.id)
             self.probes.drop(slide.id)
@@ -252,6 +256,16 @@ class ClassifyWidget(QWidget):
 
         levels, um_per_px = self.canvas.arrays_of(layer)
         self.quick.submit(lambda _job: adopt_layer(levels, um_per_px, layer.name), adopted, self.show_problem)
+
+    def _adopt_results(self) -> None:
+        """Take results that were opened from files for the slides they speak of, once both are there."""
+        for layer in self.canvas.loaded_results():
+            slide_id = layer.metadata["slide_id"]
+            slide_layer = self.canvas.layer_of(slide_id)
+            if slide_layer is not None and slide_id not in self.runs.results and slide_id not in self._taken:
+                self._taken.add(slide_id)
+                prediction, class_name = layer.metadata["prediction"], layer.metadata["class_name"]
+                self.show_prediction(slide_layer.metadata["slide"], prediction, class_name)
 
     def _give_scale(self, um_per_px: float) -> None:
         slide = self.chosen_slide()
@@ -281,7 +295,6 @@ class ClassifyWidget(QWidget):
         layer = None if slide is None else self.canvas.overlay(slide.id, "mask")
         if slide is None or layer is None:
             return
-        from napari_gigaclf.slides.tissue import TissueMask
 
         self.canvas.remove(slide.id, "tissue")  # the outline of what was found; the painted mask is another
         self.runs.paint(TissueMask.from_array(np.asarray(layer.data) > 0, layer.metadata["grid"]))

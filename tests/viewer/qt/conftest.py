@@ -16,10 +16,12 @@ def viewer(make_napari_viewer):
 @pytest.fixture
 def widget(viewer, qtbot, model_folder):
     """The widget, docked, with the tiny model as its only model."""
+    from napari.utils._proxies import PublicOnlyProxy
+
     from napari_gigaclf.viewer.controllers.jobs import read_models
     from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 
-    widget = ClassifyWidget(viewer)
+    widget = ClassifyWidget(PublicOnlyProxy(viewer))  # what napari gives to plugins
     viewer.window.add_dock_widget(widget, name="Classify slide")
     qtbot.waitUntil(lambda: not widget.quick.busy, timeout=20_000)
     qtbot.wait(10)

@@ -245,3 +245,21 @@ def test_view_is_a_region(widget, show, slide, ready, qtbot, viewer):
     widget.run_panel.run_button.click()
     assert "outside the view" in widget.run_panel.estimate_note.text()
     assert not widget.runs.running
+
+
+def test_a_saved_result_opens_over_its_slide_and_answers_clicks(widget, show, slide, ready, qtbot, viewer, tmp_path):
+    from napari_gigaclf.viewer.reader import read_paths
+
+    show(slide)
+    ready(slide)
+    prediction = widget.runs.prepared.run(saliency="tumour")
+    prediction.save(tmp_path / "slide.gigaclf")
+    layers = [
+        getattr(viewer, f"add_{kind}")(data, **kwargs)
+        for data, kwargs, kind in read_paths(str(tmp_path / "slide.gigaclf"))
+    ]
+    assert [layer.metadata["kind"] for layer in layers] == ["probability", "saliency", "tissue"]
+    qtbot.waitUntil(lambda: slide.id in widget.runs.results, timeout=30_000)
+    assert len(viewer.layers) == 4  # the loaded ones are replaced, not doubled
+    assert np.array_equal(overlay(widget, slide, "probability").data, prediction.probability_map[1], equal_nan=True)
+    assert "tumour 0." in widget.run_panel.result_note.text()
