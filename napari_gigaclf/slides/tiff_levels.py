@@ -83,17 +83,31 @@ def zarr_array(series: Any, level: int, fill: int) -> Any:  # noqa: ANN401 - tif
     return opened if isinstance(opened, zarr.Array) else opened["0"]
 
 
-def _bound_byte_counts(series: Any) -> None:  # noqa: ANN401 - tifffile
-    """Cut byte counts that reach beyond the end of the file: tifffile takes that much memory before it reads."""
+def _bound_byte_counts(series: Any, num_places: int) -> NDArray[np.bool_]:  # noqa: ANN401 - tifffile
+    """Cut byte counts that reach beyond the end of the file: tifffile takes that much memory before it reads.
+
+    Returns
+    -------
+    NDArray
+        Per place of a tile (row by row) whether it begins beyond the end of the file: it is lost, not missing, and must
+        not be taken for glass.
+    """
+    lost = np.zeros(num_places, dtype=np.bool_)
     for page in series.pages:
         if page is None:
             continue
         length = int(page.parent.filehandle.size)
-        if max(page.databytecounts, default=0) > length:
+        stored = min(len(page.dataoffsets), len(page.databytecounts))
+        offsets = np.asarray(page.dataoffsets[:stored], dtype=np.uint64)
+        beyond = (offsets >= length) & (np.asarray(page.databytecounts[:stored], dtype=np.uint64) > 0)
+        places = np.flatnonzero(beyond)
+        lost[places % num_places] = True
+        if max(page.databytecounts, default=0) > length or len(places):
             page.databytecounts = tuple(
                 min(int(count), max(0, length - int(offset)))
                 for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
             )
+    return lost
 
 
 def _mappable(series: Any) -> bool:  # noqa: ANN401 - tifffile
@@ -132,6 +146,9 @@ class TiffLevel:
         self._arrays: dict[int, Any] = {}
         self._lock = threading.Lock()
         self._mapped = False
+        self._path = path
+        self._bounded = False
+        self._lost: NDArray[np.bool_] | None = None
         self._axes = str(series.axes)
         self.size = image_size(series)
         self._index = self._fixed_index(z)
@@ -180,23 +197,49 @@ class TiffLevel:
         """Return the zarr array with a fill for missing tiles, opened once."""
         with self._lock:
             if fill not in self._arrays:
-                _bound_byte_counts(self.series)
+                self._bound()
                 guard_decoding(self.series.keyframe)
                 self._arrays[fill] = _mapped_array(self.series) if self._mapped else zarr_array(self.series, 0, fill)
             return self._arrays[fill]
+
+    def _bound(self) -> None:
+        """Compare where tiles are said to lie with the length of the file, once."""
+        if self._bounded or self._mapped:
+            return
+        self._bounded = True
+        rows, columns = (-(-side // chunk) for side, chunk in zip(self.size, self.chunks, strict=True))
+        lost = _bound_byte_counts(self.series, rows * columns)
+        if lost.any():
+            self._lost = lost.reshape(rows, columns)
 
     def fetch(self, box: Box, fill: int) -> NDArray[Any]:
         """Return the pixels of a box inside the level, (h, w, c)."""
         index = list(self._index)
         index[self._order[0]], index[self._order[1]] = box.slices
-        block = np.asarray(self._array(fill)[tuple(index)])
+        array = self._array(fill)
+        self._refuse_lost(box)
+        block = np.asarray(array[tuple(index)])
         kept = [i for i, part in enumerate(index) if isinstance(part, slice)]
         block = block.transpose([kept.index(axis) for axis in self._order]).reshape(*box.shape, -1)
         pixels: NDArray[Any] = self._colours.apply(block).astype(self._colours.dtype, copy=False)
         return pixels
 
+    def _refuse_lost(self, box: Box) -> None:
+        """Raise if a tile of the box lies beyond the end of the file."""
+        if self._lost is None:
+            return
+        tall, wide = self.chunks
+        if self._lost[box.y0 // tall : -(-box.y1 // tall), box.x0 // wide : -(-box.x1 // wide)].any():
+            raise SlideError(
+                self._path,
+                f"the file is cut short: {int(self._lost.sum())} of {self._lost.size} tiles of a level lie beyond its "
+                "end; copy it again",
+            )
+
     def present_chunks(self, most: int) -> list[Box]:
         """Return boxes of up to ``most`` tiles that are stored, spread evenly over the first plane."""
+        with self._lock:
+            self._bound()  # tiles that are lost count as not stored
         counts = np.asarray(self.series.keyframe.databytecounts)
         columns = -(-self.size[1] // self.chunks[1])
         places = np.flatnonzero(counts)[: columns * -(-self.size[0] // self.chunks[0])]
