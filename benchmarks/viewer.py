@@ -156,7 +156,7 @@ class Pendulum:
         return {key: round(value, 1) for key, value in {**at, "max": ranked[-1]}.items()} | {"ticks": len(ranked)}
 
 
-def lag(path: Path, model: str, seconds: float) -> dict[str, object]:
+def lag(path: Path, model: str, level: int, seconds: float) -> dict[str, object]:
     """Lag of the event loop while panning: idle, and while the widget classifies the same slide."""
     from napari_gigaclf.viewer.controllers.run import State
     from napari_gigaclf.viewer.demo import fit, settle, wait_until
@@ -171,6 +171,8 @@ def lag(path: Path, model: str, seconds: float) -> dict[str, object]:
     wait_until(lambda: bool(widget.choices.models), 60)
     assert choose(widget.choices.model_box, model), f"no model {model}"
     choose(widget.choices.saliency_box, "none")
+    choose(widget.choices.level_box, level)
+    settle(1)
     wait_until(lambda: widget.runs.state in (State.READY, State.REFUSED), 120)
     assert widget.runs.state is State.READY, widget.run_panel.estimate_note.text()
     settle(2)
@@ -211,6 +213,7 @@ def main() -> None:
         command.add_argument("slide", type=Path)
         if name == "lag":
             command.add_argument("--model", default=MODEL)
+            command.add_argument("--level", type=int, default=1, help="finer levels run longer")
             command.add_argument("--seconds", type=float, default=10.0)
     arguments = parser.parse_args()
     if arguments.command == "start-up":
@@ -218,7 +221,7 @@ def main() -> None:
     elif arguments.command == "first-pixels":
         result = first_pixels(arguments.slide)
     else:
-        result = lag(arguments.slide, arguments.model, arguments.seconds)
+        result = lag(arguments.slide, arguments.model, arguments.level, arguments.seconds)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     print(json.dumps({"measurement": arguments.command, **result, "load": load}, indent=1))
 

@@ -110,18 +110,26 @@ class SlideCanvas:
         return next(self.overlays(slide_id, kind), None)
 
     def put(self, slide_id: str, data: LayerData) -> Any:  # noqa: ANN401 - a napari layer
-        """Show an overlay of a slide in place of the one of its kind, if any; the selected layer stays selected."""
+        """Show an overlay of a slide in place of the one of its kind, if any; the selected layer stays selected.
+
+        An image that is there already takes the new pixels, and one of the same ``source`` is left as it is: taking a
+        layer out of napari costs 0.15 s, which a person who pressed Cancel would feel.
+        """
         array, kwargs, layer_type = data
-        kind = kwargs["metadata"]["kind"]
-        selected = self.viewer.layers.selection.active
-        old = self.overlay(slide_id, kind)
+        metadata = {**kwargs["metadata"], "slide_id": slide_id}
+        old = self.overlay(slide_id, metadata["kind"])
+        if old is not None and metadata.get("source") is not None and old.metadata.get("source") is metadata["source"]:
+            return old
+        if old is not None and layer_type == "image" and not kwargs["rgb"]:
+            _take_over(old, array, {**kwargs, "metadata": metadata})
+            return old
         visible = True
+        selected = self.viewer.layers.selection.active
         if old is not None:
             visible = old.visible
             if selected == old:
                 selected = None
             self.viewer.layers.remove(old)
-        metadata = {**kwargs["metadata"], "slide_id": slide_id}
         add = getattr(self.viewer, f"add_{layer_type}")
         layer = add(array, **{**kwargs, "metadata": metadata, "visible": visible})
         self._put_in_order(layer)
@@ -261,3 +269,14 @@ class SlideCanvas:
 
 def _text(value: object) -> str:
     return "" if value is None or value != value else str(value)
+
+
+def _take_over(layer: Any, array: NDArray[Any], kwargs: dict[str, Any]) -> None:  # noqa: ANN401
+    """Give an image layer other pixels at another place; contrast, colours and opacity stay as a person left them."""
+    if layer.data is not array:
+        layer.data = array
+    if tuple(layer.scale) != tuple(kwargs["scale"]) or tuple(layer.translate) != tuple(kwargs["translate"]):
+        layer.scale, layer.translate = kwargs["scale"], kwargs["translate"]
+    layer.name = kwargs["name"]
+    layer.metadata = kwargs["metadata"]
+    layer.refresh(extent=False)

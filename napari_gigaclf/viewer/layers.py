@@ -289,7 +289,9 @@ def outline_layer(
 
 def tissue_layer(tissue: "TissueMask", frame: Frame) -> LayerData:
     """Return the outline of what is looked at; what lies outside it is left out."""
-    return outline_layer(tissue.outlines(), frame, name="tissue", colour=TISSUE_COLOUR, kind="tissue")
+    data, kwargs, kind = outline_layer(tissue.outlines(), frame, name="tissue", colour=TISSUE_COLOUR, kind="tissue")
+    kwargs["metadata"]["source"] = tissue
+    return data, kwargs, kind
 
 
 def truth_layer(truth: Sequence["Annotation"], frame: Frame, name: str = "known truth") -> LayerData:

@@ -25,13 +25,13 @@ class Overlays:
     def __init__(self, canvas: SlideCanvas) -> None:
         self._canvas = canvas
 
-    def begin(self, slide: "Slide", live: "LiveMap") -> None:
-        """Show the empty map of a run that begins; the saliency of an earlier one goes."""
+    def begin(self, slide: "Slide", live: "LiveMap", layers: "Sequence[LayerData]") -> None:
+        """Show the empty map of a run that begins and what it looks at; the saliency of an earlier one goes."""
         self._canvas.remove(slide.id, "saliency")
-        mask = self._canvas.overlay(slide.id, "mask")
-        if mask is not None:
-            mask.visible = False
+        self._hide_mask(slide)
         self._put_map(slide, live, partial=False, prediction=None)
+        for data in layers:
+            self._canvas.put(slide.id, data)
 
     def refresh(self, slide: "Slide") -> None:
         """Redraw the map, whose array has changed; neither extent nor thumbnail (2 ms instead of 4)."""
@@ -49,7 +49,7 @@ class Overlays:
 
     def finish(self, slide: "Slide", prediction: "Prediction", live: "LiveMap", layers: "Sequence[LayerData]") -> None:
         """Show everything a run found, complete or partial; ``layers`` go beside the map."""
-        self._canvas.remove(slide.id, "mask")
+        self._hide_mask(slide)
         self._put_map(slide, live, partial=not prediction.complete, prediction=prediction)
         for data in layers:
             self._canvas.put(slide.id, data)
@@ -61,6 +61,7 @@ class Overlays:
         layer = self._canvas.overlay(slide.id, "mask")
         if layer is None:
             return
+        layer.visible = True
         layer.selected_label = 1
         layer.events.paint.connect(painted)
         layer.events.labels_update.connect(painted)  # filling and undoing
@@ -71,9 +72,19 @@ class Overlays:
         if not rows:
             self._canvas.remove(slide.id, "fields")
             return
-        self._canvas.put(
-            slide.id, field_layer([(row.number, row.answer.outline) for row in rows], Frame.of_slide(slide))
-        )
+        fields = [(row.number, row.answer.outline) for row in rows]
+        layer = self._canvas.overlay(slide.id, "fields")
+        if layer is None or len(layer.data) != len(fields) - 1:
+            self._canvas.put(slide.id, field_layer(fields, Frame.of_slide(slide)))
+            return
+        data, kwargs, _ = field_layer(fields, Frame.of_slide(slide))
+        layer.add_paths(data[-1:], edge_color=kwargs["edge_color"][-1:], edge_width=kwargs["edge_width"])
+        layer.features = kwargs["features"]
+
+    def _hide_mask(self, slide: "Slide") -> None:
+        mask = self._canvas.overlay(slide.id, "mask")
+        if mask is not None:
+            mask.visible = False
 
     def _put_map(self, slide: "Slide", live: "LiveMap", *, partial: bool, prediction: "Prediction | None") -> None:
         data, kwargs, kind = probability_layer(

@@ -44,7 +44,7 @@ class FakeView:
     def show_progress(self, progress):
         self.progress.append(progress)
 
-    def show_map(self, slide, live):
+    def show_map(self, slide, live, layers):
         self.threads.add(threading.current_thread())
         self.maps.append((slide, live))
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_gigaclf.progress import CancelToken, Progress
+from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.wishes import Wishes
@@ -60,8 +60,8 @@ class RunView(Protocol):
         """Show how far the run is."""
         ...
 
-    def show_map(self, slide: "Slide", live: LiveMap) -> None:
-        """Show the (still empty) map of a run over its slide."""
+    def show_map(self, slide: "Slide", live: LiveMap, layers: Sequence[LayerData]) -> None:
+        """Show the (still empty) map of a run over its slide, and the outline of what it looks at."""
         ...
 
     def refresh_map(self, slide: "Slide") -> None:
@@ -257,11 +257,12 @@ class RunController:
         model = self.shelf.model(wishes.model, wishes.threads)
         plan = prepared if prepared is not None else self.shelf.prepare(slide, wishes)
         live = LiveMap(tuple(model.classes), plan.grid, model.card.positive_class or model.classes[-1])
-        self._post(lambda: self._started(generation, slide, live))
+        outline = [] if plan.tissue is None else [tissue_layer(plan.tissue, Frame.of_slide(slide))]
+        self._post(lambda: self._started(generation, slide, live, outline))
         prediction = plan.run(
             saliency=wishes.wanted_saliency,
             cancel=job,
-            progress=lambda progress: self._post(lambda: self._progressed(generation, progress)),
+            progress=_seldom(lambda progress: self._post(lambda: self._progressed(generation, progress))),
             on_map=lambda update: self._post(lambda: self._map_changed(generation, slide, live, update)),
         )
         return prediction, finding_layers(prediction, Frame.of_slide(slide))
@@ -291,10 +292,10 @@ class RunController:
         if slide is self.slide:
             self._view.show_tissue(slide, layers)
 
-    def _started(self, generation: int, slide: "Slide", live: LiveMap) -> None:
+    def _started(self, generation: int, slide: "Slide", live: LiveMap, layers: Sequence[LayerData]) -> None:
         if generation == self._run_generation:
             self._live = live
-            self._view.show_map(slide, live)
+            self._view.show_map(slide, live, layers)
 
     def _progressed(self, generation: int, progress: Progress) -> None:
         if generation == self._run_generation:
@@ -360,6 +361,20 @@ class RunController:
             return
         self._state = state
         self._view.show_state(state)
+
+
+def _seldom(report: ProgressCallback) -> ProgressCallback:
+    """Pass reports on at most ten times a second, and always the last one: each costs the window a new layout."""
+    last = 0.0
+
+    def report_seldom(progress: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if progress.done >= progress.total or now - last >= REFRESH_SECONDS:
+            last = now
+            report(progress)
+
+    return report_seldom
 
 
 def _adopted(prediction: "Prediction", frame: Frame) -> "tuple[Prediction, list[LayerData]]":

@@ -30,7 +30,7 @@ from napari_gigaclf.viewer.controllers.mapping import LiveMap
 from napari_gigaclf.viewer.controllers.probe import ProbeController, ProbeRow
 from napari_gigaclf.viewer.controllers.run import RunController, State
 from napari_gigaclf.viewer.controllers.shelf import Shelf
-from napari_gigaclf.viewer.controllers.wishes import RegionChoice, Wishes
+from napari_gigaclf.viewer.controllers.wishes import Wishes
 from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.texts import estimate_text, result_lines
@@ -38,6 +38,7 @@ from napari_gigaclf.viewer.widgets.choices import ChoicesPanel
 from napari_gigaclf.viewer.widgets.controls import Column, choose, line
 from napari_gigaclf.viewer.widgets.probe_table import ProbePanel
 from napari_gigaclf.viewer.widgets.run_panel import RunPanel
+from napari_gigaclf.viewer.widgets.wishing import wishes_of
 from napari_gigaclf.viewer.worker import Worker
 
 if TYPE_CHECKING:
@@ -91,32 +92,8 @@ class ClassifyWidget(QWidget):
     # --- wishes -----------------------------------------------------------------------------------------------------
 
     def wishes(self, slide: "Slide") -> Wishes | None:
-        """Return what is chosen now; None without a model.
-
-        Raises
-        ------
-        RegionError
-            The view does not show the slide, or no shape is selected.
-        """
-        model = self.choices.model
-        if model is None:
-            return None
-        choice = self.choices.region
-        area: Any = None
-        if choice is RegionChoice.VIEW:
-            area = self.canvas.view_box(slide)
-        elif choice is RegionChoice.SHAPE:
-            area = self.canvas.selected_area(slide)
-        return Wishes(
-            model=self.choices.model_key,
-            level=self.choices.level_box.currentData(),
-            choice=choice,
-            area=area,
-            device=str(self.choices.device_box.currentData()),
-            saliency=str(self.choices.saliency_box.currentData()),
-            memory=self.preferences.memory,
-            threads=self.preferences.threads,
-        )
+        """Return what is chosen now; see ``wishes_of``."""
+        return wishes_of(self.choices, self.canvas, self.preferences, slide)
 
     def chosen_slide(self) -> "Slide | None":
         """Return the slide that is chosen in the list; None while a plain layer is still being adopted."""
@@ -149,12 +126,12 @@ class ClassifyWidget(QWidget):
         """Show how far the run is."""
         self.run_panel.show_progress(progress)
 
-    def show_map(self, slide: "Slide", live: LiveMap) -> None:
+    def show_map(self, slide: "Slide", live: LiveMap, layers: "Sequence[LayerData]") -> None:
         """Show the (still empty) map of a run over its slide."""
         live.look(self._shown_class(live), self.run_panel.threshold)
         self.run_panel.offer_classes(live.classes, live.class_name, live.threshold)
         self.run_panel.show_lines([])
-        self.overlays.begin(slide, live)
+        self.overlays.begin(slide, live, layers)
 
     def refresh_map(self, slide: "Slide") -> None:
         """Redraw the map, whose array has changed."""
@@ -295,6 +272,7 @@ class ClassifyWidget(QWidget):
         layer = None if slide is None else self.canvas.overlay(slide.id, "mask")
         if slide is None or layer is None:
             return
+        from napari_gigaclf.slides.tissue import TissueMask
 
         self.canvas.remove(slide.id, "tissue")  # the outline of what was found; the painted mask is another
         self.runs.paint(TissueMask.from_array(np.asarray(layer.data) > 0, layer.metadata["grid"]))
