@@ -91,11 +91,12 @@ def model_text(model: "ModelConfig") -> str:
     return f"For {card.intended_tissue} ({card.stain}). {card.research_use_only or RESEARCH_USE}"
 
 
-def estimate_text(estimate: "RunEstimate") -> str:
-    """Return what a run will take."""
-    scale = "" if estimate.um_per_px is None else f" at {scale_text(_pair(estimate.um_per_px))}"
+def estimate_text(estimate: "RunEstimate", *, saliency: bool = False) -> str:
+    """Return what a run will take; with saliency, the most that this adds."""
+    scale = "" if estimate.um_per_px is None else f" at {scale_text(estimate.um_per_px)}"
+    added = f" and up to {seconds_text(estimate.saliency_seconds)} for saliency" if saliency else ""
     return (
-        f"{count_text(estimate.tiles, 'tile')}{scale}, about {seconds_text(estimate.seconds)}, "
+        f"{count_text(estimate.tiles, 'tile')}{scale}, about {seconds_text(estimate.seconds)}{added}, "
         f"{bytes_text(estimate.memory_bytes)} of memory"
     )
 
@@ -145,7 +146,3 @@ def result_lines(prediction: "Prediction") -> list[str]:
         lines.append(f"Slide: {probabilities_text(prediction.probabilities)}{qualifier}")
     lines.append(card.research_use_only or RESEARCH_USE)
     return lines
-
-
-def _pair(um_per_px: "float | tuple[float, float]") -> tuple[float, float]:
-    return um_per_px if isinstance(um_per_px, tuple) else (um_per_px, um_per_px)

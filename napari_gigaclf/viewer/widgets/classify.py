@@ -114,8 +114,10 @@ class ClassifyWidget(QWidget):
 
     def show_plan(self, prepared: "PreparedRun") -> None:
         """Show the estimate and the warnings of a plan."""
+        wishes = self.runs.wishes
+        text = estimate_text(prepared.estimate, saliency=wishes is not None and wishes.wanted_saliency is not None)
         lines = [f"Warning: {warning}" for warning in prepared.warnings]
-        self.run_panel.estimate_note.setText("\n".join([*lines, estimate_text(prepared.estimate)]))
+        self.run_panel.estimate_note.setText("\n".join([*lines, text]))
 
     def show_problem(self, text: str) -> None:
         """Show one line that says why something cannot be done."""
