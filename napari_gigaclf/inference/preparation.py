@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from napari_gigaclf.errors import ModelError, RegionError
+from napari_gigaclf.errors import ImageTooSmallError, ModelError, RegionError
 from napari_gigaclf.geometry import Box, PixelGrid
 from napari_gigaclf.inference.cells import bounds, cell_grid, seen
 from napari_gigaclf.inference.devices import Device, find_device
@@ -241,12 +241,13 @@ def map_shape(network: Network, input_shape: tuple[int, int]) -> tuple[int, int]
     ModelError
         The input is smaller than one cell.
     """
-    rows, columns = network.streamed.plan((3, *input_shape)).output_shape[-2:]
-    if rows < 1 or columns < 1:
+    try:
+        rows, columns = network.streamed.plan((3, *input_shape)).output_shape[-2:]
+    except ImageTooSmallError as error:
         raise ModelError(
             f"{network.model.name}: the slide has {input_shape[0]} x {input_shape[1]} pixels at the model's scale, "
             "less than one cell of its map"
-        )
+        ) from error
     return int(rows), int(columns)
 
 
@@ -254,13 +255,15 @@ def _refuse_other_than_brightfield(slide: "Slide", model: "Classifier") -> None:
     """Raise for slides that are not 8-bit RGB brightfield."""
     if slide.is_brightfield:
         return
-    kind = "16-bit" if slide.kind == "brightfield" or slide.dtype.itemsize > 1 else slide.kind
     if slide.kind == "fluorescence":
-        kind = "fluorescence"
-    article = "an" if kind == "other" else "a"
+        kind = "a fluorescence slide"
+    elif slide.dtype.itemsize > 1:
+        kind = f"a {8 * slide.dtype.itemsize}-bit slide"
+    else:
+        kind = "not an RGB slide"
     raise ModelError(
-        f"{model.name} reads 8-bit RGB brightfield slides; {slide.name} is {article} {kind} slide "
-        f"({slide.num_channels} channels of {slide.dtype})"
+        f"{model.name} reads 8-bit RGB brightfield slides; {slide.name} is {kind} "
+        f"({slide.num_channels} channel{'' if slide.num_channels == 1 else 's'} of {slide.dtype})"
     )
 
 
