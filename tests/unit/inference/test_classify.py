@@ -354,7 +354,7 @@ def test_other_than_brightfield_is_refused_by_name(make_model):
 
 
 def test_a_slide_smaller_than_a_cell_is_refused(make_model):
-    with pytest.raises(GigaclfError, match="too small"):
+    with pytest.raises(ModelError, match="less than one cell"):
         classify(open_slide(np.zeros((20, 20, 3), dtype=np.uint8), um_per_px=1.0), make_model(), tissue=False)
 
 
