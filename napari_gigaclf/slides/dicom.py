@@ -5,6 +5,7 @@ see which instances belong to one picture, and each resolution is opened by itse
 whose tile size or frame of reference differ from the first, as they do in files that other converters wrote.
 """
 
+import functools
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from napari_gigaclf.slides.array import ArraySlide, SlideFacts
 from napari_gigaclf.slides.boundary import slide_errors
 from napari_gigaclf.slides.choice import choose_z
 from napari_gigaclf.slides.colour import UINT8, grey_colours
+from napari_gigaclf.slides.dicom_colour import tile_holds_ycbcr, ycbcr_tiles_to_rgb
 from napari_gigaclf.slides.fingerprint import files_fingerprint, image_fingerprint
 from napari_gigaclf.slides.kinds import kind_from_samples, middle
 from napari_gigaclf.slides.level import LevelSource, level_step, same_picture
@@ -42,6 +44,7 @@ _TAGS = (
     "Rows",
     "Columns",
     "SamplesPerPixel",
+    "PhotometricInterpretation",
     "BitsAllocated",
     "NumberOfFrames",
     "SharedFunctionalGroupsSequence",
@@ -67,6 +70,7 @@ class Instance:
     tile: tuple[int, int]
     samples: int
     bits: int
+    says_rgb: bool
     spacing_mm: tuple[float, float] | None
     kind: Kind | None
 
@@ -158,6 +162,7 @@ def _header(path: Path) -> Instance:
             tile=(int(data.Rows), int(data.Columns)),
             samples=int(data.SamplesPerPixel),
             bits=int(data.BitsAllocated),
+            says_rgb=str(data.get("PhotometricInterpretation", "")) == "RGB",
             spacing_mm=_spacing(data),
             kind=_kind_said(data),
         )
@@ -253,6 +258,12 @@ def _open(
     )
 
 
+def _first_tile(handle: Any, plane: float | None) -> bytes:  # noqa: ANN401 - wsidicom
+    """Return the first tile of a resolution as it lies in the file."""
+    tile: bytes = handle.read_encoded_tile(0, (0, 0), z=plane, crop_to_image_boundary=False)
+    return tile
+
+
 def _source(instance: Instance, first: Instance, handle: Any, plane: float | None) -> LevelSource:  # noqa: ANN401
     """Return one resolution; its step is the ratio of the spacings where that agrees with the sizes."""
     step = level_step(first.size, instance.size)
@@ -262,9 +273,14 @@ def _source(instance: Instance, first: Instance, handle: Any, plane: float | Non
             step = said
     colours = grey_colours(np.dtype(np.uint8), instance.samples, bits=8, white_is_zero=False)
 
+    # Asked for with the first pixels rather than here: a damaged first tile must not keep the rest from opening.
+    holds_ycbcr = functools.cache(lambda: instance.says_rgb and tile_holds_ycbcr(_first_tile(handle, plane)))
+
     def fetch(box: Box) -> NDArray[Any]:
         image = handle.read_region((box.x0, box.y0), 0, (box.shape[1], box.shape[0]), z=plane)
         block = np.asarray(image)
+        if block.ndim == 3 and block.dtype == UINT8 and holds_ycbcr():
+            block = ycbcr_tiles_to_rgb(block)
         return colours.apply(block[..., np.newaxis] if block.ndim == 2 else block)
 
     return LevelSource(
