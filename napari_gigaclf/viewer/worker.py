@@ -156,6 +156,7 @@ def lower_priority() -> None:
 
 def use_torch(threads: int = 0) -> None:
     """Import torch on the calling thread (1.5 s at first) and bound its threads; 0 leaves one core to the window."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch loads: idle threads must not spin
     import torch
 
     torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
