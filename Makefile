@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 demo: $(STAMP)
 	@.ci/with_display $(BIN)/python -m napari_gigaclf demo --output demo
 
-test: $(STAMP) lint
+test: $(STAMP) lint docs
 	.ci/with_display $(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(STAMP)
