@@ -32,6 +32,12 @@ def _rank(layer: Any) -> int:  # noqa: ANN401
     return ORDER.index(kind) if kind in ORDER else len(ORDER)
 
 
+def _drawn_at(layer: Any, scale: NDArray[np.float64]) -> bool:  # noqa: ANN401
+    """Return whether a person drew this layer in the pixels of a slide of this scale."""
+    drawn = type(layer).__name__ in ("Shapes", "Points") and "kind" not in layer.metadata
+    return drawn and layer.ndim == len(scale) and np.allclose(layer.scale, scale) and not np.any(layer.translate)
+
+
 def layer_key(layer: Any) -> str:  # noqa: ANN401
     """Return what tells one slide from another in a list: the slide's id, or the layer where no slide is known yet."""
     slide = layer.metadata.get("slide")
@@ -78,11 +84,14 @@ class SlideCanvas:
         layer.metadata["slide"] = slide
 
     def rescale(self, slide: Any) -> None:  # noqa: ANN401 - a Slide
-        """Give every layer of a slide the slide's (new) micrometres per pixel."""
-        frame = Frame.of_slide(slide)
+        """Give every layer of a slide, and what was drawn on it, its (new) micrometres per pixel; the view stays."""
+        frame, before = Frame.of_slide(slide), self.layer_of(slide.id)
+        old_scale = np.ones(2) if before is None else np.array(before.scale[-2:])
+        alone = len(self.slide_layers()) == 1
         for layer in self.viewer.layers:
             old = layer.metadata.get("slide")
-            if not ((old is not None and old.id == slide.id) or layer.metadata.get("slide_id") == slide.id):
+            ours = (old is not None and old.id == slide.id) or layer.metadata.get("slide_id") == slide.id
+            if not ours and not (alone and _drawn_at(layer, old_scale)):
                 continue
             place = frame.place(layer.metadata.get("grid"))
             with layer.events.units.blocker():
@@ -90,6 +99,10 @@ class SlideCanvas:
             layer.scale, layer.translate = place["scale"], place["translate"]
             if old is not None:
                 layer.metadata["slide"] = slide
+        ratio = np.asarray(slide.um_per_px or (1.0, 1.0)) / old_scale
+        camera = self.viewer.scene.camera
+        camera.center = (*camera.center[:-2], *(float(value) for value in np.asarray(camera.center[-2:]) * ratio))
+        camera.zoom = float(camera.zoom / np.sqrt(ratio.prod()))
         self.show_scale_bar()
 
     def show_scale_bar(self) -> None:
@@ -148,8 +161,8 @@ class SlideCanvas:
         ]
         layers.move(layers.index(layer), max(below, default=-1) + 1)
 
-    def remove(self, slide_id: str, kind: str) -> None:
-        """Take the overlays of one kind away."""
+    def remove(self, slide_id: str, kind: str | None = None) -> None:
+        """Take the overlays of one kind, or all, away."""
         for layer in self.overlays(slide_id, kind):
             self.viewer.layers.remove(layer)
 

@@ -1,5 +1,6 @@
 """The sentences of the widget: sizes, times, probabilities and warnings as a person reads them."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,17 @@ MINUTE = 60.0
 HOUR = 3600.0
 RESEARCH_USE = "Research use only, not for diagnosis."
 NO_TISSUE = "no tissue"
+_IN_THE_WINDOW = (
+    (r" \((?:command line: --[a-z-]+|level=N, --level N)\)", ""),
+    (r"open it with um_per_px=\.\.\.", "give it above and press Set scale"),
+    (
+        r"to enlarge it all the same give um_per_px=[0-9.e+-]+, or choose a level",
+        "choose a level to run it all the same",
+    ),
+    (r"give memory=\.\.\. or another device", "allow more memory in the settings, or choose another device"),
+    (r"\bum/px\b", "µm/px"),
+)
+"""What errors advise, and what the same is called in the window."""
 
 
 def seconds_text(seconds: float | None) -> str:
@@ -94,11 +106,12 @@ def model_text(model: "ModelConfig") -> str:
 def estimate_text(estimate: "RunEstimate", *, saliency: bool = False) -> str:
     """Return what a run will take; with saliency, the most that this adds."""
     scale = "" if estimate.um_per_px is None else f" at {scale_text(estimate.um_per_px)}"
-    added = f" and up to {seconds_text(estimate.saliency_seconds)} for saliency" if saliency else ""
-    return (
-        f"{count_text(estimate.tiles, 'tile')}{scale}, about {seconds_text(estimate.seconds)}{added}, "
-        f"{bytes_text(estimate.memory_bytes)} of memory"
-    )
+    seconds = seconds_text(estimate.seconds)
+    about = f"about {seconds}" if estimate.seconds is not None and estimate.seconds >= 1 else seconds
+    more = seconds_text(estimate.saliency_seconds)
+    upto = f"up to {more}" if estimate.saliency_seconds is not None and estimate.saliency_seconds >= 1 else more
+    added = f" and {upto} for saliency" if saliency else ""
+    return f"{count_text(estimate.tiles, 'tile')}{scale}, {about}{added}, {bytes_text(estimate.memory_bytes)} of memory"
 
 
 def progress_text(progress: Progress) -> str:
@@ -113,6 +126,13 @@ def probabilities_text(probabilities: Mapping[str, float]) -> str:
     """Return class probabilities, the most probable first."""
     ranked = sorted(probabilities.items(), key=lambda item: -item[1])
     return ", ".join(f"{name} {value:.3f}" for name, value in ranked)
+
+
+def problem_text(text: str) -> str:
+    """Return an error in the words of the window: what to press instead of options of Python and the command line."""
+    for pattern, words in _IN_THE_WINDOW:
+        text = re.sub(pattern, words, text)
+    return text
 
 
 def answer_text(answer: "RegionAnswer") -> str:
@@ -138,11 +158,13 @@ def result_lines(prediction: "Prediction") -> list[str]:
     card = prediction.head.config.card
     lines = [f"Warning: {warning}" for warning in prediction.record.warnings]
     if not prediction.complete:
-        lines.append("Partial: the run was stopped; the numbers speak of the part that ran.")
-    if prediction.message:
+        found = prediction.message.removeprefix("partial result: ") or "the run was stopped"
+        lines.append(f"Partial: {found}; the numbers speak of the part that ran.")
+    elif prediction.message:
         lines.append(prediction.message)
     if prediction.probabilities:
         qualifier = f" ({card.slide_score})" if card.slide_score else ""
-        lines.append(f"Slide: {probabilities_text(prediction.probabilities)}{qualifier}")
+        place = "Region" if prediction.record.input.region else "Slide"
+        lines.append(f"{place}: {probabilities_text(prediction.probabilities)}{qualifier}")
     lines.append(card.research_use_only or RESEARCH_USE)
     return lines

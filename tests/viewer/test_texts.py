@@ -5,6 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from napari_gigaclf.errors import ScaleError
+from napari_gigaclf.geometry import PixelGrid
+from napari_gigaclf.inference import RunEstimate
+from napari_gigaclf.inference.scale import plan_scale
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer import texts
 
@@ -41,7 +45,9 @@ class Fake:
     probabilities: dict[str, float]
     complete: bool = True
     message: str = ""
-    record: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(warnings=("the stain is far off",)))
+    record: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(warnings=("the stain is far off",), input=SimpleNamespace(region=""))
+    )
     head: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(
             config=SimpleNamespace(
@@ -69,3 +75,37 @@ def test_no_tissue_is_an_answer() -> None:
     lines = texts.result_lines(Fake({}, message="no tissue found"))
     assert "no tissue found" in lines
     assert not any(line.startswith("Slide") for line in lines)
+
+
+def test_the_answer_of_a_region_is_not_called_the_slides() -> None:
+    result = Fake({"tumour": 1.0})
+    result.record.input.region = "POLYGON ((0 0, 1 0, 1 1, 0 0))"
+    assert texts.result_lines(result)[1].startswith("Region: tumour 1.000")
+
+
+def test_a_partial_result_says_how_far_it_came_once() -> None:
+    lines = texts.result_lines(
+        Fake({"tumour": 1.0}, complete=False, message="partial result: stopped after 3 of 9 cells")
+    )
+    assert [line for line in lines if "stopped" in line] == [
+        "Partial: stopped after 3 of 9 cells; the numbers speak of the part that ran."
+    ]
+
+
+def test_short_estimates_are_no_double_talk() -> None:
+    estimate = RunEstimate(
+        tiles=2, tiles_flat=0, cells=9, seconds=0.2, saliency_seconds=0.4, memory_bytes=10**6, level=0, um_per_px=None
+    )
+    assert "under 1 s and under 1 s for saliency" in texts.estimate_text(estimate, saliency=True)
+
+
+@pytest.mark.parametrize("slide_um_per_px", [None, (29.0, 29.0)])
+def test_refusals_speak_of_the_window(slide_um_per_px) -> None:
+    """Errors advise options of Python and the command line, which nobody can press."""
+    levels = (SimpleNamespace(grid=PixelGrid(origin=(0.0, 0.0), step=(1.0, 1.0), shape=(100, 100))),)
+    with pytest.raises(ScaleError) as caught:
+        plan_scale(levels, slide_um_per_px, 0.97)
+    text = texts.problem_text(str(caught.value))
+    assert "choose a level" in text
+    assert "µm/px" in text
+    assert not any(part in text for part in ("--", "=", "command line", "um/px"))

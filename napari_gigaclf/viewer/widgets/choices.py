@@ -1,10 +1,11 @@
 """The upper half of the widget: which slide, which model, at which scale, where, on which processor."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, PREDICTED, RegionChoice
 from napari_gigaclf.viewer.texts import auto_level_text, level_text, model_text, slide_text
@@ -34,7 +35,8 @@ class ChoicesPanel(QWidget):
         self._preferred = ""
         self.slide_box = combo_box("Slides and colour images that are open")
         self.slide_note = note("Open a slide: File > Open, or File > Open Sample > GigaCLF.")
-        self.scale_row, self.scale_box, self.scale_button = _scale_row()
+        self.scale_row, self.scale_label, self.scale_box, self.scale_button = _scale_row()
+        self._scaled: Slide | None = None
         self.model_box = combo_box("Models that came with the plugin, and folders you added")
         self.model_button = QPushButton("Folder...")
         self.model_button.setToolTip("Use a model folder (config.json and model.safetensors)")
@@ -102,8 +104,8 @@ class ChoicesPanel(QWidget):
             self.device_box.setCurrentIndex(index)
 
     def show_slide(self, slide: "Slide | None") -> None:
-        """Show what the chosen slide is, its levels, and the field for its scale if that is unknown."""
-        self.scale_row.setVisible(slide is not None and slide.um_per_px is None)
+        """Show what the chosen slide is, its levels, and the field for its scale."""
+        self._show_scale(slide)
         self.slide_note.setText(
             slide_text(slide) if slide else "Open a slide: File > Open, or File > Open Sample > GigaCLF."
         )
@@ -144,6 +146,17 @@ class ChoicesPanel(QWidget):
     def _settle_start(self) -> None:
         self._settle.start()
 
+    def _show_scale(self, slide: "Slide | None") -> None:
+        """Ask for a scale that is unknown, and let one that is known be corrected; what is being typed stays."""
+        # A phantom that is computed as one looks has a scale of its own, which cannot be another.
+        self.scale_row.setVisible(slide is not None and hasattr(slide, "replaced"))
+        if slide is None or slide is self._scaled:
+            return
+        self._scaled = slide
+        self.scale_label.setText("µm per pixel" if slide.um_per_px else "The file does not say its µm/px:")
+        if slide.um_per_px:
+            self.scale_box.setValue(math.sqrt(slide.um_per_px[0] * slide.um_per_px[1]))
+
     def _give_scale(self) -> None:
         self.scale_given.emit(self.scale_box.value())
 
@@ -157,21 +170,22 @@ class ChoicesPanel(QWidget):
             refill(self.saliency_box, [("of the predicted class", PREDICTED), *classes, ("none", NO_SALIENCY)])
 
 
-def _scale_row() -> tuple[QWidget, QDoubleSpinBox, QPushButton]:
+def _scale_row() -> tuple[QWidget, QLabel, QDoubleSpinBox, QPushButton]:
     box = QDoubleSpinBox()
     box.setDecimals(4)
     box.setRange(0.01, 100.0)
     box.setValue(0.5)
     box.setSuffix(" µm/px")
-    box.setToolTip("Micrometres per pixel of level 0; the file does not say")
+    box.setToolTip("Micrometres per pixel of level 0; what you give wins over what the file says")
     button = QPushButton("Set scale")
     row = QWidget()
     layout = QHBoxLayout(row)
     layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(note("The file does not say its µm/px:"))
+    label = note("µm per pixel")
+    layout.addWidget(label)
     layout.addWidget(box)
     layout.addWidget(button)
-    return row, box, button
+    return row, label, box, button
 
 
 def _side_by_side(box: QComboBox, button: QPushButton) -> QWidget:

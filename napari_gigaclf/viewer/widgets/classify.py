@@ -33,7 +33,7 @@ from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.wishes import Wishes
 from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.preferences import Preferences
-from napari_gigaclf.viewer.texts import estimate_text, result_lines
+from napari_gigaclf.viewer.texts import estimate_text, problem_text, result_lines
 from napari_gigaclf.viewer.widgets.choices import ChoicesPanel
 from napari_gigaclf.viewer.widgets.controls import Column, choose, line
 from napari_gigaclf.viewer.widgets.probe_table import ProbePanel
@@ -122,7 +122,7 @@ class ClassifyWidget(QWidget):
     def show_problem(self, text: str) -> None:
         """Show one line that says why something cannot be done."""
         if text:
-            self.run_panel.estimate_note.setText(text)
+            self.run_panel.estimate_note.setText(problem_text(text))
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far the run is."""
@@ -217,10 +217,14 @@ class ClassifyWidget(QWidget):
         slide = layer.metadata.get("slide")
         if slide is not None and self.canvas.layer_of(slide.id) is None:
             self._taken.discard(slide.id)
-            self.runs.slide_gone(slide.id)
-            self.asks.slide_gone(slide.id)
-            self.probes.drop(slide.id)
+            self._forget(slide.id)
         self._list_slides()
+
+    def _forget(self, slide_id: str) -> None:
+        """Stop what runs on a slide and forget what was found."""
+        self.runs.slide_gone(slide_id)
+        self.asks.slide_gone(slide_id)
+        self.probes.drop(slide_id)
 
     def _adopt(self, layer: Any) -> None:  # noqa: ANN401
         """Make a slide of a colour image that our reader did not open."""
@@ -252,6 +256,9 @@ class ClassifyWidget(QWidget):
             return
 
         def rescaled(scaled: "Slide") -> None:
+            if slide.um_per_px is not None:  # what was found at the old scale is wrong
+                self._forget(scaled.id)
+                self.canvas.remove(scaled.id)
             self.canvas.rescale(scaled)
             self.runs.shelf.forget(scaled.id)
             self._changed()

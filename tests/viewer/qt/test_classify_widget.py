@@ -217,13 +217,35 @@ def test_an_unknown_scale_is_asked_for_and_then_wins(widget, show, pixels, ready
     qtbot.waitUntil(lambda: widget.runs.state is State.REFUSED, timeout=30_000)
     assert widget.choices.scale_row.isVisibleTo(widget)
     assert "µm/px unknown" in widget.choices.slide_note.text()
+    assert "--" not in widget.run_panel.estimate_note.text()
     assert [str(unit) for unit in layer.units] == ["pixel", "pixel"]
     widget.choices.scale_box.setValue(1.0)
     widget.choices.scale_button.click()
     ready(unknown)
     assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
     assert "given by the user" in widget.choices.slide_note.text()
-    assert not widget.choices.scale_row.isVisibleTo(widget)
+
+
+def test_a_scale_is_corrected_with_all_that_hangs_on_it(widget, show, slide, ready, qtbot, viewer):
+    """What was found at the wrong scale goes; what was drawn stays on its place, and so does the view."""
+    layer = show(slide)
+    ready(slide)
+    place = {"scale": slide.um_per_px, "units": ("um", "um")}
+    drawn = viewer.add_shapes([np.array([(10, 10), (10, 60), (60, 60.0)])], shape_type="polygon", **place)
+    widget.run_panel.run_button.click()
+    qtbot.waitUntil(lambda: slide.id in widget.runs.results and not widget.runs.running, timeout=60_000)
+    assert widget.choices.scale_box.value() == pytest.approx(slide.um_per_px[0])
+    box = widget.canvas.view_box(slide)
+    corrected = round(slide.um_per_px[0] * 1.25, 4)
+    widget.choices.scale_box.setValue(corrected)
+    widget.choices.scale_button.click()
+    qtbot.waitUntil(lambda: widget.chosen_slide().um_per_px == (corrected, corrected), timeout=30_000)
+    ready(widget.chosen_slide())
+    assert layer.scale == pytest.approx([corrected, corrected])
+    assert drawn.scale == pytest.approx([corrected, corrected])
+    assert slide.id not in widget.runs.results
+    assert list(widget.canvas.overlays(slide.id)) == []
+    assert widget.canvas.view_box(widget.chosen_slide()) == box
 
 
 def test_a_colour_image_of_another_reader_is_a_slide_too(widget, pixels, viewer, qtbot):
