@@ -17,7 +17,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from napari_gigaclf.inference.saliency import Saliency
 from napari_gigaclf.inference.stored_array import StoredArray, read_bytes, read_json
 from napari_gigaclf.models.records import ConfigError, parse, plain
 from napari_gigaclf.writing import replacing
+
+if TYPE_CHECKING:
+    from napari_gigaclf.slides.tissue import TissueMask
 
 MAX_JSON_BYTES = 1 << 24
 MAX_HEAD_BYTES = 1 << 28
@@ -150,7 +153,7 @@ def read_prediction(path: Path) -> Prediction:
         probability_map=StoredArray(path / "probability_map", (len(result.classes), *result.grid.shape), np.float32),
         grid=result.grid,
         saliency=_saliency(path, result.saliency),
-        tissue=_tissue(path, result.tissue_grid),
+        tissue=_tissue(path, result.tissue_grid, result.record.slide.um_per_px),
         complete=result.complete,
         message=result.message,
         record=result.record,
@@ -199,14 +202,14 @@ def _head(path: Path, result: ResultJson) -> StoredHead:
     return head
 
 
-def _tissue(path: Path, grid: PixelGrid | None) -> Any:  # noqa: ANN401 - TissueMask | None
+def _tissue(path: Path, grid: PixelGrid | None, um_per_px: tuple[float, float] | None) -> "TissueMask | None":
     """Read the tissue mask."""
     if grid is None:
         return None
     from napari_gigaclf.slides.tissue import TissueMask
 
     mask = np.asarray(StoredArray(path / "tissue", grid.shape, np.uint8)[...]) == 1
-    return TissueMask.from_array(mask, grid)
+    return TissueMask.from_array(mask, grid, um_per_px=um_per_px)
 
 
 def _saliency(path: Path, stored: SaliencyJson | None) -> Saliency | None:

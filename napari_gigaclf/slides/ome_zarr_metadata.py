@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from napari_gigaclf.errors import SlideError
 from napari_gigaclf.slides.level import level_step, same_picture
-from napari_gigaclf.slides.resolution import plausible, um_per_unit
+from napari_gigaclf.slides.resolution import plausible_overview, um_per_unit
 
 AXES = "tczyx"
 MAX_LEVELS = 64
@@ -120,7 +120,7 @@ def _parse(path: str, entry: Any, version: str) -> Multiscale:  # noqa: ANN401 -
         axes=axes,
         paths=tuple(paths),
         scales=tuple((scale[y], scale[x]) for scale in scales),
-        um_per_px=found if found is not None and plausible(found) else None,
+        um_per_px=found if found is not None and plausible_overview(found) else None,
     )
 
 

@@ -9,6 +9,8 @@ import math
 MIN_UM_PER_PX = 0.01
 MAX_UM_PER_PX = 20.0
 """Coarser than any level 0 of a microscope (1270 dpi and below are print and screen resolutions)."""
+MAX_OVERVIEW_UM_PER_PX = 200.0
+"""Coarser than any overview of a slide, or map over one."""
 UM_PER_INCH = 25_400.0
 _UM_PER_TIFF_UNIT = {2: UM_PER_INCH, 3: 10_000.0}
 _PRINT_DPI = (72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 254, 300, 350, 360, 400, 600, 720, 800, 1200, 2400, 4800)
@@ -28,6 +30,19 @@ def um_per_unit(unit: str | None) -> float | None:
 def plausible(um_per_px: tuple[float, float]) -> bool:
     """Return whether a microscope can have pixels of this size, (y, x)."""
     return all(math.isfinite(value) and MIN_UM_PER_PX <= value <= MAX_UM_PER_PX for value in um_per_px)
+
+
+def plausible_overview(um_per_px: tuple[float, float]) -> bool:
+    """Return whether a header that names its unit may be believed: also overviews, but no print or screen resolution.
+
+    Converters copy a TIFF's 72 dots per inch into OME headers as 352.8 µm.
+    """
+    if plausible(um_per_px):
+        return True
+    copied = any(abs(UM_PER_INCH / value - dpi) < 0.5 for value in um_per_px if value > 0 for dpi in _PRINT_DPI)
+    return not copied and all(
+        math.isfinite(value) and MIN_UM_PER_PX <= value <= MAX_OVERVIEW_UM_PER_PX for value in um_per_px
+    )
 
 
 def number(text: str | None) -> float | None:

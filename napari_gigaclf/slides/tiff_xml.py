@@ -4,7 +4,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from napari_gigaclf.errors import SlideError
-from napari_gigaclf.slides.resolution import number, plausible, um_per_unit
+from napari_gigaclf.slides.resolution import number, plausible, plausible_overview, um_per_unit
 from napari_gigaclf.slides.slide import UNKNOWN_SCALE, Kind
 from napari_gigaclf.slides.tiff_vendor import Scale, Vendor
 
@@ -80,7 +80,7 @@ class Ome(XmlVendor):
                 return _UNKNOWN
             sizes.append(size * unit)
         found = (sizes[0], sizes[1])
-        return (found, "OME-XML PhysicalSizeX") if plausible(found) else _UNKNOWN
+        return (found, "OME-XML PhysicalSizeX") if plausible_overview(found) else _UNKNOWN
 
     def kind(self, series: Any, scene: int) -> Kind | None:  # noqa: ANN401 - tifffile
         """Return what ContrastMethod, IlluminationType, Fluor or EmissionWavelength say."""

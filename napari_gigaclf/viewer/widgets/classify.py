@@ -284,7 +284,8 @@ class ClassifyWidget(QWidget):
         from napari_gigaclf.slides.tissue import TissueMask
 
         self.canvas.remove(slide.id, "tissue")  # the outline of what was found; the painted mask is another
-        self.runs.paint(TissueMask.from_array(np.asarray(layer.data) > 0, layer.metadata["grid"]))
+        painted, grid = np.asarray(layer.data) > 0, layer.metadata["grid"]
+        self.runs.paint(TissueMask.from_array(painted, grid, um_per_px=slide.um_per_px))
 
     def _clicked(self, world: tuple[float, float]) -> None:
         slide = self.chosen_slide()

@@ -15,6 +15,7 @@ from napari_gigaclf.geometry import PixelGrid
 from napari_gigaclf.inference.export_tiff import write_ome_tiff
 from napari_gigaclf.inference.export_zarr import write_ome_zarr
 from napari_gigaclf.inference.map_image import SMALLEST_LEVEL, MapImage, halved
+from napari_gigaclf.slides import open_slide
 
 
 def map_image(shape=(301, 167), um_per_px=(0.5, 0.25), classes=("normal", "tumour <&> 'ü'")):
@@ -151,3 +152,14 @@ def test_a_second_result_replaces_the_first_and_a_full_disk_leaves_it(tmp_path, 
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "\n" not in str(caught.value)
     assert sorted((p, p.stat().st_size) for p in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("cell_um", [(16.0, 8.325), (31.04, 31.04), (64.0, 64.0)])
+def test_the_maps_open_here_again_with_the_size_of_a_cell(tmp_path, cell_um):
+    image = map_image(um_per_px=tuple(um / step for um, step in zip(cell_um, map_image().grid.step, strict=True)))
+    for path in (
+        write_ome_tiff(tmp_path / "probability.ome.tif", image),
+        write_ome_zarr(tmp_path / "probability.ome.zarr", image),
+    ):
+        with open_slide(path) as slide:
+            assert slide.um_per_px == pytest.approx(cell_um)

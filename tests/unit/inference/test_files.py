@@ -49,6 +49,9 @@ def test_round_trip(predict, tmp_path, pooling):
     assert loaded.saliency.normalisation == saved.saliency.normalisation
     assert np.array_equal(loaded.tissue.mask, saved.tissue.mask)
     assert loaded.tissue.grid == saved.tissue.grid
+    um_per_px = saved.record.slide.um_per_px
+    assert um_per_px is not None
+    assert loaded.tissue.area_um2 == pytest.approx(loaded.tissue.area_px * um_per_px[0] * um_per_px[1])
     for region in (Box(60, 200, 80, 280), (130.0, 180.0), (5.0, 390.0)):
         assert loaded.query(region) == saved.query(region)
 
