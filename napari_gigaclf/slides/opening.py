@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_gigaclf.errors import SlideError
-from napari_gigaclf.slides import dicom, image, ome_zarr, openslide_formats
+from napari_gigaclf.slides import image, openslide_formats
 from napari_gigaclf.slides.array import ArraySlide
 from napari_gigaclf.slides.boundary import slide_errors
 from napari_gigaclf.slides.memory import open_array
@@ -91,6 +91,13 @@ def _open_path(path: Path, scene: int | str | None, z: int | None) -> ArraySlide
         from napari_gigaclf.slides.tiff import open_tiff
 
         return open_tiff(path, scene=scene, z=z)
+    return _open_other(path, head, scene, z)
+
+
+def _open_other(path: Path, head: bytes, scene: int | str | None, z: int | None) -> ArraySlide:
+    """Open a file that is no TIFF; its readers are imported here, so that the first TIFF does not wait for them."""
+    from napari_gigaclf.slides import dicom, ome_zarr
+
     if head[dicom.MAGIC_OFFSET :].startswith(dicom.MAGIC):
         return dicom.open_dicom(path, z=z)
     if head.startswith(_ZIP_MAGIC):
@@ -104,6 +111,8 @@ def _open_path(path: Path, scene: int | str | None, z: int | None) -> ArraySlide
 
 def _open_folder(path: Path, scene: int | str | None, z: int | None) -> ArraySlide:
     """Open a folder: OME-Zarr or DICOM."""
+    from napari_gigaclf.slides import dicom, ome_zarr
+
     if ome_zarr.is_zarr_folder(path):
         return ome_zarr.open_ome_zarr(path, scene=scene, z=z)
     if any(file.is_file() and dicom.is_dicom(file) for file in sorted(path.iterdir())[: dicom.MAX_FILES]):

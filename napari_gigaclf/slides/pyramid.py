@@ -21,11 +21,10 @@ from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
 from napari_gigaclf.slides.array import ArraySlide, SlideFacts
 from napari_gigaclf.slides.boundary import LIBRARY_ERRORS
 from napari_gigaclf.slides.level import Fetch, LevelSource
+from napari_gigaclf.slides.overview import needs_coarse_levels
 from napari_gigaclf.slides.slide import Level, Slide
 from napari_gigaclf.writing import replacing
 
-MAX_COARSEST_SIDE = 4096
-"""A slide whose coarsest level is longer than this gets coarser ones."""
 SMALLEST_SIDE = 1024
 """The coarsest level made is at most this long."""
 FIRST_FACTOR_OF_HUGE, HUGE_SIDE = 4, 16_384
@@ -45,12 +44,6 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("napari-gigaclf")) / "coarse-levels"
-
-
-def needs_coarse_levels(slide: Slide) -> bool:
-    """Return whether the slide's coarsest level is too large to be shown as an overview."""
-    coarsest = slide.levels[-1]
-    return max(coarsest.height, coarsest.width) > MAX_COARSEST_SIDE
 
 
 def ensure_coarse_levels(

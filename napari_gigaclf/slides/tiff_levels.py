@@ -1,4 +1,4 @@
-"""The levels of a TIFF slide: which of its images form the pyramid, and how a region of one is read through zarr.
+"""The levels of a TIFF slide: which of its images form the pyramid, and how a region of one is read.
 
 A TIFF holds a list of images. Some are the same picture at several sizes; others are the paper label, an overview
 camera shot or a thumbnail, which must never be taken for a level. A level is accepted only if it is smaller than the
@@ -18,6 +18,7 @@ from napari_gigaclf.slides.colour import Colours
 from napari_gigaclf.slides.level import same_picture
 from napari_gigaclf.slides.limits import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_SIDE
 from napari_gigaclf.slides.tiff_guard import guard_decoding
+from napari_gigaclf.slides.tiff_tiles import TileReader, is_plain
 
 CHANNEL_AXES = "CS"
 PLANE_AXES = "ZIQRH"
@@ -144,6 +145,7 @@ class TiffLevel:
         self.series = series
         self._colours = colours
         self._arrays: dict[int, Any] = {}
+        self._plain = is_plain(series)
         self._lock = threading.Lock()
         self._mapped = False
         self._path = path
@@ -193,13 +195,18 @@ class TiffLevel:
             raise SlideError(path, f"a level of {self.size[0]} x {self.size[1]} pixels in tiles of {tall} x {wide}")
         return (tall, wide)
 
-    def _array(self, fill: int) -> Any:  # noqa: ANN401 - zarr
-        """Return the zarr array with a fill for missing tiles, opened once."""
+    def _array(self, fill: int) -> Any:  # noqa: ANN401 - TileReader, numpy or zarr array
+        """Return what reads the pixels, with a fill for missing tiles; made once."""
         with self._lock:
             if fill not in self._arrays:
                 self._bound()
                 guard_decoding(self.series.keyframe)
-                self._arrays[fill] = _mapped_array(self.series) if self._mapped else zarr_array(self.series, 0, fill)
+                if self._mapped:
+                    self._arrays[fill] = _mapped_array(self.series)
+                elif self._plain:
+                    self._arrays[fill] = TileReader(self.series, fill)
+                else:
+                    self._arrays[fill] = zarr_array(self.series, 0, fill)
             return self._arrays[fill]
 
     def _bound(self) -> None:
@@ -214,15 +221,19 @@ class TiffLevel:
 
     def fetch(self, box: Box, fill: int) -> NDArray[Any]:
         """Return the pixels of a box inside the level, (h, w, c)."""
-        index = list(self._index)
-        index[self._order[0]], index[self._order[1]] = box.slices
         array = self._array(fill)
         self._refuse_lost(box)
-        block = np.asarray(array[tuple(index)])
-        kept = [i for i, part in enumerate(index) if isinstance(part, slice)]
-        block = block.transpose([kept.index(axis) for axis in self._order]).reshape(*box.shape, -1)
+        block = array.read(box).reshape(*box.shape, -1) if isinstance(array, TileReader) else self._indexed(array, box)
         pixels: NDArray[Any] = self._colours.apply(block).astype(self._colours.dtype, copy=False)
         return pixels
+
+    def _indexed(self, array: Any, box: Box) -> NDArray[Any]:  # noqa: ANN401 - numpy or zarr array
+        """Return the samples of a box of an array with the axes of the series, (h, w, stored)."""
+        index = list(self._index)
+        index[self._order[0]], index[self._order[1]] = box.slices
+        block = np.asarray(array[tuple(index)])
+        kept = [i for i, part in enumerate(index) if isinstance(part, slice)]
+        return block.transpose([kept.index(axis) for axis in self._order]).reshape(*box.shape, -1)
 
     def _refuse_lost(self, box: Box) -> None:
         """Raise if a tile of the box lies beyond the end of the file."""

@@ -22,7 +22,10 @@ T = TypeVar("T")
 RESULT_SUFFIX = ".gigaclf"
 NO_LAYERS: list[Any] = [(None,)]
 """napari's sign for: this was read, and there is nothing to add."""
-WAIT_MS = 10
+PATIENCE_MS = 200
+"""Most slides are open after this time, and napari itself takes longer to show a first layer. Drawing the window
+meanwhile would only make both wait for each other (Python runs one of them at a time)."""
+REDRAW_EVERY_MS = 50
 DICOM_SUFFIX = ".dcm"
 LOOKED_AT = 200
 """Files of a folder whose names are looked at to tell a DICOM slide from any other folder."""
@@ -70,10 +73,11 @@ def open_path(path: Path) -> list[LayerData]:
 
 def open_layers(slide: Any) -> list[LayerData]:  # noqa: ANN401 - a Slide; the Protocol would import slides here
     """Return the layers of an open slide, with blank coarse levels where it has none (see ``start_overviews``)."""
-    from napari_gigaclf.slides.pyramid import needs_coarse_levels
-    from napari_gigaclf.viewer.coarse import placeholder_levels
+    from napari_gigaclf.slides.overview import needs_coarse_levels
 
     if needs_coarse_levels(slide):
+        from napari_gigaclf.viewer.coarse import placeholder_levels
+
         return slide_layers(slide, placeholder_levels(slide))
     np.asarray(slide.levels[-1][:1, :1])  # imports the decoder here rather than on the window's thread
     return slide_layers(slide, limits=contrast_limits(slide))
@@ -81,14 +85,15 @@ def open_layers(slide: Any) -> list[LayerData]:  # noqa: ANN401 - a Slide; the P
 
 def start_overviews(layers: list[LayerData]) -> None:
     """Begin to compute the coarse levels that are missing, if there is a window to show them in."""
-    from napari_gigaclf.slides.pyramid import needs_coarse_levels
-    from napari_gigaclf.viewer.coarse import start_coarse_levels
+    from napari_gigaclf.slides.overview import needs_coarse_levels
 
     if running_application() is None:
         return
     slides = {id(slide): slide for _, kwargs, _ in layers if (slide := kwargs["metadata"].get("slide")) is not None}
     for slide in slides.values():
         if needs_coarse_levels(slide):
+            from napari_gigaclf.viewer.coarse import start_coarse_levels
+
             start_coarse_levels(slide)
 
 
@@ -101,7 +106,10 @@ def open_result(path: Path) -> list[LayerData]:
 
 
 def off_the_gui_thread(function: Callable[[], T]) -> T:
-    """Run a call on a thread of its own while the window keeps drawing (no input meanwhile), and return its answer."""
+    """Run a call on a thread of its own and return its answer; if it takes long, the window keeps drawing meanwhile.
+
+    Input waits until the end.
+    """
     app = running_application()
     if app is None:
         return function()
@@ -118,9 +126,10 @@ def off_the_gui_thread(function: Callable[[], T]) -> T:
 
     thread = threading.Thread(target=work, name="gigaclf-open", daemon=True)
     thread.start()
+    thread.join(PATIENCE_MS / 1000)
     while thread.is_alive():
-        thread.join(WAIT_MS / 1000)
-        app.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents, WAIT_MS)
+        app.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents, REDRAW_EVERY_MS)
+        thread.join(REDRAW_EVERY_MS / 1000)
     if errors:
         raise errors[0]
     return answers[0]

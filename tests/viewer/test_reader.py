@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_gigaclf.slides.pyramid import needs_coarse_levels
+from napari_gigaclf.slides.overview import needs_coarse_levels
 from napari_gigaclf.viewer import reader
 from napari_gigaclf.viewer.coarse import placeholder_levels
 
