@@ -15,7 +15,7 @@ from torch import Tensor
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.calls import references
 from napari_gigaclf.streaming.flat import flat_tiles
-from napari_gigaclf.streaming.graph import Graph
+from napari_gigaclf.streaming.graph import Graph, NamedTensor
 from napari_gigaclf.streaming.operations import Convolution, Pointwise, TensorRef
 from napari_gigaclf.streaming.passes import Backward, Callbacks, Forward, Tape
 from napari_gigaclf.streaming.plan import StreamPlan
@@ -39,6 +39,11 @@ class Job:
     callbacks: Callbacks
     publish: Callable[[StreamReport], None]
     """Takes the report after each pass."""
+
+    def fixed_tensors(self) -> list[Tensor]:
+        """Return the tensors that the graph reads and that get no gradient: statistics, frozen parameters."""
+        names = {constant.name for constant in self.graph.constants if isinstance(constant, NamedTensor)}
+        return [self.weights[name] for name in sorted(names - set(self.parameters))]
 
     def forward(self, *, keep: bool) -> tuple[Tensor, Tape, StreamReport]:
         """Run forward."""
@@ -90,7 +95,8 @@ class Streamed(torch.autograd.Function):
         output, tape, report = job.forward(keep=True)
         ctx.job, ctx.tape, ctx.report = job, tape, report
         ctx.autocast = autocast_context(output.device)
-        ctx.save_for_backward(image, *parameters)  # so that a change in place before backward is noticed, as usual
+        # Saved so that a change in place before backward is noticed, as usual; also of what gets no gradient.
+        ctx.save_for_backward(image, *parameters, *job.fixed_tensors())
         return output
 
     @staticmethod
@@ -101,8 +107,9 @@ class Streamed(torch.autograd.Function):
                 "cannot differentiate a streamed module twice (create_graph=True); use the untiled module on a crop"
             )
         job: Job = ctx.job
-        image, *parameters = ctx.saved_tensors
         needs = ctx.needs_input_grad[2:]
+        image, *saved = ctx.saved_tensors
+        parameters = saved[: len(needs)]
         stand_ins = {id(p): p.detach().requires_grad_() for p, wanted in zip(parameters, needs, strict=True) if wanted}
         weights = {name: stand_ins.get(id(tensor), tensor) for name, tensor in job.weights.items()}
         with torch.enable_grad(), ctx.autocast():

@@ -6,10 +6,10 @@ modules keep their names. Each call is then recognised (:mod:`.pointwise`, :mod:
 operation, the module's path and a remedy.
 
 In-place operations are replaced by ordinary ones whose result takes over the name, which is what PyTorch's semantics
-come to when no views are involved (and the recognised operations make none).
+come to when no views are involved. A map that may share its memory with another one (``contiguous``, ``detach``, a cast
+to the type it has) must not be overwritten, nor the other.
 """
 
-import threading
 from collections.abc import Callable
 
 import torch
@@ -42,54 +42,7 @@ from napari_gigaclf.streaming.operations import (
     fill_in,
 )
 from napari_gigaclf.streaming.refusals import HINTS, check_plain, remedy_for
-
-INNER = "module"
-"""Name of the captured module inside the tracer's outer shell."""
-
-
-class _Shell(nn.Module):
-    """Calls a module with the image alone, so that its other arguments keep their defaults."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.add_module(INNER, module)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.get_submodule(INNER)(image)  # type: ignore[no-any-return]
-
-
-_TRACING = threading.Lock()
-"""While it traces, ``torch.fx`` replaces ``nn.Module``'s call for the whole process: one thread at a time."""
-
-
-class _Tracer(fx.Tracer):
-    """Lists calls; PyTorch's own modules and their plain heirs stay whole.
-
-    Networks that run in other threads meanwhile (a viewer plans one slide while it classifies another) are left alone.
-    """
-
-    proxy_buffer_attributes = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._thread = threading.get_ident()
-
-    def call_module(
-        self, m: nn.Module, forward: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
-    ) -> object:
-        if threading.get_ident() != self._thread:
-            return forward(*args, **kwargs)
-        return super().call_module(m, forward, args, kwargs)
-
-    def getattr(self, attr: str, attr_val: object, parameter_proxy_cache: dict[str, fx.Proxy]) -> object:
-        if threading.get_ident() != self._thread:
-            return attr_val
-        return super().getattr(attr, attr_val, parameter_proxy_cache)
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if isinstance(m, nn.Sequential | nn.ModuleList | nn.ModuleDict):
-            return False
-        return module_call(m) is not None or super().is_leaf_module(m, module_qualified_name)
+from napari_gigaclf.streaming.tracing import INNER, Shell, trace
 
 
 def named_in_place(
@@ -110,7 +63,7 @@ def named_in_place(
 class _Builder:
     """Turns the listed calls into nodes, one after the other."""
 
-    def __init__(self, shell: _Shell) -> None:
+    def __init__(self, shell: Shell) -> None:
         self.shell = shell
         self.weights = weights_of(shell.get_submodule(INNER))
         self.nodes: list[Node] = [first_input(0)]
@@ -120,6 +73,7 @@ class _Builder:
         self.functions = {**pointwise.function_table(), **windows.function_table(), nn.Identity: pointwise.same_map}
         self.methods = pointwise.method_table()
         self.joined: list[tuple[TensorRef, Call]] = []
+        self.sharing: set[int] = set()
 
     def constant(self, constant: Constant, value: Tensor) -> TensorRef:
         """Append a tensor without space."""
@@ -206,7 +160,7 @@ class _Builder:
             call = self.framed(module, call)
             result = self.run(self.functions[function], call.with_kwargs(**own) if own else call)
         if getattr(module, "inplace", False):
-            self.take_over(call.args[0], result)
+            self.take_over(call, call.args[0], result)
         return result
 
     def own(self, path: str, value: Argument) -> Argument:
@@ -229,8 +183,13 @@ class _Builder:
         """Return a constant's present value."""
         return self.values[ref.index]
 
-    def take_over(self, old: Argument, new: NodeRef) -> None:
+    def take_over(self, call: Call, old: Argument, new: NodeRef) -> None:
         """Let every name of an overwritten map mean its new content from here on."""
+        if isinstance(old, NodeRef) and old.index in self.sharing:
+            raise call.refuse(
+                "it overwrites a map that may share its memory with another one (contiguous, detach, float, +x)",
+                "use clone() there, or an operation that is not in place",
+            )
         for node, value in self.known.items():
             if value == old:
                 self.known[node] = new
@@ -258,8 +217,10 @@ class _Builder:
         if recogniser is None:
             raise call.refuse("it is not an operation the engine knows", remedy_for(name))
         result = self.run(recogniser, call)
+        if name in pointwise.MAY_SHARE:
+            self.sharing |= {ref.index for ref in references((args, kwargs, result)) if isinstance(ref, NodeRef)}
         if overwrites:
-            self.take_over(args[0], result)
+            self.take_over(call, args[0], result)
         return result
 
     def computed(self, call: Call, target: object, name: str, method: bool, overwrites: bool) -> TensorRef:
@@ -326,31 +287,7 @@ def capture(module: nn.Module) -> Graph:
         Naming the operation, the module's path and a remedy.
     """
     check_plain(module)
-    shell, random_state = _Shell(module), torch.get_rng_state()
-    try:
-        with _TRACING:
-            traced = _Tracer().trace(shell)
-    except UnsupportedOperation:
-        raise
-    except (
-        fx.proxy.TraceError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        ValueError,
-        LookupError,
-        NotImplementedError,
-    ) as error:
-        raise UnsupportedOperation(
-            f"cannot stream {type(module).__name__}: its forward decides by looking at the image or its shape "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
-            "make forward a fixed sequence of operations, or stream its convolutional part alone"
-        ) from error
-    if not torch.equal(random_state, torch.get_rng_state()):
-        raise UnsupportedOperation(
-            f"cannot stream {type(module).__name__}: its forward draws random numbers, which would differ from tile to "
-            "tile; draw them outside the streamed module"
-        )
+    shell, traced = trace(module)
     builder = _Builder(shell)
     for node in traced.nodes:
         if node.op == "placeholder":

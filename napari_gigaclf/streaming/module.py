@@ -21,13 +21,18 @@ from napari_gigaclf.streaming.plan import Budget, StreamPlan, plan_run
 from napari_gigaclf.streaming.refusals import check_plain
 from napari_gigaclf.streaming.report import StreamReport
 from napari_gigaclf.streaming.schedule import axis_rules, reaches, schedule_region
+from napari_gigaclf.streaming.settings import settings_of
 from napari_gigaclf.streaming.source import Image, Source, SourceImage, TensorImage, spatial_slices
 from napari_gigaclf.streaming.tiles import TileRun, Work
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
+MAX_TILE = 1 << 40
+"""Longest side of a tile; beyond any image."""
 PLANS_KEPT = 32
 """Plans remembered, for training on images of a few sizes."""
+GRAPHS_KEPT = 8
+"""Graphs remembered: train and eval mode, and a few settings."""
 
 
 def parse_bytes(memory: int | str) -> int:
@@ -45,13 +50,15 @@ def parse_bytes(memory: int | str) -> int:
     """
     if isinstance(memory, int):
         amount = memory
+    elif not isinstance(memory, str):
+        raise ValueError(f"memory={memory!r} is not a whole number of bytes; write it like '2GB'")
     else:
         text = memory.strip().upper()
         number = text.rstrip("BKMGTI ")
         unit = text[len(number) :].strip()
         try:
             amount = int(float(number) * UNITS[unit])
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             raise ValueError(f"memory={memory!r} is not an amount of bytes; write it like '2GB'") from None
     if amount <= 0:
         raise ValueError(f"memory={memory!r} is not a positive amount; write it like '2GB'")
@@ -66,8 +73,8 @@ def parse_tile(tile: int | Sequence[int]) -> tuple[int, ...]:
     ValueError
         If a side is not a positive whole number.
     """
-    sides = (tile,) if isinstance(tile, int) else tuple(tile)
-    if not sides or any(not isinstance(side, int) or side < 1 for side in sides):
+    sides = tuple(tile) if isinstance(tile, Sequence) else (tile,)
+    if not sides or any(not isinstance(side, int) or not 1 <= side <= MAX_TILE for side in sides):
         raise ValueError(f"tile={tile!r} is not a positive number of pixels, nor one per axis")
     return sides
 
@@ -100,7 +107,7 @@ class StreamedModule(nn.Module):
         self.training = module.training
         self._wrapped = (module,)  # in a tuple, so that it is not registered a second time
         self._budget = budget
-        self._graphs: dict[tuple[tuple[str, int, bool], ...], Graph] = {}
+        self._graphs: dict[tuple[object, ...], Graph] = {}
         self._plans: dict[tuple[object, ...], StreamPlan] = {}
         self._report: StreamReport | None = None
         self._graph()
@@ -255,7 +262,7 @@ class StreamedModule(nn.Module):
         return output
 
     def _graph(self) -> Graph:
-        """Return the graph of the present train/eval mode, captured once per mode.
+        """Return the graph of the module as it is now, captured again when anything but values of weights has changed.
 
         Raises
         ------
@@ -263,9 +270,12 @@ class StreamedModule(nn.Module):
             As :func:`capture`; also for hooks added since.
         """
         check_plain(self.module)
-        key = tuple((name, id(child), child.training) for name, child in self.module.named_modules())
+        key = settings_of(self.module)
         if key not in self._graphs:
-            self._graphs[key] = fold_batch_norms(capture(self.module))
+            graph = fold_batch_norms(capture(self.module))
+            if len(self._graphs) >= GRAPHS_KEPT:
+                self._graphs.clear()
+            self._graphs[key] = graph
             self._plans.clear()
         return self._graphs[key]
 

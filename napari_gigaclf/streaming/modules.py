@@ -17,7 +17,9 @@ from napari_gigaclf.streaming.operations import Argument
 def keeps_forward(module: nn.Module, kind: type[nn.Module]) -> bool:
     """Return whether a module is of this kind and has not replaced what it computes."""
     names = ("forward", "_conv_forward") if hasattr(kind, "_conv_forward") else ("forward",)
-    return isinstance(module, kind) and all(getattr(type(module), name) is getattr(kind, name) for name in names)
+    return isinstance(module, kind) and all(
+        getattr(type(module), name) is getattr(kind, name) and name not in module.__dict__ for name in names
+    )
 
 
 ModuleCall = tuple[object, dict[str, Argument]]

@@ -32,6 +32,9 @@ OPERATORS: tuple[Callable[..., Any], ...] = (
     operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne,
 )  # fmt: skip
 
+MAY_SHARE = frozenset({"contiguous", "detach", "float", "double", "half", "bfloat16", "pos", "positive"})
+"""Operations that give back their argument's own memory, always or where nothing has to be converted."""
+
 IN_PLACE_OPERATORS: dict[Callable[..., object], Callable[..., object]] = {
     operator.iadd: operator.add,
     operator.isub: operator.sub,
@@ -60,7 +63,9 @@ def elementwise(function: Callable[..., Tensor]) -> Recogniser:
     """Return a recogniser for a function that acts place by place."""
 
     def recognise(call: Call) -> Recognised:
-        call = call.with_kwargs(inplace=None)
+        if call.kwargs.get("out") is not None:
+            raise call.refuse("it writes into a map that is there already (out=...)", "use what it returns")
+        call = call.with_kwargs(inplace=None, out=None)
         return Pointwise(function=function, args=call.args, kwargs=call.kwargs, in_place=OVERWRITING.get(function))
 
     return recognise

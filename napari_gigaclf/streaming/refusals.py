@@ -1,6 +1,7 @@
 """What to do instead: remedies for operations that cannot be streamed, and modules refused as a whole."""
 
 from torch import nn
+from torch.nn.modules.module import _has_any_global_hook as has_hooks_on_all_modules
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -39,6 +40,11 @@ def check_plain(module: nn.Module) -> None:
     UnsupportedOperation
         For hooks on the module or a submodule, parametrised and lazy weights.
     """
+    if has_hooks_on_all_modules():  # type: ignore[no-untyped-call]
+        raise UnsupportedOperation(
+            "cannot stream while hooks for all modules are registered (torch.nn.modules.module.register_module_...): "
+            "they would see tiles instead of the image; remove them"
+        )
     for path, child in module.named_modules():
         where = f"module '{path}'" if path else "the outermost module"
         hooks = (child._forward_hooks, child._forward_pre_hooks, child._backward_hooks, child._backward_pre_hooks)
