@@ -19,6 +19,8 @@ def result_object(
         "slide_id": record["slide"]["id"],
         "probabilities": summary["probabilities"],
         "probabilities_are": summary["probabilities_are"],
+        "research_use_only": summary["research_use_only"],
+        "region": record["input"]["region"],
         "model": record["model"]["name"],
         "model_sha256": record["model"]["sha256"],
         "level": record["input"]["level"],
@@ -55,12 +57,13 @@ def result_text(summary: Mapping[str, Any], folder: Path) -> str:
     record = summary["record"]
     work = record["work"]
     probabilities = summary["probabilities"]
+    place = "in the region asked for: " if record["input"]["region"] and probabilities else ""
     meaning = f" ({summary['probabilities_are']})" if probabilities and summary["probabilities_are"] else ""
     partial = "" if summary["complete"] else " PARTIAL, the run was stopped:"
     scale = mean_scale(record["input"]["um_per_px"])
     skipped = work["tiles_skipped_flat"]
     lines = [
-        f"{summary['slide']}:{partial} {percent(probabilities) or summary['message'] or 'no answer'}{meaning}",
+        f"{summary['slide']}:{partial} {place}{percent(probabilities) or summary['message'] or 'no answer'}{meaning}",
         f"  {record['model']['name']} on level {record['input']['level']} at "
         + ("unknown um/px" if scale is None else f"{scale:.4g} um/px")
         + f", {summary['seconds']:.1f} s on {work['device']}, {work['tiles_run']} tiles"

@@ -160,9 +160,28 @@ def test_export_writes_everything_and_qupath_s_rules_hold(asks, table, pump, sli
     (annotation,) = read_geojson(tmp_path / "out" / "s-annotations.geojson")
     assert annotation.geometry.bounds == (10, 10, 50, 50)
     assert annotation.class_name == "tumour"
+    answer = prediction.query(annotation.geometry)
+    assert annotation.measurements["cells"] == answer.num_cells
+    for name, value in answer.mean.items():
+        assert annotation.measurements[f"mean_{name}"] == pytest.approx(value)
     lines = (tmp_path / "out" / "s-places.csv").read_text().splitlines()
     assert len(lines) == 3
     assert "no tissue" in lines[2]
+
+
+def test_exports_count_from_where_qupath_counts(prediction, tmp_path):
+    """QuPath crops slides which OpenSlide gives bounds for; both files must be moved alike."""
+    from napari_gigaclf.annotations import read_geojson
+
+    square = np.array([[9.5, 9.5], [9.5, 49.5], [49.5, 49.5], [49.5, 9.5]])
+    drawn = DrawnShape(vertices=square, kind="polygon", colour=(1.0, 0.0, 0.0, 1.0), class_name="tumour")
+    for name, origin in (("plain", (0.0, 0.0)), ("moved", (7.0, 5.0))):
+        export_all(Export(folder=tmp_path, stem=name, prediction=prediction, drawn=(drawn,), rows=(), origin=origin))
+    for kind in ("regions", "annotations"):
+        plain, moved = (read_geojson(tmp_path / f"{name}-{kind}.geojson") for name in ("plain", "moved"))
+        assert len(plain) == len(moved)
+        for one, other in zip(plain, moved, strict=True):
+            assert np.array(one.geometry.bounds) - other.geometry.bounds == pytest.approx([7, 5, 7, 5])
 
 
 def test_export_into_a_folder_that_cannot_be_is_one_error(prediction, tmp_path):

@@ -1,5 +1,6 @@
 """Pieces of work for the quick worker that touch files: lists of models and devices, adopting images, exporting."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from napari_gigaclf.viewer.preferences import Preferences, load_preferences
 from napari_gigaclf.viewer.worker import use_torch
 
 if TYPE_CHECKING:
+    from napari_gigaclf.annotations import Annotation
     from napari_gigaclf.inference import Device, Prediction
     from napari_gigaclf.models import ModelConfig
     from napari_gigaclf.slides import Slide
@@ -26,6 +28,8 @@ class Export:
     prediction: "Prediction | None"
     drawn: "tuple[DrawnShape, ...]"
     rows: tuple[ProbeRow, ...]
+    origin: tuple[float, float] = (0.0, 0.0)
+    """(x, y) of the level-0 pixel that QuPath calls (0, 0); see ``qupath_origin``."""
 
 
 def read_models(folder: Path | None = None) -> "dict[str, ModelConfig]":
@@ -78,7 +82,7 @@ def export_all(export: Export) -> list[Path]:
     """
     paths: list[Path] = []
     if export.prediction is not None:
-        paths += _export_prediction(export.prediction, export.folder, export.stem)
+        paths += _export_prediction(export.prediction, export.folder, export.stem, export.origin)
     if export.drawn:
         paths.append(_export_drawn(export))
     if export.rows:
@@ -86,12 +90,12 @@ def export_all(export: Export) -> list[Path]:
     return paths
 
 
-def _export_prediction(prediction: "Prediction", folder: Path, stem: str) -> list[Path]:
+def _export_prediction(prediction: "Prediction", folder: Path, stem: str, origin: tuple[float, float]) -> list[Path]:
     """Write regions, tables, record and maps of a result."""
     from napari_gigaclf.inference import exports
 
     regions = folder / f"{stem}-regions.geojson"
-    exports.write_annotations(prediction, regions)
+    exports.write_annotations(prediction, regions, origin=origin)
     return [
         regions,
         exports.write_json(prediction, folder / f"{stem}-prediction.json"),
@@ -107,8 +111,27 @@ def _export_drawn(export: Export) -> Path:
     from napari_gigaclf.viewer.writer import drawn_annotation
 
     path = export.folder / f"{export.stem}-annotations.geojson"
-    write_geojson(path, [drawn_annotation(shape) for shape in export.drawn])
+    drawn = [_measured(drawn_annotation(shape), export.prediction) for shape in export.drawn]
+    write_geojson(path, drawn, origin=export.origin)
     return path
+
+
+def _measured(annotation: "Annotation", prediction: "Prediction | None") -> "Annotation":
+    """Return an annotation with what the map says of its area; one without area, or off the slide, as it is."""
+    from napari_gigaclf.errors import RegionError
+
+    if prediction is None or annotation.geometry.area == 0:
+        return annotation
+    try:
+        answer = prediction.query(annotation.geometry)
+    except RegionError:
+        return annotation
+    found = {"cells": float(answer.num_cells)}
+    for name in answer.mean:
+        found |= {f"mean_{name}": answer.mean[name], f"max_{name}": answer.maximum[name]}
+    if answer.area_um2 is not None:
+        found["area_um2"] = answer.area_um2
+    return dataclasses.replace(annotation, measurements=found)
 
 
 def _export_rows(export: Export) -> Path:

@@ -343,6 +343,8 @@ class ClassifyWidget(QWidget):
         if slide is None:
             self.show_problem("open a slide first")
             return
+        from napari_gigaclf.annotations.origin import qupath_origin
+
         result = self.runs.results.get(slide.id)
         try:
             drawn = self.canvas.drawn(slide, selected_only=False)
@@ -352,6 +354,7 @@ class ClassifyWidget(QWidget):
                 prediction=result[0] if result else None,
                 drawn=tuple(drawn),
                 rows=tuple(row for row in self.probes.rows if row.slide_id == slide.id),
+                origin=qupath_origin(slide.properties),
             )
         except GigaclfError as error:
             self.show_problem(str(error))

@@ -76,6 +76,9 @@ def test_a_person_reads_probabilities_warning_and_place(tmp_path, make_slide, mo
     assert str(tmp_path / "out") in shown.out
     assert "Research use only" in shown.err
     assert "tile" in shown.err, "a bar with rate and remaining time"
+    assert "region" not in shown.out
+    assert main([*argv, "--saliency", "none", "--overwrite", "--region", "96,160,64,192"]) == 0
+    assert "in the region asked for: " in capsys.readouterr().out, "the answer of a part is not called the slide's"
 
 
 def test_a_folder_gives_one_result_each_and_a_bad_slide_stops_nothing(tmp_path, make_slide, classify):
@@ -170,6 +173,8 @@ def test_region_as_numbers_and_as_file_is_the_same(tmp_path, make_slide, classif
     _, (numbers,), _ = classify(*options, tmp_path / "one", "--region", "96,160,64,192")
     _, (file,), _ = classify(*options, tmp_path / "two", "--region", tmp_path / "r.geojson")
     assert numbers["probabilities"] == file["probabilities"]
+    assert numbers["region"].startswith("POLYGON")
+    assert "Research use only" in numbers["research_use_only"]
     with tifffile.TiffFile(numbers["outputs"]["probability"]) as tif:
         computed = np.argwhere(np.isfinite(tif.asarray()[0]))
     assert computed.min(axis=0).tolist() == [3, 2]

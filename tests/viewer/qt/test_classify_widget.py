@@ -135,6 +135,7 @@ def test_taking_the_widget_out_of_the_window_ends_the_workers(widget, show, larg
 def test_click_to_classify(widget, show, slide, ready, qtbot, clicker):
     show(slide)
     ready(slide)
+    qtbot.waitUntil(lambda: not widget.quick.busy, timeout=30_000)  # the list of devices may still be on its way
     clicker((250.0, 420.0))
     assert not widget.quick.busy  # the tool is off
     widget.probes.tool_box.click()
