@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.errors import ResultError
+from napari_gigaclf.slides.zarr_guard import guarded, local_store
 
 MAX_METADATA_BYTES = 1 << 16
 MAX_CHUNK_BYTES = 1 << 27
@@ -46,7 +47,7 @@ class StoredArray:
         self._lock = threading.Lock()
         self.chunks = _checked_chunks(folder, shape, self.dtype)
         try:
-            self._array = zarr.open_array(str(folder), mode="r", zarr_format=3)
+            self._array = guarded(zarr.open_array(local_store(folder), mode="r", zarr_format=3))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ResultError(f"{folder}: not a readable array ({_one_line(error)})") from error
 

@@ -25,6 +25,7 @@ from napari_gigaclf.slides.level import LevelSource
 from napari_gigaclf.slides.limits import MAX_CHANNELS, MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_SIDE
 from napari_gigaclf.slides.ome_zarr_metadata import Multiscale, check_codecs, parse_multiscales
 from napari_gigaclf.slides.slide import UNKNOWN_SCALE
+from napari_gigaclf.slides.zarr_guard import guarded, local_store
 
 METADATA_FILES = ("zarr.json", ".zattrs", ".zgroup")
 _MAX_SCENES = 1000
@@ -57,7 +58,7 @@ def _open_root(path: Path) -> tuple[Any, Callable[[], None]]:
     import zarr
 
     if path.is_dir():
-        store = zarr.storage.LocalStore(path, read_only=True)
+        store = local_store(path)
         return zarr.open_group(store, mode="r"), store.close
     prefix = _check_zip(path)
     zipped = zarr.storage.ZipStore(path, mode="r", read_only=True)
@@ -174,7 +175,7 @@ def _array(path: Path, group: Any, image: Multiscale, name: str) -> Any:  # noqa
     y, x = image.axes.index("y"), image.axes.index("x")
     if -(-array.shape[y] // array.chunks[y]) * -(-array.shape[x] // array.chunks[x]) > MAX_CHUNKS:
         raise SlideError(path, f"its level {name!r} has more than {MAX_CHUNKS} chunks")
-    return array
+    return guarded(array)
 
 
 class ZarrLevel:
