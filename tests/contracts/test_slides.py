@@ -76,6 +76,9 @@ class TestRealPyramidalTiff(SlideContract):
 
 
 class TestRealDicomFolder(SlideContract):
+    max_level_difference = 30.0
+    """Its converter dropped pixels instead of averaging them, which shows in fine tissue."""
+
     @pytest.fixture
     def slide(self, shared_data):
         pytest.importorskip("wsidicom")
