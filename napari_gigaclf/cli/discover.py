@@ -4,13 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from napari_gigaclf.errors import SlideError
+from napari_gigaclf.slides.suffixes import SLIDE_SUFFIXES
 
-SUFFIXES = frozenset(
-    {
-        *(".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".qptiff", ".btf"),
-        *(".czi", ".dcm", ".zarr", ".png", ".jpg", ".jpeg", ".jp2", ".j2k"),
-    }
-)
 _ZARR_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
 
 
@@ -37,7 +32,7 @@ def is_slide_folder(folder: Path) -> bool:
         return True
     suffixes = {child.suffix.lower() for child in folder.iterdir() if not child.name.startswith(".")}
     dicom = ".dcm" in suffixes or (folder / "DICOMDIR").is_file()
-    return dicom and not suffixes & (SUFFIXES - {".dcm"})
+    return dicom and not suffixes & (SLIDE_SUFFIXES - {".dcm"})
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -50,13 +45,13 @@ def _looks_like_slide(path: Path) -> bool:
     if path.is_dir():
         return path.suffix.lower() != ".gigaclf" and is_slide_folder(path)
     name = path.name.lower()
-    return path.suffix.lower() in SUFFIXES or name.endswith(".zarr.zip")
+    return path.suffix.lower() in SLIDE_SUFFIXES or name.endswith(".zarr.zip")
 
 
 def stem(path: Path) -> str:
     """Return a slide's name without its endings: ``a`` for ``a.svs``, ``a.ome.tif``, ``a.ome.zarr``."""
     name = path.resolve().name
-    for ending in (".zip", *sorted(SUFFIXES), ".ome"):
+    for ending in (".zip", *sorted(SLIDE_SUFFIXES), ".ome"):
         if name.lower().endswith(ending) and len(name) > len(ending):
             name = name[: -len(ending)]
     return name

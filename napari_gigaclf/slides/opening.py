@@ -12,6 +12,7 @@ from napari_gigaclf.slides.array import ArraySlide
 from napari_gigaclf.slides.boundary import slide_errors
 from napari_gigaclf.slides.memory import open_array
 from napari_gigaclf.slides.slide import GIVEN_BY_USER
+from napari_gigaclf.slides.suffixes import SLIDE_SUFFIXES
 
 MAX_UM_PER_PX = 1000.0
 _HEAD_BYTES = 132
@@ -115,6 +116,9 @@ def _open_folder(path: Path, scene: int | str | None, z: int | None) -> ArraySli
 
     if ome_zarr.is_zarr_folder(path):
         return ome_zarr.open_ome_zarr(path, scene=scene, z=z)
+    others = [file.name for file in sorted(path.iterdir()) if file.suffix.lower() in SLIDE_SUFFIXES - {".dcm"}]
+    if others:
+        raise SlideError(path, f"a folder of slides, not one slide; open one of them, such as {others[0]}")
     if any(file.is_file() and dicom.is_dicom(file) for file in sorted(path.iterdir())[: dicom.MAX_FILES]):
         return dicom.open_dicom(path, z=z)
     raise SlideError(path, "a folder that holds neither OME-Zarr nor DICOM files")

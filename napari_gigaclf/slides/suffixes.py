@@ -1,0 +1,9 @@
+"""How files of slides are called. What a file is decides its content; a name only says whether to look."""
+
+SLIDE_SUFFIXES = frozenset(
+    {
+        *(".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".qptiff", ".btf"),
+        *(".czi", ".dcm", ".zarr", ".png", ".jpg", ".jpeg", ".jp2", ".j2k"),
+    }
+)
+"""Lower case, with the dot."""
