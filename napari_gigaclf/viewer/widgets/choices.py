@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, PREDICTED, RegionChoice
@@ -167,7 +167,12 @@ class ChoicesPanel(QWidget):
             self.level_box.setItemText(0, auto_level_text(model))
         if model is not None:
             classes = [(f"of {name}", name) for name in model.classes]
-            refill(self.saliency_box, [("of the predicted class", PREDICTED), *classes, ("none", NO_SALIENCY)])
+            wanted = self.saliency_box.currentData()
+            refill(self.saliency_box, [*classes, ("of the predicted class", PREDICTED), ("none", NO_SALIENCY)])
+            if model.card.positive_class and wanted != NO_SALIENCY:
+                # the class the map shows: saliency of another class over it would mislead
+                with QSignalBlocker(self.saliency_box):
+                    choose(self.saliency_box, model.card.positive_class)
 
 
 def _scale_row() -> tuple[QWidget, QLabel, QDoubleSpinBox, QPushButton]:
