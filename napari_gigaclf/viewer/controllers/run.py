@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
     from napari_gigaclf.slides.tissue import TissueMask
 
-REFRESH_SECONDS = 0.1
+REFRESH_SECONDS = 0.25
 """The overlay is redrawn at most ten times a second."""
 
 
