@@ -1,9 +1,10 @@
 """What to do instead: remedies for operations that cannot be streamed, and modules refused as a whole."""
 
 from torch import nn
-from torch.nn.modules.module import _has_any_global_hook as has_hooks_on_all_modules
+from torch.nn.modules import module as module_hooks
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
+from torch.utils.module_tracker import ModuleTracker
 
 from napari_gigaclf.errors import UnsupportedOperation
 
@@ -32,6 +33,18 @@ def remedy_for(kind: str) -> str:
     return REMEDIES["other"]
 
 
+def _has_hooks_on_all_modules() -> bool:
+    """Return whether global hooks could change results; PyTorch's own counter of operations only watches."""
+    registers = (
+        module_hooks._global_forward_pre_hooks,
+        module_hooks._global_forward_hooks,
+        module_hooks._global_backward_pre_hooks,
+        module_hooks._global_backward_hooks,
+    )
+    hooks = [hook for register in registers for hook in register.values()]
+    return any(not isinstance(getattr(hook, "__self__", None), ModuleTracker) for hook in hooks)
+
+
 def check_plain(module: nn.Module) -> None:
     """Refuse modules whose computation depends on more than their code and weights.
 
@@ -40,7 +53,7 @@ def check_plain(module: nn.Module) -> None:
     UnsupportedOperation
         For hooks on the module or a submodule, parametrised and lazy weights.
     """
-    if has_hooks_on_all_modules():  # type: ignore[no-untyped-call]
+    if _has_hooks_on_all_modules():
         raise UnsupportedOperation(
             "cannot stream while hooks for all modules are registered (torch.nn.modules.module.register_module_...): "
             "they would see tiles instead of the image; remove them"
