@@ -45,6 +45,8 @@ def replacing(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
         _move(beside, target)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {reason_of(error)}") from error
+    except OutputError as error:  # of something written inside: named as it would have been called
+        raise OutputError(str(error).replace(str(beside), str(target))) from error
     finally:
         _remove(beside)
 

@@ -101,8 +101,8 @@ def _one(batch: _Batch, job: Job, stop: CancelToken) -> None:
         if job.error is not None:
             raise job.error
         _classify(batch, job, stop)
-    except OutputError:
-        raise  # the next slide could not be written either
+    except (OutputError, BrokenPipeError):
+        raise  # the next slide could not be written either, or nobody reads what we say
     except Cancelled:
         note(f"{job.path.name}: stopped before there was anything to keep")
     except (GigaclfError, OSError, MemoryError) as error:

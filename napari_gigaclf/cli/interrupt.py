@@ -1,4 +1,7 @@
-"""Ctrl-C once: finish the tile, keep what there is and label it partial. Ctrl-C twice: stop at once."""
+"""Ctrl-C once: finish the tile, keep what there is and label it partial. Ctrl-C twice: stop at once.
+
+A cluster that asks the program to end (SIGTERM) is answered in the same way.
+"""
 
 import signal
 import threading
@@ -11,7 +14,7 @@ from napari_gigaclf.cli.say import note
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C sets while the block runs; outside the main thread nothing can set it."""
+    """Give an event that Ctrl-C or SIGTERM sets while the block runs; outside the main thread nothing can set it."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -23,8 +26,9 @@ def interruptible() -> Iterator[threading.Event]:
         stop.set()
         note("stopping; what there is will be kept (Ctrl-C again stops at once)")
 
-    before = signal.signal(signal.SIGINT, on_interrupt)
+    before = {number: signal.signal(number, on_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -9,7 +9,7 @@ PROGRAM = "napari-gigaclf"
 
 def say(text: str = "") -> None:
     """Print a line of the result."""
-    print(text, flush=True)
+    print(harmless(text), flush=True)
 
 
 def say_json(content: object) -> None:
@@ -19,12 +19,17 @@ def say_json(content: object) -> None:
 
 def note(text: str) -> None:
     """Print a line for a person who watches."""
-    print(text, file=sys.stderr, flush=True)
+    print(harmless(text), file=sys.stderr, flush=True)
 
 
 def say_error(text: str) -> None:
     """Print what went wrong, in one line."""
     note(f"{PROGRAM}: error: {one_line(text)}")
+
+
+def harmless(text: str) -> str:
+    """Return a text without control characters but line breaks: names in files could steer the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else " " for c in text)
 
 
 def one_line(text: str) -> str:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 """One folder per built-in model."""
+MAX_SHOWN = 200
+"""Letters of a wrong name that are shown."""
 
 
 def list_models() -> tuple[ModelConfig, ...]:
@@ -34,12 +36,21 @@ def load_model(name_or_path: str | Path) -> "Classifier":
         If there is no such model (the text names those there are), or its folder is wrong.
     """
     folder = BUILTIN_FOLDER / name_or_path if _is_builtin(name_or_path) else Path(name_or_path)
-    if not folder.is_dir():
+    if not _is_folder(folder):
         known = ", ".join(config.name for config in list_models())
-        raise ModelError(f"no model {str(name_or_path)!r}: neither a model folder nor a built-in model ({known})")
+        raise ModelError(
+            f"no model {str(name_or_path)[:MAX_SHOWN]!r}: neither a model folder nor a built-in model ({known})"
+        )
     from napari_gigaclf.models.checkpoint import load_folder
 
     return load_folder(folder)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name too long for a file, or with a zero byte
+        return False
 
 
 def _is_builtin(name: str | Path) -> bool:

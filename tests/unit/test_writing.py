@@ -55,3 +55,18 @@ def test_a_folder_that_cannot_be_written_to_is_found_out_and_nothing_is_left(tmp
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OutputError, match="cannot be written to"):
             check_writable(place)
+
+
+def test_an_error_inside_names_the_file_as_it_would_have_been_called(tmp_path):
+    target = tmp_path / "slide-1"
+    with pytest.raises(OutputError) as caught:
+        _fill_the_disk(target)
+    assert str(caught.value) == f"{target}/partial map: cannot be written: No space left on device"
+    assert list(tmp_path.iterdir()) == []
+
+
+def _fill_the_disk(target):
+    with replacing(target) as beside:
+        beside.mkdir()
+        with replacing(beside / "partial map"):
+            raise OSError(28, "No space left on device")

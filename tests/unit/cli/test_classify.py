@@ -270,7 +270,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, make_
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_ctrl_c_keeps_the_partial_result_and_says_so(tmp_path, make_slide, model_folder):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_the_partial_result_and_says_so(tmp_path, make_slide, model_folder, number):
     slides = [make_slide(tmp_path / "a.tif", side=4096), make_slide(tmp_path / "b.tif", 1)]
     process = subprocess.Popen(
         command(*slides, "--model", model_folder, "--output", tmp_path / "out"),
@@ -285,7 +286,7 @@ def test_ctrl_c_keeps_the_partial_result_and_says_so(tmp_path, make_slide, model
         seen += piece
     time.sleep(0.5)
     asked = time.monotonic()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, seen + err
     assert time.monotonic() - asked < 15
