@@ -4,8 +4,8 @@ See ``docs/numerics.md`` for the mathematics.
 """
 
 from napari_gigaclf.streaming.module import CellGeometry, StreamedModule, stream
-from napari_gigaclf.streaming.plan import StreamPlan
-from napari_gigaclf.streaming.report import StreamReport
-from napari_gigaclf.streaming.source import Sink, Source
+from napari_gigaclf.streaming.planning.plan import StreamPlan
+from napari_gigaclf.streaming.running.report import StreamReport
+from napari_gigaclf.streaming.running.source import Sink, Source
 
 __all__ = ["CellGeometry", "Sink", "Source", "StreamPlan", "StreamReport", "StreamedModule", "stream"]

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from napari_gigaclf.progress import CancelToken, ProgressCallback
-from napari_gigaclf.streaming.autograd import Job, run_job
-from napari_gigaclf.streaming.capture import capture
-from napari_gigaclf.streaming.folding import fold_batch_norms
-from napari_gigaclf.streaming.graph import Graph, module_weights
-from napari_gigaclf.streaming.passes import Callbacks, OutputCallback
-from napari_gigaclf.streaming.plan import Budget, StreamPlan, plan_run
-from napari_gigaclf.streaming.refusals import check_plain
-from napari_gigaclf.streaming.report import StreamReport
-from napari_gigaclf.streaming.schedule import axis_rules, reaches, schedule_region
-from napari_gigaclf.streaming.settings import settings_of
-from napari_gigaclf.streaming.source import Image, Source, SourceImage, TensorImage, spatial_slices
-from napari_gigaclf.streaming.tiles import TileRun, Work
+from napari_gigaclf.streaming.capture.builder import capture
+from napari_gigaclf.streaming.capture.refusals import check_plain
+from napari_gigaclf.streaming.capture.settings import settings_of
+from napari_gigaclf.streaming.network.folding import fold_batch_norms
+from napari_gigaclf.streaming.network.graph import Graph, module_weights
+from napari_gigaclf.streaming.planning.plan import Budget, StreamPlan, plan_run
+from napari_gigaclf.streaming.planning.schedule import axis_rules, reaches, schedule_region
+from napari_gigaclf.streaming.running.autograd import Job, run_job
+from napari_gigaclf.streaming.running.passes import Callbacks, OutputCallback
+from napari_gigaclf.streaming.running.report import StreamReport
+from napari_gigaclf.streaming.running.source import Image, Source, SourceImage, TensorImage, spatial_slices
+from napari_gigaclf.streaming.running.tiles import TileRun, Work
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 

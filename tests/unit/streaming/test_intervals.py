@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_gigaclf.streaming import intervals, module
-from napari_gigaclf.streaming.intervals import Mirror, Span, Window
+from napari_gigaclf.streaming import module
+from napari_gigaclf.streaming.network import intervals
+from napari_gigaclf.streaming.network.intervals import Mirror, Span, Window
 
 windows = st.builds(
     Window,

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from napari_gigaclf.streaming import stream
-from napari_gigaclf.streaming import tiles as tiles_module
+from napari_gigaclf.streaming.running import tiles as tiles_module
 from napari_gigaclf.testing.oracle import answer, disagreements
 
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_gigaclf.streaming.operations import Extent
+from napari_gigaclf.streaming.network.operations import Extent
 
 
 @runtime_checkable

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from napari_gigaclf.streaming.graph import Graph
-from napari_gigaclf.streaming.operations import (
+from napari_gigaclf.streaming.network.graph import Graph
+from napari_gigaclf.streaming.network.operations import (
     AveragePooling,
     ConstantPadding,
     Convolution,
@@ -20,10 +20,10 @@ from napari_gigaclf.streaming.operations import (
     MaxPooling,
     MirrorPadding,
 )
-from napari_gigaclf.streaming.plan import StreamPlan, is_empty
-from napari_gigaclf.streaming.schedule import AxisSchedule, axis_rules, borderless, reaches
-from napari_gigaclf.streaming.source import Image
-from napari_gigaclf.streaming.tiles import TileResult, shape_of
+from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
+from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, borderless, reaches
+from napari_gigaclf.streaming.running.source import Image
+from napari_gigaclf.streaming.running.tiles import TileResult, shape_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,12 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from napari_gigaclf.errors import UnsupportedOperation
-from napari_gigaclf.streaming import pointwise, windows
-from napari_gigaclf.streaming.calls import Call, Recogniser, references
-from napari_gigaclf.streaming.graph import (
+from napari_gigaclf.streaming.capture import pointwise, windows
+from napari_gigaclf.streaming.capture.calls import Call, Recogniser
+from napari_gigaclf.streaming.capture.modules import module_call, plain_activation
+from napari_gigaclf.streaming.capture.refusals import HINTS, check_plain, remedy_for
+from napari_gigaclf.streaming.capture.tracing import INNER, Shell, trace
+from napari_gigaclf.streaming.network.graph import (
     ComputedTensor,
     Constant,
     FixedTensor,
@@ -29,9 +32,8 @@ from napari_gigaclf.streaming.graph import (
     first_input,
     pruned,
 )
-from napari_gigaclf.streaming.graph import module_weights as weights_of
-from napari_gigaclf.streaming.modules import module_call, plain_activation
-from napari_gigaclf.streaming.operations import (
+from napari_gigaclf.streaming.network.graph import module_weights as weights_of
+from napari_gigaclf.streaming.network.operations import (
     Argument,
     ConstantPadding,
     MirrorPadding,
@@ -40,9 +42,8 @@ from napari_gigaclf.streaming.operations import (
     Pointwise,
     TensorRef,
     fill_in,
+    references,
 )
-from napari_gigaclf.streaming.refusals import HINTS, check_plain, remedy_for
-from napari_gigaclf.streaming.tracing import INNER, Shell, trace
 
 
 def named_in_place(

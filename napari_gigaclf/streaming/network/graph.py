@@ -1,6 +1,6 @@
 """A network as the engine sees it: a list of operations over maps, each reading maps before it.
 
-The graph is captured once per train/eval mode (:mod:`.capture`) and never changes; weights are referred to by name and
+The graph is captured once per train/eval mode (:mod:`..capture`) and never changes; weights are referred to by name and
 looked up at each run, so that training, ``load_state_dict`` and ``to`` work as usual.
 """
 
@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_gigaclf.streaming.operations import Argument, Convolution, Input, NodeRef, Operation, Pointwise, fill_in
+from napari_gigaclf.streaming.network.operations import (
+    Argument,
+    Convolution,
+    Input,
+    NodeRef,
+    Operation,
+    Pointwise,
+    TensorRef,
+    fill_in,
+    with_references,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,19 +174,8 @@ def pruned(nodes: list[Node], output: int) -> tuple[Node, ...]:
 def renumbered(node: Node, number: Mapping[int, int]) -> Node:
     """Return a node with its references renumbered."""
 
-    def moved(template: Argument) -> Argument:
-        if isinstance(template, NodeRef):
-            return NodeRef(number[template.index])
-        if isinstance(template, tuple | list):
-            return type(template)(moved(item) for item in template)
-        if isinstance(template, dict):
-            return {key: moved(item) for key, item in template.items()}
-        return template
+    def moved(ref: NodeRef | TensorRef) -> NodeRef | TensorRef:
+        return NodeRef(number[ref.index]) if isinstance(ref, NodeRef) else ref
 
-    operation = node.operation
-    if isinstance(operation, Pointwise):
-        args = tuple(moved(item) for item in operation.args)
-        operation = replace(operation, args=args, kwargs={key: moved(item) for key, item in operation.kwargs.items()})
-    elif node.inputs:
-        operation = replace(operation, source=moved(operation.source))  # type: ignore[attr-defined, type-var]
+    operation = with_references(node.operation, moved)
     return replace(node, inputs=tuple(number[i] for i in node.inputs), operation=operation)

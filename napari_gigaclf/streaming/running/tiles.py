@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from napari_gigaclf.streaming.graph import Graph
-from napari_gigaclf.streaming.operations import Extent, NodeRef, Pointwise
-from napari_gigaclf.streaming.plan import StreamPlan, is_empty
+from napari_gigaclf.streaming.network.graph import Graph
+from napari_gigaclf.streaming.network.operations import Extent, NodeRef, Pointwise
+from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
 
 PieceKey = tuple[int, int]
 """(map, axis) of a piece of carried border, for a given tile."""

@@ -13,15 +13,14 @@ import torch
 from torch import Tensor
 
 from napari_gigaclf.errors import UnsupportedOperation
-from napari_gigaclf.streaming.calls import references
-from napari_gigaclf.streaming.flat import flat_tiles
-from napari_gigaclf.streaming.graph import Graph, NamedTensor
-from napari_gigaclf.streaming.operations import Convolution, Pointwise, TensorRef
-from napari_gigaclf.streaming.passes import Backward, Callbacks, Forward, Tape
-from napari_gigaclf.streaming.plan import StreamPlan
-from napari_gigaclf.streaming.report import StreamReport
-from napari_gigaclf.streaming.source import Image
-from napari_gigaclf.streaming.tiles import Work
+from napari_gigaclf.streaming.network.graph import Graph, NamedTensor
+from napari_gigaclf.streaming.network.operations import TensorRef, references_of
+from napari_gigaclf.streaming.planning.plan import StreamPlan
+from napari_gigaclf.streaming.running.flat import flat_tiles
+from napari_gigaclf.streaming.running.passes import Backward, Callbacks, Forward, Tape
+from napari_gigaclf.streaming.running.report import StreamReport
+from napari_gigaclf.streaming.running.source import Image
+from napari_gigaclf.streaming.running.tiles import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +75,7 @@ def gradient_flow(graph: Graph, trained: Sequence[bool], image: bool) -> tuple[b
     """Return per map whether a gradient flows into it: whether the image or a trained tensor lies behind it."""
     flows = [image]
     for node in graph.nodes[1:]:
-        operation, used = node.operation, []
-        if isinstance(operation, Convolution):
-            used = [operation.weight, *([operation.bias] if operation.bias is not None else [])]
-        elif isinstance(operation, Pointwise):
-            found = references((operation.args, dict(operation.kwargs)))
-            used = [ref for ref in found if isinstance(ref, TensorRef)]
+        used = [ref for ref in references_of(node.operation) if isinstance(ref, TensorRef)]
         flows.append(any(flows[i] for i in node.inputs) or any(trained[ref.index] for ref in used))
     return tuple(flows)
 

@@ -9,8 +9,8 @@ Legend: ``wanted`` and ``given`` are extents, one (start, stop) per spatial axis
 of the input; ``num_in`` is the full size of the input per axis. Blocks are (batch, channels, *space).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_gigaclf.streaming.intervals import Mirror, Rule, Window
+from napari_gigaclf.streaming.network.intervals import Mirror, Rule, Window
 
 Extent = tuple[tuple[int, int], ...]
 """One (start, stop) per spatial axis, absolute positions."""
@@ -53,6 +53,40 @@ def fill_in(template: Argument, blocks: Mapping[int, Tensor], tensors: Sequence[
     if isinstance(template, dict):
         return {key: fill_in(item, blocks, tensors) for key, item in template.items()}
     return template
+
+
+def references(template: Argument) -> Iterator[NodeRef | TensorRef]:
+    """Yield every reference inside an argument."""
+    if isinstance(template, NodeRef | TensorRef):
+        yield template
+    elif isinstance(template, tuple | list):
+        for item in template:
+            yield from references(item)
+    elif isinstance(template, dict):
+        for item in template.values():
+            yield from references(item)
+
+
+def references_of(operation: "Operation") -> Iterator[NodeRef | TensorRef]:
+    """Yield every map and tensor that an operation reads."""
+    for field in fields(operation):  # type: ignore[arg-type]
+        yield from references(getattr(operation, field.name))
+
+
+def with_references(operation: "Operation", moved: Callable[[NodeRef | TensorRef], Argument]) -> "Operation":
+    """Return an operation with every reference replaced."""
+
+    def placed(template: Argument) -> Argument:
+        if isinstance(template, NodeRef | TensorRef):
+            return moved(template)
+        if isinstance(template, tuple | list):
+            return type(template)(placed(item) for item in template)
+        if isinstance(template, dict):
+            return {key: placed(item) for key, item in template.items()}
+        return template
+
+    changes = {field.name: placed(getattr(operation, field.name)) for field in fields(operation)}  # type: ignore[arg-type]
+    return replace(operation, **changes)  # type: ignore[type-var]
 
 
 class Operation(Protocol):

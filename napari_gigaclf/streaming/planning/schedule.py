@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_gigaclf.errors import ImageTooSmallError, UnsupportedOperation
-from napari_gigaclf.streaming.graph import Graph
-from napari_gigaclf.streaming.intervals import FAR, Integers, Rule, Span, Window
+from napari_gigaclf.streaming.network.graph import Graph
+from napari_gigaclf.streaming.network.intervals import FAR, Integers, Rule, Span, Window
 
 Pairs = list[tuple[int, int]]
 """(start, stop) per tile."""

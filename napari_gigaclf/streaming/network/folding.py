@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_gigaclf.streaming.graph import ComputedTensor, Constant, Graph, Node, renumbered
-from napari_gigaclf.streaming.operations import Argument, Convolution, NodeRef, Pointwise, TensorRef
+from napari_gigaclf.streaming.network.graph import ComputedTensor, Constant, Graph, Node, renumbered
+from napari_gigaclf.streaming.network.operations import Argument, Convolution, NodeRef, Pointwise, TensorRef
 
 
 def folded_weight(weight: Tensor, variance: Tensor, gamma: Tensor | None, eps: float) -> Tensor:

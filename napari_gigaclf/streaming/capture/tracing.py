@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from napari_gigaclf.errors import UnsupportedOperation
-from napari_gigaclf.streaming.modules import module_call
+from napari_gigaclf.streaming.capture.modules import module_call
 
 INNER = "module"
 """Name of the captured module inside the tracer's outer shell."""

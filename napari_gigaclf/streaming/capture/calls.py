@@ -3,27 +3,15 @@
 A call is the common form of a module (``nn.Conv2d``) and a function (``F.conv2d``): recognisers see only this form.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from napari_gigaclf.errors import UnsupportedOperation
-from napari_gigaclf.streaming.operations import Argument, NodeRef, Operation, TensorRef
+from napari_gigaclf.streaming.network.operations import Argument, NodeRef, Operation, TensorRef
 
 CHANNEL_AXIS = 1
-
-
-def references(template: Argument) -> Iterator[NodeRef | TensorRef]:
-    """Yield every reference inside an argument."""
-    if isinstance(template, NodeRef | TensorRef):
-        yield template
-    elif isinstance(template, tuple | list):
-        for item in template:
-            yield from references(item)
-    elif isinstance(template, dict):
-        for item in template.values():
-            yield from references(item)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

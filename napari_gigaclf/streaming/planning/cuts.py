@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from napari_gigaclf.streaming.graph import Graph
-from napari_gigaclf.streaming.intervals import Rule
-from napari_gigaclf.streaming.operations import Convolution
+from napari_gigaclf.streaming.network.graph import Graph
+from napari_gigaclf.streaming.network.intervals import Rule
+from napari_gigaclf.streaming.network.operations import Convolution
 
 MACS_PER_BYTE = 8.0
 """Multiply-accumulates that take as long as copying one byte of a block."""

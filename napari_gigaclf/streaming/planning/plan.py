@@ -11,11 +11,11 @@ from math import lcm, prod
 from torch import Tensor
 
 from napari_gigaclf.errors import UnsupportedOperation
-from napari_gigaclf.streaming.cuts import choose_cuts
-from napari_gigaclf.streaming.graph import Graph
-from napari_gigaclf.streaming.intervals import Rule
-from napari_gigaclf.streaming.operations import Convolution, Extent
-from napari_gigaclf.streaming.schedule import AxisSchedule, axis_rules, reaches, schedule_axis
+from napari_gigaclf.streaming.network.graph import Graph
+from napari_gigaclf.streaming.network.intervals import Rule
+from napari_gigaclf.streaming.network.operations import Convolution, Extent
+from napari_gigaclf.streaming.planning.cuts import choose_cuts
+from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, reaches, schedule_axis
 
 DEFAULT_MEMORY_BYTES = 2 * 1024**3
 """Budget where the caller names none."""

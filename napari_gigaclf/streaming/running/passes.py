@@ -17,11 +17,11 @@ from torch import Tensor
 
 from napari_gigaclf.errors import Cancelled
 from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
-from napari_gigaclf.streaming.flat import FlatTiles
-from napari_gigaclf.streaming.plan import StreamPlan, is_empty
-from napari_gigaclf.streaming.report import StreamReport
-from napari_gigaclf.streaming.source import Image, slices_of, write_gradient
-from napari_gigaclf.streaming.tiles import PieceKey, TileResult, TileRun, Work
+from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
+from napari_gigaclf.streaming.running.flat import FlatTiles
+from napari_gigaclf.streaming.running.report import StreamReport
+from napari_gigaclf.streaming.running.source import Image, slices_of, write_gradient
+from napari_gigaclf.streaming.running.tiles import PieceKey, TileResult, TileRun, Work
 
 OutputCallback = Callable[[tuple[slice, ...], Tensor], object]
 """Called with the slices over space and the finished output block, (B, C, *block)."""

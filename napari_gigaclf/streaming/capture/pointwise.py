@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_gigaclf.streaming.calls import Call, Recognised, Recogniser, expect_channel_axis
-from napari_gigaclf.streaming.operations import NodeRef, Pointwise
+from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser, expect_channel_axis
+from napari_gigaclf.streaming.network.operations import NodeRef, Pointwise
 
 NAMES = (
     "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardsigmoid",

@@ -10,8 +10,8 @@ from functools import cache
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_gigaclf.streaming import pointwise
-from napari_gigaclf.streaming.operations import Argument
+from napari_gigaclf.streaming.capture import pointwise
+from napari_gigaclf.streaming.network.operations import Argument
 
 
 def keeps_forward(module: nn.Module, kind: type[nn.Module]) -> bool:

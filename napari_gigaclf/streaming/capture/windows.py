@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_gigaclf.streaming.calls import Call, Recognised, Recogniser, per_axis
-from napari_gigaclf.streaming.intervals import Mirror, Window
-from napari_gigaclf.streaming.operations import (
+from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser, per_axis
+from napari_gigaclf.streaming.network.intervals import Mirror, Window
+from napari_gigaclf.streaming.network.operations import (
     AveragePooling,
     ConstantPadding,
     Convolution,

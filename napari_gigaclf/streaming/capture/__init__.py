@@ -1,0 +1,1 @@
+"""Reading a network's code once, into a graph of operations, or refusing it by name."""

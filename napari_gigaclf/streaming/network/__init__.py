@@ -1,0 +1,1 @@
+"""A network as the engine sees it: operations over maps, and how each uses space."""
