@@ -253,11 +253,14 @@ def lag(path: Path, model: str, level: int, seconds: float) -> dict[str, object]
         widget.run_panel.cancel_button.click()
         wait_until(lambda: not widget.runs.running, 10)
         cancelled = time.perf_counter() - begin
+    settle(1)
+    with_map = pendulum.swing(seconds)
     widget.shut_down()
     viewer.close()
     return {
         "idle_lag_ms": idle,
         "classifying_lag_ms": busy,
+        "idle_with_the_map_shown_lag_ms": with_map,
         "map_began": began,
         "ran_all_the_time": still_running,
         "cancel_seconds": cancelled,
