@@ -24,6 +24,7 @@ PANNING_TICK_MS = 20
 PAN_EVERY = 5
 ROUNDS = 5
 START_UP_ROUNDS = 5
+LAG_ROUNDS = 2
 MIDDLE = 256
 """Side of the square in the middle of the canvas which is compared, in pixels of the screen."""
 SAME_PICTURE = 1.0
@@ -218,7 +219,11 @@ class Pendulum:
 
 
 def lag(path: Path, model: str, level: int, seconds: float) -> dict[str, object]:
-    """Lag of the event loop while panning: idle, and while the widget classifies the same slide."""
+    """Lag of the event loop while panning: idle, while the widget classifies, and idle again under the map.
+
+    While it classifies, runs that give way to the moving view and runs that do not take turns.
+    """
+    from napari_gigaclf.viewer.controllers.giving_way import GivingWay
     from napari_gigaclf.viewer.controllers.run import State
     from napari_gigaclf.viewer.demo import fit, settle, wait_until
     from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
@@ -245,8 +250,17 @@ def lag(path: Path, model: str, level: int, seconds: float) -> dict[str, object]
     idle = pendulum.swing(seconds)
     widget.run_panel.run_button.click()
     began = wait_until(lambda: widget.canvas.overlay(slide.id, "probability") is not None, 60)
-    busy = pendulum.swing(seconds, until=lambda: not widget.runs.running)
+    busy: dict[str, list[dict[str, float]]] = {"giving_way": [], "not_giving_way": []}
+    follows, deaf = widget.runs.giving_way, GivingWay()
+    for _ in range(LAG_ROUNDS):
+        for name, giving_way in (("giving_way", follows), ("not_giving_way", deaf)):
+            widget.runs.giving_way = giving_way
+            done = widget.run_panel.bar.value()
+            found = pendulum.swing(seconds, until=lambda: not widget.runs.running)
+            tiles_per_second = (widget.run_panel.bar.value() - done) / seconds
+            busy[name].append({**found, "tiles_per_second": tiles_per_second})
     still_running = widget.runs.running
+    widget.runs.giving_way = follows
     begin = time.perf_counter()
     cancelled = None
     if still_running:
@@ -279,8 +293,8 @@ def main() -> None:
             command.add_argument("--plugin", default="napari-gigaclf")
         if name == "lag":
             command.add_argument("--model", default=MODEL)
-            command.add_argument("--level", type=int, default=1, help="finer levels run longer")
-            command.add_argument("--seconds", type=float, default=10.0)
+            command.add_argument("--level", type=int, default=0, help="finer levels run longer")
+            command.add_argument("--seconds", type=float, default=8.0)
     arguments = parser.parse_args()
     if arguments.command == "start-up":
         result = start_up()

@@ -267,6 +267,22 @@ class SlideCanvas:
 
         return stop
 
+    def watch_view(self, moved: Callable[[], None]) -> Callable[[], None]:
+        """Call back whenever the view moves or zooms; returns what ends this."""
+
+        def on_moved(_event: Any) -> None:  # noqa: ANN401
+            moved()
+
+        events = self.viewer.scene.camera.events
+        events.center.connect(on_moved)
+        events.zoom.connect(on_moved)
+
+        def stop() -> None:
+            events.center.disconnect(on_moved)
+            events.zoom.disconnect(on_moved)
+
+        return stop
+
     def _shape_layers(self, selected_only: bool) -> list[Any]:
         shapes = [layer for layer in self.viewer.layers if type(layer).__name__ == "Shapes"]
         if selected_only:

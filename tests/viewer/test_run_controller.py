@@ -169,6 +169,22 @@ def test_cancel_answers_within_half_a_second_and_keeps_what_was_found(runs, view
     assert runs.state is State.READY
 
 
+def test_a_run_goes_on_while_the_view_moves_all_the_time(runs, view, pump, large, wishes):
+    runs.choose(large, wishes)
+    runs.run()
+    seen = []
+
+    def moving():
+        runs.giving_way.moved()
+        if view.progress:
+            seen.append(view.progress[-1].done)
+        return len(set(seen)) > 3
+
+    pump.until(moving)
+    runs.cancel()
+    pump.until(lambda: not runs.running)
+
+
 def test_a_slide_that_goes_away_while_running_gets_no_answer(runs, view, pump, large, slide, wishes):
     runs.choose(large, wishes)
     runs.run()

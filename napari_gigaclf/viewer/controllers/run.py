@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
+from napari_gigaclf.viewer.controllers.giving_way import GivingWay
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.wishes import Wishes
@@ -100,6 +101,7 @@ class RunController:
         self._long = long
         self._post = post
         self.shelf = shelf
+        self.giving_way = GivingWay()
         self.slide: Slide | None = None
         self.wishes: Wishes | None = None
         self.prepared: PreparedRun | None = None
@@ -259,10 +261,16 @@ class RunController:
         live = LiveMap(tuple(model.classes), plan.grid, model.card.positive_class or model.classes[-1])
         outline = [] if plan.tissue is None else [tissue_layer(plan.tissue, Frame.of_slide(slide))]
         self._post(lambda: self._started(generation, slide, live, outline))
+        report = _seldom(lambda progress: self._post(lambda: self._progressed(generation, progress)))
+
+        def after_tile(progress: Progress) -> None:
+            report(progress)
+            self.giving_way.wait(job)
+
         prediction = plan.run(
             saliency=wishes.wanted_saliency,
             cancel=job,
-            progress=_seldom(lambda progress: self._post(lambda: self._progressed(generation, progress))),
+            progress=after_tile,
             on_map=lambda update: self._post(lambda: self._map_changed(generation, slide, live, update)),
         )
         return prediction, finding_layers(prediction, Frame.of_slide(slide))

@@ -396,7 +396,10 @@ class ClassifyWidget(QWidget):
         self.probes.measure_wanted.connect(self._measure)
         self.probes.row_activated.connect(self._go_to)
         self.probes.clear_button.clicked.connect(self._clear_probes)
-        self._disconnect = self.canvas.watch(self._list_slides, self._layer_removed)
+        self._disconnect = (
+            self.canvas.watch(self._list_slides, self._layer_removed),
+            self.canvas.watch_view(self.runs.giving_way.moved),
+        )
         quick, long = self.quick, self.long
         self.destroyed.connect(lambda: (quick.close(), long.close()))
 
@@ -422,7 +425,8 @@ class ClassifyWidget(QWidget):
         if self._window is not None:
             self._window.removeEventFilter(self)
             self._window = None
-        self._disconnect()
+        for disconnect in self._disconnect:
+            disconnect()
         self._post.close()
         self.runs.close()
 

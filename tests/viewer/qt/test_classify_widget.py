@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_gigaclf.slides import open_slide
+from napari_gigaclf.viewer.controllers.giving_way import MOVING_SECONDS
 from napari_gigaclf.viewer.controllers.run import State
 
 NO_TORCH = """
@@ -97,6 +98,21 @@ def test_cancel_is_answered_at_once_and_the_partial_result_says_so(widget, show,
     assert "partial" in overlay(widget, large, "probability").name
     assert "Partial" in widget.run_panel.result_note.text()
     assert widget.run_panel.run_button.isEnabled()
+
+
+def test_a_moving_view_is_noticed_until_the_widget_closes(widget, viewer):
+    giving_way = widget.runs.giving_way
+    assert not giving_way.moving
+    viewer.scene.camera.center = (5.0, 7.0)
+    assert giving_way.moving
+    time.sleep(MOVING_SECONDS)
+    assert not giving_way.moving
+    viewer.scene.camera.zoom = 3.0
+    assert giving_way.moving
+    time.sleep(MOVING_SECONDS)
+    widget.shut_down()
+    viewer.scene.camera.center = (9.0, 9.0)
+    assert not giving_way.moving
 
 
 def test_removing_the_slide_while_it_runs_drops_the_result(widget, show, large, ready, qtbot, viewer):
