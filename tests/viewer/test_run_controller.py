@@ -170,10 +170,11 @@ def test_cancel_answers_within_half_a_second_and_keeps_what_was_found(runs, view
     assert runs.state is State.READY
 
 
-def test_a_run_gives_way_and_goes_on_while_the_view_moves_all_the_time(runs, view, pump, large, wishes):
+def test_a_run_gives_way_and_goes_on_while_the_view_moves_all_the_time(runs, view, pump, pixels, wishes):
+    slide = open_slide(np.tile(pixels, (2, 2, 1)), um_per_px=1.0)
     waits = []
     runs.giving_way = GivingWay(sleep=lambda seconds: (waits.append(seconds), time.sleep(seconds)))
-    runs.choose(large, wishes)
+    runs.choose(slide, wishes)
     runs.run()
     pump.until(lambda: runs.giving_way.moved() or bool(view.results))
     assert view.results[0][1].complete
