@@ -176,7 +176,7 @@ def test_a_run_gives_way_and_goes_on_while_the_view_moves_all_the_time(runs, vie
     runs.giving_way = GivingWay(sleep=lambda seconds: (waits.append(seconds), time.sleep(seconds)))
     runs.choose(slide, wishes)
     runs.run()
-    pump.until(lambda: runs.giving_way.moved() or bool(view.results))
+    pump.until(lambda: runs.giving_way.moved() or bool(view.results), timeout=120)
     assert view.results[0][1].complete
     assert sum(waits) > 0
 
