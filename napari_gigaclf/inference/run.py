@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_gigaclf.errors import Cancelled, GigaclfError, ModelError
@@ -123,6 +124,7 @@ def _compute(
                 progress=_followed(outcome, progress),
                 cancel=cancel,
                 on_output=collector,
+                cells=_wanted(prepared),
             )
             outcome.report = streamed.last_report
             logits = _slide_logits(prepared, features.detach())
@@ -158,19 +160,17 @@ def _stopped(prepared: "PreparedRun", collector: Collector, outcome: _Outcome, r
         outcome.probabilities = {n: float(v) for n, v in zip(prepared.model.classes, values, strict=True)}
 
 
-def _cells(prepared: "PreparedRun", features: Tensor) -> Tensor:
-    """Return the kept cells (N, F) of the feature map (1, F, rows, columns) of what was streamed."""
+def _wanted(prepared: "PreparedRun") -> NDArray[np.bool_]:
+    """Return which cells of the map of what is streamed are tissue: the others are never kept."""
     y0, x0 = prepared.first_cell
-    _, num_features, rows, columns = features.shape
-    kept = prepared.kept[y0 : y0 + rows, x0 : x0 + columns]
-    index = torch.from_numpy(np.flatnonzero(kept)).to(features.device)
-    return features.reshape(num_features, -1).index_select(1, index).T
+    rows, columns = prepared.network.streamed.plan(prepared.source.shape).output_shape[-2:]
+    return prepared.kept[y0 : y0 + rows, x0 : x0 + columns]
 
 
 def _slide_logits(prepared: "PreparedRun", features: Tensor) -> Tensor:
-    """Return the slide's logits (classes,), pooled over its tissue cells."""
+    """Return the slide's logits (classes,), pooled over its tissue cells (1, F, N)."""
     model = prepared.model
-    return model.cell_logits(model.pool(_cells(prepared, features)))
+    return model.cell_logits(model.pool(features[0].T))
 
 
 def _named(model: "Classifier", logits: Tensor) -> dict[str, float]:
@@ -188,7 +188,7 @@ def _class_of(model: "Classifier", logits: Tensor, saliency: str) -> int:
 def _differentiate(prepared: "PreparedRun", features: Tensor, sink: MagnitudeSink, class_index: int) -> Saliency:
     """Run backward from the logit of a class and return its saliency."""
     model = prepared.model
-    cells = _cells(prepared, features)
+    cells = features[0].T
     if model.config.pooling == "highest":
         logit, words = _logit_of_suspects(model, cells, class_index)
     else:

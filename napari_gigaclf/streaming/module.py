@@ -20,6 +20,7 @@ from napari_gigaclf.streaming.network.graph import Graph, module_weights
 from napari_gigaclf.streaming.planning.plan import Budget, StreamPlan, plan_run
 from napari_gigaclf.streaming.planning.schedule import axis_rules, reaches, schedule_region
 from napari_gigaclf.streaming.running.autograd import Job, run_job
+from napari_gigaclf.streaming.running.kept import kept_cells
 from napari_gigaclf.streaming.running.passes import Callbacks, OutputCallback
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image, Source, SourceImage, TensorImage, spatial_slices
@@ -151,6 +152,7 @@ class StreamedModule(nn.Module):
         progress: ProgressCallback | None = None,
         cancel: CancelToken | None = None,
         on_output: OutputCallback | None = None,
+        cells: Any = None,  # noqa: ANN401 - an array or a tensor
     ) -> Tensor:
         """Return the feature map, with a say in how the run goes.
 
@@ -168,10 +170,14 @@ class StreamedModule(nn.Module):
         on_output
             Called after each forward tile with the slices over space and the finished block (B, C_out, *block).
 
+        cells
+            Which cells of the output are wanted: booleans, one per cell, array or tensor. The whole map, which over a
+            gigapixel image may be larger than memory, is then never made. None: all.
+
         Returns
         -------
         Tensor
-            (B, C_out, *cells).
+            (B, C_out, *cells); with ``cells`` (B, C_out, N), the wanted ones in raster order. Differentiable.
 
         Raises
         ------
@@ -181,6 +187,8 @@ class StreamedModule(nn.Module):
             If the module, in its present mode, cannot be streamed.
         ImageTooSmallError
             If the image is smaller than the network can take.
+        RegionError
+            If ``cells`` is not one boolean per cell of the output.
         """
         image = self._image(source)
         if sink is not None and image.shape[0] != 1:
@@ -193,6 +201,7 @@ class StreamedModule(nn.Module):
         job = Job(
             graph=self._graph(), plan=plan, image=image, parameters=tuple(wanted), weights=weights, sink=sink,
             callbacks=Callbacks(progress=progress, cancel=cancel, on_output=on_output), publish=self._publish,
+            kept=kept_cells(cells, plan.output_shape[2:]),
         )  # fmt: skip
         return run_job(job, source if isinstance(source, Tensor) else None)
 

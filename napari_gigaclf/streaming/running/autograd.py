@@ -17,6 +17,7 @@ from napari_gigaclf.streaming.network.graph import Graph, NamedTensor
 from napari_gigaclf.streaming.network.operations import TensorRef, references_of
 from napari_gigaclf.streaming.planning.plan import StreamPlan
 from napari_gigaclf.streaming.running.flat import flat_tiles
+from napari_gigaclf.streaming.running.kept import Kept
 from napari_gigaclf.streaming.running.passes import Backward, Callbacks, Forward, Tape
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image
@@ -38,6 +39,8 @@ class Job:
     callbacks: Callbacks
     publish: Callable[[StreamReport], None]
     """Takes the report after each pass."""
+    kept: Kept
+    """What is kept of the output."""
 
     def fixed_tensors(self) -> list[Tensor]:
         """Return the tensors that the graph reads and that get no gradient: statistics, frozen parameters."""
@@ -56,8 +59,9 @@ class Job:
                 overwritable=self.graph.overwritable(), needs_grad=(False,) * len(self.graph.nodes),
             )  # fmt: skip
             run = Forward(
-                work=work, image=self.image, flat=flat, callbacks=self.callbacks, keep=keep, report=StreamReport()
-            )
+                work=work, image=self.image, flat=flat, callbacks=self.callbacks, keep=keep, report=StreamReport(),
+                kept=self.kept,
+            )  # fmt: skip
             output = run.run()
         self.publish(run.report)
         return output, run.tape, run.report
@@ -117,14 +121,22 @@ class Streamed(torch.autograd.Function):
             graph=job.graph, plan=job.plan, tensors=leaves, needs_grad=flows, overwritable=job.graph.overwritable()
         )
         run = Backward(
-            work=work, image=job.image, tape=ctx.tape, grad_output=grad_outputs[0], sink=job.sink,
+            work=work, image=job.image, tape=ctx.tape, grad_output=grad_outputs[0], kept=job.kept, sink=job.sink,
             grad_image=grad_image, callbacks=job.callbacks, report=ctx.report, autocast=ctx.autocast,
         )  # fmt: skip
         sums = run.run()
         job.publish(run.report)
+        for index in tensors_read(job.graph):
+            if index not in sums and leaves[index].requires_grad:
+                sums[index] = torch.zeros_like(leaves[index])  # zero, not None: it was used, as in the untiled module
         found = parameter_gradients(computed, sums, list(stand_ins.values()))
         by_parameter = dict(zip(stand_ins, found, strict=True))
         return (None, grad_image, *(by_parameter.get(id(p)) for p in parameters))
+
+
+def tensors_read(graph: Graph) -> set[int]:
+    """Return the indices of the tensors without space which some node reads."""
+    return {ref.index for node in graph.nodes for ref in references_of(node.operation) if isinstance(ref, TensorRef)}
 
 
 def parameter_gradients(

@@ -19,6 +19,7 @@ from napari_gigaclf.errors import Cancelled
 from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
 from napari_gigaclf.streaming.running.flat import FlatTiles
+from napari_gigaclf.streaming.running.kept import Kept, WholeMap
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image, slices_of, write_gradient
 from napari_gigaclf.streaming.running.tiles import PieceKey, TileResult, TileRun, Work
@@ -83,10 +84,11 @@ class Forward:
     report: StreamReport
     tape: Tape = field(default_factory=Tape)
     carry_bytes: int = 0
-    output: Tensor | None = None
+    kept: Kept = field(default_factory=WholeMap)
+    """Takes the output."""
 
     def run(self) -> Tensor:
-        """Return the output map, (B, C, *space).
+        """Return what is kept of the output: the map (B, C, *space), or its wanted cells (B, C, N).
 
         Raises
         ------
@@ -107,8 +109,7 @@ class Forward:
             self.store(tile, result)
             self.callbacks.report(done, plan.num_tiles, "forward", start)
         self.report = self.report.plus(seconds=time.perf_counter() - start)
-        assert self.output is not None, "every plan makes an output"
-        return self.output
+        return self.kept.result()
 
     def received(self, tile: TileIndex) -> Iterator[tuple[PieceKey, Tensor]]:
         """Yield the borders handed to a tile, forgetting them unless a backward pass will want them."""
@@ -130,14 +131,10 @@ class Forward:
         self.report = self.report.at_least(peak_carry_bytes=self.carry_bytes)
         if result.output is None:
             return
-        if self.output is None:
-            shape = self.work.plan.output_shape
-            self.output = torch.empty(shape, dtype=result.output.dtype, device=result.output.device)
-        slices = slices_of(self.work.plan.made(self.work.graph.output, tile))
-        place = self.output[(slice(None), slice(None), *slices)]
-        place.copy_(result.output)
+        extent = self.work.plan.made(self.work.graph.output, tile)
+        self.kept.put(extent, result.output, self.work.plan.output_shape)
         if self.callbacks.on_output is not None:
-            self.callbacks.on_output(slices, place)
+            self.callbacks.on_output(slices_of(extent), result.output)
 
 
 def _bytes(tensor: Tensor) -> int:
@@ -156,6 +153,8 @@ class Backward:
     image: Image
     tape: Tape
     grad_output: Tensor
+    """Gradient of what was kept of the output."""
+    kept: Kept
     sink: Any
     grad_image: Tensor | None
     """Filled with the image's gradient; None where none is wanted, or a sink takes it."""
@@ -205,8 +204,7 @@ class Backward:
         extent = self.work.plan.made(self.work.graph.output, tile)
         if is_empty(extent):
             return None
-        block = self.grad_output[(slice(None), slice(None), *slices_of(extent))]
-        return block if bool(block.any()) else None
+        return self.kept.gradient(extent, self.grad_output)
 
     def taken_seeds(self, tile: TileIndex) -> dict[PieceKey, Tensor]:
         """Return, and forget, the gradients that later tiles found for the borders this tile handed on."""

@@ -114,3 +114,13 @@ def test_flat_skipping_with_tiles_below_the_reach(tile):
     found = streamed(source)
     assert streamed.last_report.tiles_skipped_flat > 0
     torch.testing.assert_close(found, module(torch.from_numpy(source.array)[None]), rtol=1e-10, atol=1e-12)
+
+
+def test_a_gradient_of_zeros_gives_zeros_and_not_none():
+    module, image = network(), torch.randn(1, 3, 40, 40, dtype=torch.float64)
+    streamed = stream(module, tile=16)
+    (0.0 * streamed(image)).sum().backward()
+    assert streamed.last_report.tiles_run_backward == 0
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert not parameter.grad.any()

@@ -1,0 +1,121 @@
+"""What is kept of the output: the whole map, or only the cells that somebody wants.
+
+Over a gigapixel slide that is mostly glass the whole map would be gigabytes of cells which nobody looks at.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_gigaclf.errors import RegionError
+from napari_gigaclf.streaming.network.operations import Extent
+from napari_gigaclf.streaming.running.source import slices_of
+
+
+class Kept(Protocol):
+    """Takes finished blocks of the output, and gives back blocks of its gradient."""
+
+    def put(self, extent: Extent, block: Tensor, shape: tuple[int, ...]) -> None:
+        """Take a block (B, C, *block) of an output map of this full shape; every position comes once."""
+        ...
+
+    def result(self) -> Tensor:
+        """Return what was kept, once all blocks have come."""
+        ...
+
+    def gradient(self, extent: Extent, gradient: Tensor) -> Tensor | None:
+        """Return the block (B, C, *block) of the gradient, given that of the result; None where it is zero."""
+        ...
+
+
+@dataclass(slots=True)
+class WholeMap:
+    """The whole output map, (B, C, *space)."""
+
+    tensor: Tensor | None = None
+
+    def put(self, extent: Extent, block: Tensor, shape: tuple[int, ...]) -> None:
+        """Copy a block to its place."""
+        if self.tensor is None:
+            self.tensor = torch.empty(shape, dtype=block.dtype, device=block.device)
+        self.tensor[(slice(None), slice(None), *slices_of(extent))].copy_(block)
+
+    def result(self) -> Tensor:
+        """Return the map."""
+        assert self.tensor is not None, "every plan makes an output"
+        found, self.tensor = self.tensor, None
+        return found
+
+    def gradient(self, extent: Extent, gradient: Tensor) -> Tensor | None:
+        """Return a part of the gradient."""
+        block = gradient[(slice(None), slice(None), *slices_of(extent))]
+        return block if bool(block.any()) else None
+
+
+@dataclass(slots=True)
+class SomeCells:
+    """The cells where a mask says yes, (B, C, N), in raster order."""
+
+    mask: NDArray[np.bool_]
+    tensor: Tensor | None = None
+    numbers: NDArray[np.int64] = field(init=False)
+    """Number of each position among the cells that are kept."""
+
+    def __post_init__(self) -> None:
+        self.numbers = np.cumsum(self.mask, dtype=np.int64).reshape(self.mask.shape) - 1
+
+    def places(self, extent: Extent, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return where a block's cells lie in the flattened block, and their numbers."""
+        here = slices_of(extent)
+        inside = np.flatnonzero(self.mask[here])
+        numbers = self.numbers[here].reshape(-1)[inside]
+        return torch.from_numpy(inside).to(device), torch.from_numpy(numbers).to(device)
+
+    def put(self, extent: Extent, block: Tensor, shape: tuple[int, ...]) -> None:
+        """Copy a block's cells to their places."""
+        if self.tensor is None:
+            count = int(self.mask.sum())
+            self.tensor = torch.empty((*shape[:2], count), dtype=block.dtype, device=block.device)
+        inside, numbers = self.places(extent, block.device)
+        if len(inside):
+            self.tensor.index_copy_(2, numbers, block.flatten(2).index_select(2, inside))
+
+    def result(self) -> Tensor:
+        """Return the cells."""
+        assert self.tensor is not None, "every plan makes an output"
+        found, self.tensor = self.tensor, None
+        return found
+
+    def gradient(self, extent: Extent, gradient: Tensor) -> Tensor | None:
+        """Return a block that is zero but where its cells have a gradient."""
+        inside, numbers = self.places(extent, gradient.device)
+        if not len(inside):
+            return None
+        cells = gradient.index_select(2, numbers)
+        if not bool(cells.any()):
+            return None
+        sides = [stop - start for start, stop in extent]
+        block = gradient.new_zeros((*gradient.shape[:2], int(np.prod(sides))))
+        return block.index_copy_(2, inside, cells).reshape(*gradient.shape[:2], *sides)
+
+
+def kept_cells(cells: Any, sizes: tuple[int, ...]) -> Kept:  # noqa: ANN401 - an array or a tensor
+    """Return what keeps the wanted cells of an output map of these sizes; all of them for None.
+
+    Raises
+    ------
+    RegionError
+        If the mask is not one boolean per output cell.
+    """
+    if cells is None:
+        return WholeMap()
+    mask = np.asarray(cells.cpu() if isinstance(cells, Tensor) else cells)
+    if mask.dtype != np.bool_ or mask.shape != tuple(sizes):
+        raise RegionError(
+            f"cells has shape {mask.shape} and type {mask.dtype}; give one boolean per output cell, {tuple(sizes)}"
+        )
+    return SomeCells(mask.copy())
