@@ -123,15 +123,25 @@ class Draws:
         return next(moment for moment, pixels in self.drawn if np.abs(pixels - last).mean() < SAME_PICTURE)
 
 
-def first_pixels(path: Path, plugin: str = "napari-gigaclf") -> dict[str, object]:
+def first_pixels(path: Path, plugin: str = "napari-gigaclf", *, with_widget: bool = False) -> dict[str, object]:
     """Seconds from asking the standing window to open a file until the canvas shows it as it will stay.
 
     The first time includes what napari does once for its first layer (units, thumbnail: some imports and a file of
-    definitions), which a small PNG opened by napari's own reader in a fresh process shows alone.
+    definitions), which a small PNG opened by napari's own reader in a fresh process shows alone. The widget, where it
+    is open, has loaded that in the background.
     """
     from qtpy.QtWidgets import QApplication
 
     viewer = make_viewer()
+    widget = None
+    if with_widget:
+        from napari_gigaclf.viewer.demo import settle, wait_until
+        from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+
+        widget = ClassifyWidget(viewer)
+        viewer.window.add_dock_widget(widget, name="Classify slide")
+        wait_until(lambda: not widget.quick.busy, 60)
+        settle(1)
     draws = Draws(viewer)
     seconds = []
     for _ in range(ROUNDS):
@@ -145,21 +155,30 @@ def first_pixels(path: Path, plugin: str = "napari-gigaclf") -> dict[str, object
         while time.perf_counter() < settled or not layer.loaded:
             QApplication.processEvents()
         seconds.append(draws.first_like_the_last() - begin)
+        if widget is not None:  # what it plans is not what is measured again
+            wait_until(lambda: not widget.quick.busy, 60)
+    if widget is not None:
+        widget.shut_down()
     viewer.close()
     return {"first_time_seconds": seconds[0], "again_seconds": statistics.median(seconds[1:])}
 
 
 def first_pixels_in_fresh_processes(path: Path) -> dict[str, object]:
-    """Median and best of several fresh processes, in turn with a small PNG that napari's own reader opens."""
+    """Median and best of several fresh processes: with the widget open, without, and a PNG by napari's own reader."""
     from PIL import Image
 
-    found: dict[str, list[dict[str, float]]] = {"slide": [], "small_png": []}
+    found: dict[str, list[dict[str, float]]] = {"slide_with_widget_open": [], "slide": [], "small_png": []}
     with tempfile.TemporaryDirectory() as folder:
         png = Path(folder) / "small.png"
         Image.fromarray(np.random.default_rng(0).integers(0, 255, (512, 512, 3), dtype=np.uint8)).save(png)
         for _ in range(ROUNDS):
-            for name, file, plugin in (("slide", path, "napari-gigaclf"), ("small_png", png, "napari")):
-                command = [sys.executable, __file__, "first-pixels-once", str(file), "--plugin", plugin]
+            kinds = {
+                "slide_with_widget_open": [str(path), "--with-widget"],
+                "slide": [str(path)],
+                "small_png": [str(png), "--plugin", "napari"],
+            }
+            for name, how in kinds.items():
+                command = [sys.executable, __file__, "first-pixels-once", *how]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 found[name].append(json.loads(done.stdout))
     result: dict[str, object] = {}
@@ -291,6 +310,7 @@ def main() -> None:
         command.add_argument("slide", type=Path)
         if name == "first-pixels-once":
             command.add_argument("--plugin", default="napari-gigaclf")
+            command.add_argument("--with-widget", action="store_true")
         if name == "lag":
             command.add_argument("--model", default=MODEL)
             command.add_argument("--level", type=int, default=0, help="finer levels run longer")
@@ -301,7 +321,7 @@ def main() -> None:
     elif arguments.command == "first-pixels":
         result = first_pixels_in_fresh_processes(arguments.slide)
     elif arguments.command == "first-pixels-once":
-        result = first_pixels(arguments.slide, arguments.plugin)
+        result = first_pixels(arguments.slide, arguments.plugin, with_widget=arguments.with_widget)
     else:
         result = lag(arguments.slide, arguments.model, arguments.level, arguments.seconds)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None

@@ -34,6 +34,7 @@ from napari_gigaclf.viewer.controllers.wishes import Wishes
 from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.texts import estimate_text, problem_text, result_lines
+from napari_gigaclf.viewer.warm_up import build_units, import_readers, take_units
 from napari_gigaclf.viewer.widgets.choices import ChoicesPanel
 from napari_gigaclf.viewer.widgets.controls import Column, choose, line
 from napari_gigaclf.viewer.widgets.probe_table import ProbePanel
@@ -80,6 +81,8 @@ class ClassifyWidget(QWidget):
         self._taken: set[str] = set()
         self._connect()
         self.quick.submit(lambda _job: first_look(), self._looked, self.show_problem)
+        self.quick.submit(lambda _job: build_units(), take_units, self.show_problem)
+        self.quick.submit(lambda _job: import_readers(), lambda _done: None, self.show_problem)
         self._list_slides()
 
     # --- for scripts ------------------------------------------------------------------------------------------------
