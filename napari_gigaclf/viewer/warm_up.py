@@ -2,7 +2,7 @@
 
 For its first layer of any kind napari builds pint's registry of units (a quarter of a second: it parses a file of
 definitions) and imports ``scipy.ndimage`` for the thumbnail (as long); our reader imports a decoder. All this happens
-on the window's thread, after a person has chosen a file. The widget is open some seconds earlier, and nobody waits then.
+on the window's thread, after a person has chosen a file. The widget opens some seconds earlier, when nobody waits.
 
 pint's own registry is lazy and must not be initialised away from the window's thread: it changes its class first and is
 filled afterwards, so that the window could meet it half made. A second one is built instead and put in its place, by
