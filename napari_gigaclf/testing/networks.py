@@ -1,4 +1,4 @@
-"""Named networks in their plainest form, to judge the engine by: the paper's tables, ResNet, DenseNet, Inception."""
+"""Named networks in their plainest form, to judge the engine by: the paper's tables, ResNet, DenseNet, and so on."""
 
 import torch
 from torch import Tensor, nn
@@ -115,3 +115,38 @@ class InceptionBlock(nn.Module):
         """Return the branches, joined."""
         pooled = self.pooled(F.avg_pool2d(x, kernel_size=3, stride=1, padding=1))
         return F.relu(torch.cat([self.one(x), self.seven(x), self.three(x), pooled], 1), inplace=True)
+
+
+class ConvNeXtBlock(nn.Module):
+    """A 7x7 convolution per channel, then layer norm and two linear layers with channels last, scaled and added."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
+        self.norm = nn.LayerNorm(channels, eps=1e-6)
+        self.wide, self.narrow = nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
+        self.gamma = nn.Parameter(torch.full((channels,), 0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the map with the block's part added."""
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
+        y = self.narrow(F.gelu(self.wide(y)))
+        return x + (self.gamma * y).permute(0, 3, 1, 2)
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm over the channels of each place."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised map, (B, C, H, W)."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class ConvNeXt(nn.Sequential):
+    """Two stages of two blocks: patches of 4 pixels, then of 2."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__(
+            nn.Conv2d(3, width, 4, 4), ChannelNorm(width), ConvNeXtBlock(width), ConvNeXtBlock(width),
+            ChannelNorm(width), nn.Conv2d(width, 2 * width, 2, 2), ConvNeXtBlock(2 * width), ConvNeXtBlock(2 * width),
+        )  # fmt: skip

@@ -65,6 +65,21 @@ class Gated(nn.Module):
         return x * torch.sigmoid(self.gate(x)) * self.scale + 0.5 * shift
 
 
+class ChannelsLast(nn.Module):
+    """Layer norm and linear layers over the channels of every place, as in ConvNeXt, scaled and added to the map."""
+
+    def __init__(self, channels: int, num_axes: int) -> None:
+        super().__init__()
+        self.norm, self.wide, self.narrow = nn.LayerNorm(channels), nn.Linear(channels, 5), nn.Linear(5, channels)
+        self.gamma = nn.Parameter(torch.randn(channels))
+        self.last, self.first = (0, *range(2, num_axes + 2), 1), (0, num_axes + 1, *range(1, num_axes + 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the map and what the layers make of it."""
+        y = self.narrow(torch.tanh(self.wide(self.norm(x.permute(self.last)))))
+        return x + (self.gamma * y).permute(self.first)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A network, an image it can take, and tiles to stream it with."""
@@ -171,7 +186,7 @@ def _pointwise(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
     norm.running_var.uniform_(0.5, 2)
     layers: list[nn.Module] = [
         nn.Tanh(), nn.ReLU(), nn.GELU(), nn.PReLU(end.channels), nn.Sequential(norm, nn.ReLU()), nn.LeakyReLU(0.1),
-        nn.Dropout(0.5, inplace=True), nn.Identity(),
+        nn.Dropout(0.5, inplace=True), nn.Identity(), ChannelsLast(end.channels, end.num_axes),
     ]  # fmt: skip
     return draw(st.sampled_from(layers)), end
 

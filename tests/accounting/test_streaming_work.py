@@ -5,13 +5,20 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_gigaclf.streaming import stream
-from napari_gigaclf.testing.networks import InceptionBlock, ResNet18Trunk, paper_table1_trunk, paper_table2_trunk
+from napari_gigaclf.testing.networks import (
+    ConvNeXt,
+    InceptionBlock,
+    ResNet18Trunk,
+    paper_table1_trunk,
+    paper_table2_trunk,
+)
 
 NETWORKS = {
     "paper Table 1": paper_table1_trunk(8),
     "paper Table 2": paper_table2_trunk(4, 8),
     "ResNet-18": ResNet18Trunk(8).eval(),
     "Inception block": InceptionBlock(3),
+    "ConvNeXt": ConvNeXt(8),
 }
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from napari_gigaclf.errors import UnsupportedOperation
-from napari_gigaclf.streaming.capture import pointwise, windows
+from napari_gigaclf.streaming.capture import layouts, pointwise, windows
 from napari_gigaclf.streaming.capture.calls import Call, Recogniser
 from napari_gigaclf.streaming.capture.modules import module_call, plain_activation
 from napari_gigaclf.streaming.capture.refusals import HINTS, check_plain, remedy_for
@@ -43,6 +43,7 @@ from napari_gigaclf.streaming.network.operations import (
     TensorRef,
     fill_in,
     references,
+    references_of,
 )
 
 
@@ -71,10 +72,14 @@ class _Builder:
         self.constants: list[Constant] = []
         self.values: list[Tensor] = []
         self.known: dict[fx.Node, Argument] = {}
-        self.functions = {**pointwise.function_table(), **windows.function_table(), nn.Identity: pointwise.same_map}
-        self.methods = pointwise.method_table()
-        self.joined: list[tuple[TensorRef, Call]] = []
+        self.functions = {
+            **pointwise.function_table(), **windows.function_table(), **layouts.function_table(),
+            nn.Identity: pointwise.same_map,
+        }  # fmt: skip
+        self.methods = {**pointwise.method_table(), **layouts.method_table()}
+        self.joined: list[tuple[TensorRef, layouts.Order, Call]] = []
         self.sharing: set[int] = set()
+        self.axes_found: set[int] = set()
 
     def constant(self, constant: Constant, value: Tensor) -> TensorRef:
         """Append a tensor without space."""
@@ -123,33 +128,39 @@ class _Builder:
     def append(self, call: Call, operation: Operation) -> NodeRef:
         """Append a node."""
         inputs = sorted({ref.index for ref in self.maps(call, operation)})
+        if any(isinstance(ref, NodeRef) and ref.order is not None for ref in references_of(operation)):
+            raise call.refuse("its input's axes were permuted", "permute back to (batch, channels, space) before it")
         self.nodes.append(Node(name=call.path or call.kind, kind=call.kind, inputs=tuple(inputs), operation=operation))
+        order: layouts.Order = getattr(operation, "order", None)
         if isinstance(operation, Pointwise) and operation.function not in (F.batch_norm, F.prelu):
             found = references((operation.args, dict(operation.kwargs)))
-            self.joined += [(ref, call) for ref in found if isinstance(ref, TensorRef)]
-        return NodeRef(len(self.nodes) - 1)
+            self.joined += [(ref, order, call) for ref in found if isinstance(ref, TensorRef)]
+        axes = windows.window_axes(operation)
+        self.axes_found |= set() if axes is None else {axes}
+        return NodeRef(len(self.nodes) - 1, order)
 
     @staticmethod
     def maps(call: Call, operation: Operation) -> list[NodeRef]:
         """Return the maps a call reads."""
         return [ref for ref in references((call.args, dict(call.kwargs))) if isinstance(ref, NodeRef)]
 
+    def call(self, kind: str, path: str, args: tuple[Argument, ...], kwargs: dict[str, Argument]) -> Call:
+        """Return a call, with what is known at this point of the code."""
+        axes = next(iter(self.axes_found)) if len(self.axes_found) == 1 else None
+        return Call(kind=kind, path=path, args=args, kwargs=kwargs, constant=self.value, num_axes=axes)
+
     def run(self, recogniser: Recogniser, call: Call) -> NodeRef:
         """Recognise a call and return the map it gives."""
         recognised = recogniser(call)
-        return recognised if isinstance(recognised, NodeRef) else self.append(call, recognised)
+        result = recognised if isinstance(recognised, NodeRef) else self.append(call, recognised)
+        self.axes_found |= set() if result.order is None else {len(result.order) - 2}
+        return result
 
     def module(self, node: fx.Node) -> NodeRef:
         """Return the map that a module gives."""
         target = str(node.target)
         module, path = self.shell.get_submodule(target), target.removeprefix(INNER).removeprefix(".")
-        call = Call(
-            kind=type(module).__name__,
-            path=path,
-            args=tuple(self.argument(item) for item in node.args),
-            kwargs={},
-            constant=self.value,
-        )
+        call = self.call(type(module).__name__, path, tuple(self.argument(item) for item in node.args), {})
         known = module_call(module)
         if known is None or node.kwargs or len(call.args) != 1:
             raise call.refuse("it is not an operation the engine knows", remedy_for(call.kind))
@@ -178,7 +189,7 @@ class _Builder:
         amounts = tuple(module._reversed_padding_repeated_twice)  # type: ignore[arg-type]
         frame = call.with_kwargs(pad=amounts, mode=mode)
         padded = self.run(windows.padding, frame)
-        return Call(kind=call.kind, path=call.path, args=(padded,), kwargs={}, constant=self.value)
+        return self.call(call.kind, call.path, (padded,), {})
 
     def value(self, ref: TensorRef) -> Tensor:
         """Return a constant's present value."""
@@ -192,8 +203,8 @@ class _Builder:
                 "use clone() there, or an operation that is not in place",
             )
         for node, value in self.known.items():
-            if value == old:
-                self.known[node] = new
+            if isinstance(value, NodeRef) and isinstance(old, NodeRef) and value.index == old.index:
+                self.known[node] = NodeRef(new.index, value.order)
 
     def function(self, node: fx.Node) -> Argument:
         """Return what a function or method gives: a map, or a tensor without space."""
@@ -204,7 +215,7 @@ class _Builder:
         path = str(next(reversed(stack), "")).removeprefix(INNER).removeprefix(".")
         found = {key: self.argument(value) for key, value in node.kwargs.items()}
         args, kwargs = named_in_place(target, tuple(self.argument(item) for item in node.args), found)
-        call = Call(kind=name, path=path, args=args, kwargs=kwargs, constant=self.value)
+        call = self.call(name, path, args, kwargs)
         overwrites = (
             kwargs.get("inplace") is True or (method and name.endswith("_")) or target in pointwise.IN_PLACE_OPERATORS
         )
@@ -243,25 +254,28 @@ class _Builder:
                 "cannot stream a module whose result is not one map over space (it returned "
                 f"{type(output).__name__}); let forward return a single tensor computed from the image"
             )
+        if output.order is not None:
+            raise UnsupportedOperation(
+                f"cannot stream a module which returns a map with its axes permuted to {output.order}; return "
+                "(batch, channels, space), and permute outside the streamed module"
+            )
         if output.index == 0:  # a module that gives back the image: a node of its own, so that input and output differ
-            clone = Call(kind="clone", path="", args=(output,), kwargs={}, constant=self.value)
-            output = self.run(self.methods["clone"], clone)
+            output = self.run(self.methods["clone"], self.call("clone", "", (output,), {}))
         num_axes = self.axes()
         nodes, constants = pruned(self.nodes, output.index), tuple(self.constants)
         return Graph(nodes=nodes, constants=constants, num_axes=num_axes)
 
     def axes(self) -> int | None:
         """Return the number of spatial axes all operations agree on, and check constants and frames against it."""
-        found = {axes for node in self.nodes if (axes := windows.window_axes(node.operation)) is not None}
+        found = self.axes_found
         if len(found) > 1:
             raise UnsupportedOperation(
                 f"cannot stream a module that mixes operations over {sorted(found)} axes; use one kind"
             )
-        num_axes = found.pop() if found else None
-        for ref, call in self.joined:
+        num_axes = next(iter(found)) if found else None
+        for ref, order, call in self.joined:
             value = self.values[ref.index]
-            fits = value.numel() == 1 if num_axes is None else windows.constant_shape_fits(value, num_axes)
-            if not fits:
+            if not layouts.constant_fits(value, order, num_axes):
                 raise call.refuse(
                     f"a constant of shape {tuple(value.shape)} differs from place to place or sample to sample",
                     "use one value per channel, of shape (1, channels, 1, ...), with a convolution or pooling present",

@@ -26,6 +26,8 @@ class Call:
     kwargs: Mapping[str, Argument]
     constant: Callable[[TensorRef], Tensor]
     """Gives a constant's present value (for its shape)."""
+    num_axes: int | None = None
+    """Spatial axes, as far as the code before this call tells."""
 
     def refuse(self, why: str, remedy: str) -> UnsupportedOperation:
         """Return the error which names this operation, its module and what to do."""
@@ -54,12 +56,28 @@ class Call:
         return bound
 
     def map_of(self, value: Argument) -> NodeRef:
-        """Return the argument as a map.
+        """Return the argument as a map (batch, channels, *space).
 
         Raises
         ------
         UnsupportedOperation
-            If it is a constant: a map made from nothing but weights has no place in a streamed network.
+            If its axes were permuted, or if it is a constant: a map made from nothing but weights has no place in a
+            streamed network.
+        """
+        found = self.any_map_of(value)
+        if found.order is not None:
+            raise self.refuse(
+                f"its input's axes were permuted to {found.order}", "permute back to (batch, channels, space) before it"
+            )
+        return found
+
+    def any_map_of(self, value: Argument) -> NodeRef:
+        """Return the argument as a map, in whatever order its axes are seen.
+
+        Raises
+        ------
+        UnsupportedOperation
+            If it is a constant.
         """
         if not isinstance(value, NodeRef):
             raise self.refuse("its input is not a map computed from the image", "apply it outside the streamed module")
@@ -86,15 +104,3 @@ def per_axis(value: Argument, num_axes: int, call: Call) -> tuple[int, ...]:
     if isinstance(value, tuple | list) and len(value) in (1, num_axes) and all(isinstance(item, int) for item in value):
         return tuple(value) * (num_axes if len(value) == 1 else 1)
     raise call.refuse(f"{value!r} is not one integer per axis", "give plain integers")
-
-
-def expect_channel_axis(axis: Argument, num_axes: int | None, call: Call) -> None:
-    """Refuse an axis which is not the channels: space may only be used locally, and samples not mixed."""
-    allowed = (CHANNEL_AXIS,) if num_axes is None else (CHANNEL_AXIS, -num_axes - 1)
-    if isinstance(axis, tuple | list) and len(axis) == 1:
-        axis = axis[0]
-    if axis not in allowed:
-        raise call.refuse(
-            f"it works along axis {axis}, and only the channel axis (1) can be used while space is streamed",
-            "move it behind the streamed module (into the pooling or the head)",
-        )

@@ -5,7 +5,7 @@ recogniser for both. Heirs that keep ``forward`` count as their parent; heirs th
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -43,6 +43,12 @@ def batch_norm_call(module: nn.modules.batchnorm._BatchNorm) -> dict[str, Argume
         if getattr(module, name) is not None
     }
     return {"running_mean": None, "running_var": None, **present, "training": module.training, "eps": module.eps}
+
+
+def channel_norm_call(module: nn.LayerNorm | nn.RMSNorm, names: tuple[str, ...]) -> dict[str, Argument]:
+    """Return a layer norm's arguments."""
+    own = {name: f".{name}" if getattr(module, name) is not None else None for name in names}
+    return {"normalized_shape": module.normalized_shape, "eps": module.eps, **own}
 
 
 def pool_call(module: nn.Module) -> dict[str, Argument]:
@@ -95,6 +101,12 @@ def module_table() -> dict[type[nn.Module], tuple[object, Callable[..., dict[str
     table[nn.Softmax] = (F.softmax, lambda m: {"dim": m.dim})
     table[nn.LogSoftmax] = (F.log_softmax, lambda m: {"dim": m.dim})
     table[nn.GLU] = (F.glu, lambda m: {"dim": m.dim})
+    for norm, function, names in (
+        (nn.LayerNorm, F.layer_norm, ("weight", "bias")),
+        (nn.RMSNorm, F.rms_norm, ("weight",)),
+    ):
+        table[norm] = (function, partial(channel_norm_call, names=names))
+    table[nn.Linear] = (F.linear, lambda m: {"weight": ".weight", "bias": ".bias" if m.bias is not None else None})
     table[nn.Softmax2d] = (F.softmax, lambda m: {"dim": 1})
     return table
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser, expect_channel_axis
-from napari_gigaclf.streaming.network.operations import NodeRef, Pointwise
+from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser
+from napari_gigaclf.streaming.capture.layouts import Order, common_order, expect_channel_axis, placewise
+from napari_gigaclf.streaming.network.operations import Argument, NodeRef, Pointwise
 
 NAMES = (
     "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish", "hardsigmoid",
@@ -54,6 +55,7 @@ OVERWRITING: dict[object, Callable[..., Tensor]] = {
 
 CHANNEL_NAMES = ["softmax", "log_softmax", "softmin", "glu", "normalize"]
 REDUCTION_NAMES = ["mean", "sum", "amax", "amin"]
+SPREAD_NAMES = ["var", "std"]
 DROPOUT_NAMES = (
     "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "feature_dropout",
 )  # fmt: skip
@@ -66,7 +68,7 @@ def elementwise(function: Callable[..., Tensor]) -> Recogniser:
         if call.kwargs.get("out") is not None:
             raise call.refuse("it writes into a map that is there already (out=...)", "use what it returns")
         call = call.with_kwargs(inplace=None, out=None)
-        return Pointwise(function=function, args=call.args, kwargs=call.kwargs, in_place=OVERWRITING.get(function))
+        return placewise(call, function, call.args, dict(call.kwargs), OVERWRITING.get(function))
 
     return recognise
 
@@ -75,10 +77,17 @@ def over_channels(function: Callable[..., Tensor]) -> Recogniser:
     """Return a recogniser for a function along the channel axis which keeps that axis."""
 
     def recognise(call: Call) -> Recognised:
-        default = -1 if function is F.glu else 1 if function is F.normalize else None
-        axis = call.kwargs.get("dim", call.args[1] if len(call.args) == 2 and function is not F.normalize else default)
-        expect_channel_axis(axis, None, call)
-        return Pointwise(function=function, args=call.args, kwargs=call.kwargs)
+        order = common_order(call)
+        if function is F.normalize:
+            bound = call.bind("input", p=2.0, dim=1, eps=1e-12, out=None)
+            axis = bound["dim"]
+            if bound["out"] is not None:
+                raise call.refuse("it writes into a map that is there already (out=...)", "use what it returns")
+        else:
+            default = -1 if function is F.glu else None
+            axis = call.kwargs.get("dim", call.args[1] if len(call.args) == 2 else default)
+        expect_channel_axis(axis, order, call)
+        return placewise(call, function, call.args, dict(call.kwargs))
 
     return recognise
 
@@ -88,22 +97,50 @@ def reduction(function: Callable[..., Tensor]) -> Recogniser:
 
     def recognise(call: Call) -> Recognised:
         bound = call.bind("input", dim=None, keepdim=False)
-        expect_channel_axis(bound["dim"], None, call)
-        if bound["keepdim"] is not True:
-            raise call.refuse("it drops the channel axis", "use keepdim=True")
-        return Pointwise(function=function, args=(bound["input"], (1,), True), kwargs={})
+        return over_channel_axis(call, function, bound["input"], bound["dim"], bound["keepdim"], {})
 
     return recognise
+
+
+def spread(function: Callable[..., Tensor]) -> Recogniser:
+    """Return a recogniser for variance and standard deviation over channels."""
+
+    def recognise(call: Call) -> Recognised:
+        bound = call.bind("input", dim=None, unbiased=None, keepdim=False, correction=None)
+        more = {name: bound[name] for name in ("unbiased", "correction") if bound[name] is not None}
+        if "unbiased" in more:  # the two ways PyTorch has to say it
+            more = {"correction": int(bool(more["unbiased"])), **more}
+            del more["unbiased"]
+        return over_channel_axis(call, function, bound["input"], bound["dim"], bound["keepdim"], more)
+
+    return recognise
+
+
+def over_channel_axis(
+    call: Call, function: Callable[..., Tensor], source: Argument, axis: Argument, keepdim: Argument,
+    more: dict[str, Argument],
+) -> Recognised:  # fmt: skip
+    """Return a reduction over channels, whatever their place in the code's order of axes."""
+    order = common_order(call)
+    expect_channel_axis(axis, order, call)
+    if keepdim is not True:
+        raise call.refuse("it drops the channel axis", "use keepdim=True")
+    return placewise(call, function, (source, (axis_of_channels(order),)), {"keepdim": True, **more})
+
+
+def axis_of_channels(order: Order) -> int:
+    """Return where the code sees the channels."""
+    return 1 if order is None else order.index(1)
 
 
 def concatenation(call: Call) -> Recognised:
     """Recognise ``torch.cat`` along channels."""
     bound = call.bind("tensors", dim=0)
-    expect_channel_axis(bound["dim"], None, call)
-    tensors = bound["tensors"]
+    order, tensors = common_order(call), bound["tensors"]
+    expect_channel_axis(bound["dim"], order, call)
     if not isinstance(tensors, tuple | list) or not all(isinstance(item, NodeRef) for item in tensors):
         raise call.refuse("it joins something that is not a map", "concatenate maps only")
-    return Pointwise(function=torch.cat, args=(list(tensors), 1), kwargs={})
+    return placewise(call, torch.cat, (list(tensors), axis_of_channels(order)))
 
 
 def dropout(call: Call) -> Recognised:
@@ -114,7 +151,7 @@ def dropout(call: Call) -> Recognised:
             "active dropout would draw a new mask when a tile is run again in the backward pass",
             "call eval() on it, or move it into the head",
         )
-    return call.map_of(bound["input"])
+    return call.any_map_of(bound["input"])
 
 
 def batch_norm(call: Call) -> Recognised:
@@ -129,18 +166,20 @@ def batch_norm(call: Call) -> Recognised:
             "call eval() on it (its weight and bias still train), or use a norm without batch statistics",
         )
     names = ("input", "running_mean", "running_var", "weight", "bias")
+    call.map_of(bound["input"])
     args = (*(bound[name] for name in names), False, 0.0, bound["eps"])
     return Pointwise(function=F.batch_norm, args=args, kwargs={})
 
 
 def prelu(call: Call) -> Recognised:
-    """Recognise PReLU, whose weight belongs to channels."""
+    """Recognise PReLU, whose weight belongs to the second axis."""
     bound = call.bind("input", "weight")
-    return Pointwise(function=F.prelu, args=(bound["input"], bound["weight"]), kwargs={})
+    return Pointwise(function=F.prelu, args=(call.map_of(bound["input"]), bound["weight"]), kwargs={})
 
 
 def local_response(call: Call) -> Recognised:
-    """Recognise local response normalisation, a window over channels only."""
+    """Recognise local response normalisation, a window over the second axis only."""
+    call.map_of(call.args[0] if call.args else call.kwargs.get("input"))
     return Pointwise(function=F.local_response_norm, args=call.args, kwargs=call.kwargs)
 
 
@@ -149,12 +188,12 @@ def rrelu(call: Call) -> Recognised:
     bound = call.bind("input", lower=1 / 8, upper=1 / 3, training=False, inplace=False)
     if bound["training"]:
         raise call.refuse("it draws random slopes", "call eval() on it")
-    return Pointwise(function=F.rrelu, args=(bound["input"], bound["lower"], bound["upper"]), kwargs={})
+    return placewise(call, F.rrelu, (bound["input"], bound["lower"], bound["upper"]))
 
 
 def same_map(call: Call) -> Recognised:
     """Recognise another name for a map (``nn.Identity``)."""
-    return call.map_of(call.args[0])
+    return call.any_map_of(call.args[0])
 
 
 def named_in(name: str, *places: object) -> list[Callable[..., Tensor]]:
@@ -165,7 +204,12 @@ def named_in(name: str, *places: object) -> list[Callable[..., Tensor]]:
 def function_table() -> dict[object, Recogniser]:
     """Return the recognisers of pointwise functions, by the function found in the code."""
     table: dict[object, Recogniser] = {function: elementwise(function) for function in OPERATORS}
-    families = ((NAMES, elementwise), (CHANNEL_NAMES, over_channels), (REDUCTION_NAMES, reduction))
+    families = (
+        (NAMES, elementwise),
+        (CHANNEL_NAMES, over_channels),
+        (REDUCTION_NAMES, reduction),
+        (SPREAD_NAMES, spread),
+    )
     for names, recogniser in families:
         for name in names:
             table.update({function: recogniser(function) for function in named_in(name, torch, F, torch._C._nn)})
@@ -182,6 +226,7 @@ def method_table() -> dict[str, Recogniser]:
     table = {name: elementwise(getattr(torch.Tensor, name)) for name in NAMES if hasattr(torch.Tensor, name)}
     table.update({name: over_channels(getattr(torch.Tensor, name)) for name in ("softmax", "log_softmax")})
     table.update({name: reduction(getattr(torch.Tensor, name)) for name in REDUCTION_NAMES})
+    table.update({name: spread(getattr(torch.Tensor, name)) for name in SPREAD_NAMES})
     table["prelu"] = prelu
     return table
 

@@ -3,7 +3,6 @@
 from typing import Literal
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser, per_axis
@@ -136,10 +135,3 @@ def window_axes(operation: object) -> int | None:
     if isinstance(operation, Convolution | MaxPooling | AveragePooling):
         return len(operation.windows)
     return None
-
-
-def constant_shape_fits(value: Tensor, num_axes: int) -> bool:
-    """Return whether a constant, joined place by place with a map, is the same at every place and for every sample."""
-    if value.ndim > num_axes + 2 or any(size != 1 for size in value.shape[-num_axes:]):
-        return False
-    return value.ndim < num_axes + 2 or value.shape[0] == 1

@@ -29,6 +29,9 @@ class NodeRef:
     """Stands in an argument list for the block of a node (a map over space), by the node's index."""
 
     index: int
+    order: tuple[int, ...] | None = None
+    """While the code is read: the order in which it sees the axes of (batch, channels, *space) after a permutation;
+    None: that order itself. Operations hold references without it and remember it themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,21 @@ class Input:
         raise AssertionError("the input is read from its source")
 
 
+def seen_in(block: Tensor, order: tuple[int, ...] | None) -> Tensor:
+    """Return (batch, channels, *space) as a view with its axes in this order."""
+    return block if order is None else block.permute(order)
+
+
+def put_back(block: Tensor, order: tuple[int, ...] | None) -> Tensor:
+    """Return a block with its axes in this order as a view (batch, channels, *space)."""
+    return block if order is None else block.permute([order.index(axis) for axis in range(len(order))])
+
+
+def macs_of(operation: Operation) -> int:
+    """Return an operation's multiply-accumulates per output position, all channels; 0 where none are counted."""
+    return int(getattr(operation, "macs_per_output", 0))
+
+
 def alike(arguments: Sequence[Argument]) -> bool:
     """Return whether all arguments are tensors of one shape and type, so that the first can hold the result."""
     tensors = [item for item in arguments if isinstance(item, Tensor)]
@@ -177,6 +195,8 @@ class Pointwise:
     """Keyword arguments, with references."""
     in_place: Callable[..., Tensor] | None = None
     """The same function overwriting its first argument, where that is possible without changing a gradient."""
+    order: tuple[int, ...] | None = None
+    """The order of axes in which the function sees its maps, and gives its own; None: (batch, channels, *space)."""
 
     def rules(self, num_axes: int) -> tuple[Rule, ...]:
         """Return one identity per axis."""
@@ -192,11 +212,12 @@ class Pointwise:
         overwrite: bool = False,
     ) -> Tensor:
         """Return the function's value; ``overwrite`` allows the first argument's block to be reused for it."""
+        blocks = {index: seen_in(block, self.order) for index, block in blocks.items()}
         args = [fill_in(item, blocks, tensors) for item in self.args]
         kwargs = {key: fill_in(item, blocks, tensors) for key, item in self.kwargs.items()}
         if overwrite and self.in_place is not None and alike(args):
-            return self.in_place(*args, **kwargs)
-        return self.function(*args, **kwargs)
+            return put_back(self.in_place(*args, **kwargs), self.order)
+        return put_back(self.function(*args, **kwargs), self.order)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

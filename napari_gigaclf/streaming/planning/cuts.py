@@ -16,7 +16,7 @@ from math import prod
 
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.intervals import Rule
-from napari_gigaclf.streaming.network.operations import Convolution
+from napari_gigaclf.streaming.network.operations import macs_of
 
 MACS_PER_BYTE = 8.0
 """Multiply-accumulates that take as long as copying one byte of a block."""
@@ -56,8 +56,7 @@ class _Tile:
             own = prod(base[index] for base in self.base)
             cut = index in cuts
             made = own if cut else wide
-            if isinstance(node.operation, Convolution):
-                total += made * node.operation.macs_per_output
+            total += made * macs_of(node.operation)
             if index:
                 total += made * self.bytes_per_position[index] * MACS_PER_BYTE / 2
             if cut and wide > own:

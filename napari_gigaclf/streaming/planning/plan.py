@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.intervals import Rule
-from napari_gigaclf.streaming.network.operations import Convolution, Extent
+from napari_gigaclf.streaming.network.operations import Extent, macs_of
 from napari_gigaclf.streaming.planning.cuts import choose_cuts
 from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, reaches, schedule_axis
 
@@ -210,9 +210,7 @@ def _candidates(
     steps = [[reach.step for reach in reaches(graph, axis)] for axis in rules]
     cell = [lcm(axis[-1], 1) for axis in steps]
     per_pixel = sum(
-        node.operation.macs_per_output / prod(axis[index] for axis in steps)
-        for index, node in enumerate(graph.nodes)
-        if isinstance(node.operation, Convolution)
+        macs_of(node.operation) / prod(axis[index] for axis in steps) for index, node in enumerate(graph.nodes)
     )
     tiles = [
         tuple(min(-(-side // c) * c, -(-n // c) * c) for c, n in zip(cell, space, strict=True)) for side in TILE_SIDES
@@ -235,9 +233,7 @@ def _plan_tile(
     schedules = tuple(
         schedule_axis(graph, axis, cuts, n, side) for axis, n, side in zip(rules, space, tile, strict=True)
     )
-    convolutions = [
-        (i, n.operation.macs_per_output) for i, n in enumerate(graph.nodes) if isinstance(n.operation, Convolution)
-    ]
+    counted = [(i, macs_of(n.operation)) for i, n in enumerate(graph.nodes)]
     memory = _Memory(graph=graph, schedules=schedules, position_bytes=position_bytes, cuts=cuts)
     carry_bytes = memory.all_carries() if backward else memory.strip_carries()
     held = memory.step_peak() + memory.strip_carries() + 2 * weight_bytes if backward else memory.forward_peak()
@@ -247,8 +243,8 @@ def _plan_tile(
         tile=tile,
         grid=tuple(s.num_tiles for s in schedules),
         backward=backward,
-        macs=batch * sum(macs * prod(s.made_total(i) for s in schedules) for i, macs in convolutions),
-        untiled_macs=batch * sum(macs * prod(s.sizes[i] for s in schedules) for i, macs in convolutions),
+        macs=batch * sum(macs * prod(s.made_total(i) for s in schedules) for i, macs in counted),
+        untiled_macs=batch * sum(macs * prod(s.sizes[i] for s in schedules) for i, macs in counted),
         carried_maps=frozenset(
             i for i in range(len(graph.nodes)) if any(b > a for s in schedules for a, b in s.kept[i])
         ),

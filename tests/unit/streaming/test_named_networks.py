@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from napari_gigaclf.streaming import stream
 from napari_gigaclf.testing.networks import (
+    ConvNeXt,
     InceptionBlock,
     ResNet18Trunk,
     ThinDenseNet,
@@ -65,6 +66,7 @@ NETWORKS = {
     "ResNet-18": (ResNet18Trunk(4), 131),
     "thin DenseNet": (ThinDenseNet(), 90),
     "Inception block": (nn.Sequential(nn.Conv2d(3, 5, 3), InceptionBlock(5)), 41),
+    "ConvNeXt": (ConvNeXt(4), 73),
     "in-place operations": (PositionalInPlace(), 30),
     "computed weights and gates": (Varied(), 31),
     "nothing at all": (nn.Identity(), 9),
