@@ -131,7 +131,7 @@ class ConvNeXtBlock(nn.Module):
         """Return the map with the block's part added."""
         y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
         y = self.narrow(F.gelu(self.wide(y)))
-        return x + (self.gamma * y).permute(0, 3, 1, 2)
+        return x + (self.gamma * y).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
 
 
 class ChannelNorm(nn.LayerNorm):

@@ -77,7 +77,7 @@ class ChannelsLast(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the map and what the layers make of it."""
         y = self.narrow(torch.tanh(self.wide(self.norm(x.permute(self.last)))))
-        return x + (self.gamma * y).permute(self.first)
+        return x + (self.gamma * y).permute(self.first)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
