@@ -19,11 +19,12 @@ from napari_gigaclf.streaming.network.folding import fold_batch_norms
 from napari_gigaclf.streaming.network.graph import Graph, module_weights
 from napari_gigaclf.streaming.planning.plan import Budget, StreamPlan, plan_run
 from napari_gigaclf.streaming.planning.schedule import axis_rules, reaches, schedule_region
-from napari_gigaclf.streaming.running.autograd import Job, run_job
+from napari_gigaclf.streaming.running.autograd import Job
 from napari_gigaclf.streaming.running.kept import kept_cells
 from napari_gigaclf.streaming.running.passes import Callbacks, OutputCallback
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image, Source, SourceImage, TensorImage, spatial_slices
+from napari_gigaclf.streaming.running.stages import run_job
 from napari_gigaclf.streaming.running.tiles import TileRun, Work
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -258,7 +259,8 @@ class StreamedModule(nn.Module):
         whole = self._plan(image.shape, image.dtype, backward=False)
         wanted = spatial_slices(output_slices, whole.sizes(graph.output))
         schedules = tuple(
-            schedule_region(graph, axis, size, span) for axis, size, span in zip(rules, space, wanted, strict=True)
+            schedule_region(graph, axis, whole.stage, size, span)
+            for axis, size, span in zip(rules, space, wanted, strict=True)
         )
         plan = whole.with_schedules(schedules)
         tile = (0,) * len(space)
@@ -266,9 +268,8 @@ class StreamedModule(nn.Module):
             graph=graph, plan=plan, tensors=graph.tensors(module_weights(self.module)),
             needs_grad=(False,) * len(graph.nodes), overwritable=graph.overwritable(),
         )  # fmt: skip
-        output = TileRun(work=work, tile=tile, image=image.block(plan.made(0, tile)), pieces={}).run().output
-        assert output is not None, "a region holds at least one cell"
-        return output
+        run = TileRun(work=work, tile=tile, sources={0: image.block(plan.made(0, tile))}, pieces={})
+        return run.run().targets[graph.output]
 
     def _graph(self) -> Graph:
         """Return the graph of the module as it is now, captured again when anything but values of weights has changed.

@@ -23,11 +23,7 @@ from napari_gigaclf.streaming.capture.modules import module_call, plain_activati
 from napari_gigaclf.streaming.capture.refusals import HINTS, check_plain, remedy_for
 from napari_gigaclf.streaming.capture.tracing import INNER, Shell, trace
 from napari_gigaclf.streaming.network.graph import (
-    ComputedTensor,
-    Constant,
-    FixedTensor,
     Graph,
-    NamedTensor,
     Node,
     first_input,
     pruned,
@@ -45,6 +41,7 @@ from napari_gigaclf.streaming.network.operations import (
     references,
     references_of,
 )
+from napari_gigaclf.streaming.network.spaceless import ComputedTensor, Constant, FixedTensor, NamedTensor
 
 
 def named_in_place(
@@ -262,8 +259,8 @@ class _Builder:
         if output.index == 0:  # a module that gives back the image: a node of its own, so that input and output differ
             output = self.run(self.methods["clone"], self.call("clone", "", (output,), {}))
         num_axes = self.axes()
-        nodes, constants = pruned(self.nodes, output.index), tuple(self.constants)
-        return Graph(nodes=nodes, constants=constants, num_axes=num_axes)
+        graph = Graph(nodes=tuple(self.nodes), constants=tuple(self.constants), num_axes=num_axes)
+        return pruned(graph, output.index)
 
     def axes(self) -> int | None:
         """Return the number of spatial axes all operations agree on, and check constants and frames against it."""

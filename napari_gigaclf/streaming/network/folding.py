@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_gigaclf.streaming.network.graph import ComputedTensor, Constant, Graph, Node, renumbered
+from napari_gigaclf.streaming.network.graph import Graph, Node, renumbered
 from napari_gigaclf.streaming.network.operations import Argument, Convolution, NodeRef, Pointwise, TensorRef
+from napari_gigaclf.streaming.network.spaceless import ComputedTensor, Constant, with_moved
 
 
 def folded_weight(weight: Tensor, variance: Tensor, gamma: Tensor | None, eps: float) -> Tensor:
@@ -59,7 +60,8 @@ def fold_batch_norms(graph: Graph) -> Graph:
             assert isinstance(conv, Convolution)
             nodes[before] = replace(nodes[before], operation=replace(folded, source=conv.source))
             number[index] = before
-    return replace(graph, nodes=tuple(nodes), constants=tuple(constants))
+    moved = tuple(with_moved(constant, lambda ref: ref, number) for constant in constants)
+    return replace(graph, nodes=tuple(nodes), constants=moved)
 
 
 def _folded(graph: Graph, index: int, readers: list[list[int]], constants: list[Constant]) -> Convolution | None:
@@ -72,6 +74,8 @@ def _folded(graph: Graph, index: int, readers: list[list[int]], constants: list[
     conv = graph.nodes[source.index].operation
     tensors: tuple[Argument, ...] = (mean, variance, gamma, beta)
     if not isinstance(conv, Convolution) or len(readers[source.index]) != 1 or source.index == graph.output:
+        return None
+    if source.index in graph.observed:
         return None
     if not all(isinstance(item, TensorRef | None) for item in tensors):
         return None

@@ -5,23 +5,27 @@ looked up at each run, so that training, ``load_state_dict`` and ``to`` work as 
 """
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_gigaclf.streaming.network.operations import (
-    Argument,
     Convolution,
     Input,
     NodeRef,
     Operation,
     Pointwise,
     TensorRef,
-    fill_in,
+    references_of,
     with_references,
 )
+from napari_gigaclf.streaming.network.spaceless import Constant, Spaceless, tensors_read, with_moved
+from napari_gigaclf.streaming.network.statistics import Statistic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,34 +40,13 @@ class Node:
     """Indices of the maps it reads, without repetition."""
     operation: Operation
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedTensor:
-    """A parameter or buffer, by its name in the module."""
-
-    name: str
+    @property
+    def tensors(self) -> tuple[int, ...]:
+        """Indices of the tensors without space that it reads."""
+        return tuple(ref.index for ref in references_of(self.operation) if isinstance(ref, TensorRef))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FixedTensor:
-    """A tensor which the module's code made while it was captured."""
-
-    value: Tensor
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComputedTensor:
-    """A tensor computed from other tensors without space, again at every tile (a reshaped or masked weight)."""
-
-    function: Callable[..., Tensor]
-    args: tuple[Argument, ...]
-    kwargs: Mapping[str, Argument]
-
-
-Constant = NamedTensor | FixedTensor | ComputedTensor
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Graph:
     """A captured network. Node 0 is the input; the last node is the output."""
 
@@ -85,6 +68,34 @@ class Graph:
                 readers[source].append(index)
         return readers
 
+    @cached_property
+    def observed(self) -> Mapping[int, tuple[Statistic, ...]]:
+        """The maps whose statistics are used, with these."""
+        found: dict[int, dict[Statistic, None]] = {}
+        for constant in self.constants:
+            if isinstance(constant, Statistic):
+                found.setdefault(constant.node, {})[constant] = None
+        return {node: tuple(statistics) for node, statistics in found.items()}
+
+    @cached_property
+    def depths(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """How many statistics, one behind the other, lie behind each map and each tensor without space."""
+        of_nodes: list[int] = []
+        of_tensors: dict[int, int] = {}
+
+        def of_tensor(index: int) -> int:
+            if index not in of_tensors:
+                constant = self.constants[index]
+                behind = (of_tensor(other) for other in tensors_read(constant))
+                of_tensors[index] = (
+                    of_nodes[constant.node] + 1 if isinstance(constant, Statistic) else max(behind, default=0)
+                )
+            return of_tensors[index]
+
+        for node in self.nodes:
+            of_nodes.append(max((*(of_nodes[i] for i in node.inputs), *map(of_tensor, node.tensors)), default=0))
+        return tuple(of_nodes), tuple(of_tensor(index) for index in range(len(self.constants)))
+
     def overwritable(self) -> frozenset[int]:
         """Return the maps whose block is fresh, has one reader, and is not needed by its own operation's gradient."""
         readers = self.consumers()
@@ -98,21 +109,18 @@ class Graph:
             )
         )
 
-    def tensors(self, weights: Mapping[str, Tensor]) -> list[Tensor]:
-        """Return the tensors without space, from the module's present parameters and buffers."""
-        values: list[Tensor] = []
-        for constant in self.constants:
-            if isinstance(constant, NamedTensor):
-                values.append(weights[constant.name])
-            elif isinstance(constant, FixedTensor):
-                values.append(constant.value)
-            else:
-                args = [fill_in(item, {}, values) for item in constant.args]
-                kwargs = {key: fill_in(item, {}, values) for key, item in constant.kwargs.items()}
-                values.append(constant.function(*args, **kwargs))
-        return values
+    def tensors(self, weights: Mapping[str, Tensor], known: Mapping[int, Any] | None = None) -> list[Any]:
+        """Return the tensors without space, from the module's present parameters and buffers.
 
-    def respond(self, value: Tensor, weights: Mapping[str, Tensor], num_axes: int) -> list[Tensor]:
+        Those behind statistics are taken from ``known``; where they are not, None stands for them.
+        """
+        known = known or {}
+        values, behind = Spaceless(self.constants, weights, known), self.depths[1]
+        return [values[i] if not behind[i] or i in known else None for i in range(len(self.constants))]
+
+    def respond(
+        self, value: Tensor, weights: Mapping[str, Tensor], num_axes: int, known: Mapping[int, Any] | None = None
+    ) -> list[Tensor]:
         """Return every node's response to an image that is one constant, far from any border.
 
         Parameters
@@ -123,16 +131,24 @@ class Graph:
             The module's parameters and buffers, by name.
         num_axes
             Number of spatial axes.
+        known
+            Tensors without space behind statistics, by index, as far as they are known; for others the statistics of
+            an image that is nothing but the constant.
 
         Returns
         -------
         list of Tensor
             One (batch, channels of the node, 1, ..., 1) per node, which also tells channels and dtype.
         """
-        tensors = self.tensors(weights)
+        responses: list[Tensor] = [value.reshape(*value.shape, *(1,) * num_axes)]
+
+        def observe(statistic: Statistic) -> Tensor:
+            flat = responses[statistic.node].flatten(1)
+            return torch.zeros_like(flat) if statistic.kind == "variance" else flat
+
+        tensors = Spaceless(self.constants, weights, known, observe)
         far, huge = 1 << 30, 1 << 50  # an output with no border in sight, whatever the padding
         wanted = ((far, far + 1),) * num_axes
-        responses: list[Tensor] = [value.reshape(*value.shape, *(1,) * num_axes)]
         for node in self.nodes[1:]:
             rules = node.operation.rules(num_axes)
             given = tuple((far * rule.step - rule.lead, far * rule.step - rule.lead + rule.reach) for rule in rules)
@@ -154,28 +170,52 @@ def first_input(num_axes: int) -> Node:
     return Node(name="input", kind="input", inputs=(), operation=Input())
 
 
-def pruned(nodes: list[Node], output: int) -> tuple[Node, ...]:
-    """Return the nodes up to the output; what it does not need is left in only where it comes before it.
+def pruned(graph: Graph, output: int) -> Graph:
+    """Return the graph of what an output map needs, which becomes the last."""
+    nodes: set[int] = set()
+    constants: set[int] = set()
 
-    The last node must be the output, so nodes behind it go; dead branches before it are removed by renumbering.
-    """
-    needed = {output}
-    for index in range(output, 0, -1):
-        if index in needed:
-            needed.update(nodes[index].inputs)
-    needed.add(0)
-    if len(needed) == output + 1:
-        return tuple(nodes[: output + 1])
-    kept = sorted(needed)
-    number = {old: new for new, old in enumerate(kept)}
-    return tuple(renumbered(nodes[old], number) for old in kept)
+    def visit_map(index: int) -> None:
+        waiting = [index]
+        while waiting:
+            here = waiting.pop()
+            if here not in nodes:
+                nodes.add(here)
+                waiting.extend(graph.nodes[here].inputs)
+                waiting.extend(visit_tensors(graph.nodes[here].tensors))
+
+    def visit_tensors(indices: tuple[int, ...]) -> Iterator[int]:
+        waiting = list(indices)
+        while waiting:
+            here = waiting.pop()
+            if here not in constants:
+                constants.add(here)
+                constant = graph.constants[here]
+                waiting.extend(tensors_read(constant))
+                if isinstance(constant, Statistic):
+                    yield constant.node
+
+    visit_map(output)
+    nodes.add(0)
+    number = {old: new for new, old in enumerate(sorted(nodes))}
+    place = {old: new for new, old in enumerate(sorted(constants))}
+    return replace(
+        graph,
+        nodes=tuple(renumbered(graph.nodes[old], number, place) for old in number),
+        constants=tuple(with_moved(graph.constants[old], _mover(number, place), number) for old in place),
+    )
 
 
-def renumbered(node: Node, number: Mapping[int, int]) -> Node:
-    """Return a node with its references renumbered."""
-
+def _mover(number: Mapping[int, int], place: Mapping[int, int] | None) -> Any:  # noqa: ANN401 - a Moved
     def moved(ref: NodeRef | TensorRef) -> NodeRef | TensorRef:
-        return NodeRef(number[ref.index]) if isinstance(ref, NodeRef) else ref
+        if isinstance(ref, NodeRef):
+            return NodeRef(number[ref.index])
+        return ref if place is None else TensorRef(place[ref.index])
 
-    operation = with_references(node.operation, moved)
+    return moved
+
+
+def renumbered(node: Node, number: Mapping[int, int], place: Mapping[int, int] | None = None) -> Node:
+    """Return a node with its references to maps, and to tensors without space, renumbered."""
+    operation = with_references(node.operation, _mover(number, place))
     return replace(node, inputs=tuple(number[i] for i in node.inputs), operation=operation)

@@ -76,19 +76,24 @@ def references_of(operation: "Operation") -> Iterator[NodeRef | TensorRef]:
         yield from references(getattr(operation, field.name))
 
 
-def with_references(operation: "Operation", moved: Callable[[NodeRef | TensorRef], Argument]) -> "Operation":
+Moved = Callable[[NodeRef | TensorRef], Argument]
+"""Says what stands in for a reference."""
+
+
+def replaced(template: Argument, moved: Moved) -> Argument:
+    """Return an argument with every reference replaced."""
+    if isinstance(template, NodeRef | TensorRef):
+        return moved(template)
+    if isinstance(template, tuple | list):
+        return type(template)(replaced(item, moved) for item in template)
+    if isinstance(template, dict):
+        return {key: replaced(item, moved) for key, item in template.items()}
+    return template
+
+
+def with_references(operation: "Operation", moved: Moved) -> "Operation":
     """Return an operation with every reference replaced."""
-
-    def placed(template: Argument) -> Argument:
-        if isinstance(template, NodeRef | TensorRef):
-            return moved(template)
-        if isinstance(template, tuple | list):
-            return type(template)(placed(item) for item in template)
-        if isinstance(template, dict):
-            return {key: placed(item) for key, item in template.items()}
-        return template
-
-    changes = {field.name: placed(getattr(operation, field.name)) for field in fields(operation)}  # type: ignore[arg-type]
+    changes = {field.name: replaced(getattr(operation, field.name), moved) for field in fields(operation)}  # type: ignore[arg-type]
     return replace(operation, **changes)  # type: ignore[type-var]
 
 

@@ -34,6 +34,8 @@ class _Tile:
     base: Sequence[Sequence[float]]
     bytes_per_position: Sequence[int]
     readers: Sequence[Sequence[int]]
+    targets: frozenset[int]
+    """Maps that stay cut."""
 
     def halos(self, cuts: frozenset[int]) -> list[list[float]]:
         """Return for each axis and map how many positions beyond its own share are needed."""
@@ -42,8 +44,11 @@ class _Tile:
             halo = [0.0] * len(rules)
             for index in range(len(rules) - 2, -1, -1):
                 halo[index] = max(
-                    (0.0 if c in cuts else halo[c]) * rules[c].step + max(rules[c].reach - rules[c].step, 0)
-                    for c in self.readers[index]
+                    (
+                        (0.0 if c in cuts else halo[c]) * rules[c].step + max(rules[c].reach - rules[c].step, 0)
+                        for c in self.readers[index]
+                    ),
+                    default=0.0,
                 )
             found.append(halo)
         return found
@@ -73,12 +78,13 @@ class _Tile:
             found.add(here)
             if all(rules[here].reach == 1 for rules in self.rules):
                 waiting.extend(self.graph.nodes[here].inputs)
-        return frozenset(found)
+        return frozenset(found) - self.targets
 
 
 def choose_cuts(
     graph: Graph,
     rules: Sequence[Sequence[Rule]],
+    targets: frozenset[int],
     tile: Sequence[int],
     steps: Sequence[Sequence[int]],
     bytes_per_position: Sequence[int],
@@ -91,6 +97,8 @@ def choose_cuts(
         The network.
     rules
         Per axis, every node's rule.
+    targets
+        Maps that must be cut: delivered whole, or observed by statistics.
     tile
         Side of a tile per axis, input pixels.
     steps
@@ -100,12 +108,14 @@ def choose_cuts(
     """
     base = [[side / step for step in axis_steps] for side, axis_steps in zip(tile, steps, strict=True)]
     readers = graph.consumers()
-    cost_of = _Tile(graph=graph, rules=rules, base=base, bytes_per_position=bytes_per_position, readers=readers)
+    cost_of = _Tile(
+        graph=graph, rules=rules, base=base, bytes_per_position=bytes_per_position, readers=readers, targets=targets
+    )
     cuts = frozenset(range(len(graph.nodes)))
     halos = cost_of.halos(cuts)
     cost = cost_of.cost(cuts, halos)
     for index in range(graph.output - 1, 0, -1):
-        if index not in cuts or not any(halo[index] > 0 for halo in halos):
+        if index not in cuts or index in targets or not any(halo[index] > 0 for halo in halos):
             continue
         fewer = cuts - cost_of.group(index, halos, cuts)
         new_halos = cost_of.halos(fewer)

@@ -16,6 +16,7 @@ from napari_gigaclf.streaming.network.intervals import Rule
 from napari_gigaclf.streaming.network.operations import Extent, macs_of
 from napari_gigaclf.streaming.planning.cuts import choose_cuts
 from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, reaches, schedule_axis
+from napari_gigaclf.streaming.planning.stages import Stage, whole_stage
 
 DEFAULT_MEMORY_BYTES = 2 * 1024**3
 """Budget where the caller names none."""
@@ -57,6 +58,10 @@ class StreamPlan:
     """Who computes what, per axis."""
     cuts: frozenset[int] = field(repr=False)
     """Maps that are computed exactly once."""
+    stage: Stage = field(repr=False)
+    """What the pass starts from and delivers."""
+    stages: tuple["StreamPlan", ...] = field(default=(), repr=False)
+    """The passes one by one, where statistics over the whole image ask for several; the totals are here."""
 
     @property
     def num_tiles(self) -> int:
@@ -229,9 +234,10 @@ def _plan_tile(
     position_bytes = [batch * response.shape[1] * response.element_size() for response in responses]
     steps = [[reach.step for reach in reaches(graph, axis)] for axis in rules]
     sides = [min(side, n) for side, n in zip(tile, space, strict=True)]
-    cuts = choose_cuts(graph, rules, sides, steps, position_bytes)
+    stage = whole_stage(graph)
+    cuts = choose_cuts(graph, rules, stage.targets, sides, steps, position_bytes)
     schedules = tuple(
-        schedule_axis(graph, axis, cuts, n, side) for axis, n, side in zip(rules, space, tile, strict=True)
+        schedule_axis(graph, axis, stage, cuts, n, side) for axis, n, side in zip(rules, space, tile, strict=True)
     )
     counted = [(i, macs_of(n.operation)) for i, n in enumerate(graph.nodes)]
     memory = _Memory(graph=graph, schedules=schedules, position_bytes=position_bytes, cuts=cuts)
@@ -253,6 +259,7 @@ def _plan_tile(
         channels=channels,
         schedules=schedules,
         cuts=cuts,
+        stage=stage,
     )
 
 

@@ -7,6 +7,7 @@ Tiles are visited in raster order. Along one axis, after tile t:
 - At a *cut* map (and the output) each position is made exactly once, by the tile whose ends it lies between.
 - Between cuts, maps are made as far as the next cuts need them: a few positions at the border are made again by the
   next tile, which is cheaper there than carrying them (:mod:`.cuts` decides).
+- Maps left in memory by an earlier stage are read where they are needed, borders included, and carry nothing.
 - A cut map ``holds`` for its readers what this tile made and what was carried; it ``keeps`` for the next tile
   everything from the first position that any later tile reads.
 
@@ -21,6 +22,7 @@ import numpy as np
 from napari_gigaclf.errors import ImageTooSmallError, UnsupportedOperation
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.intervals import FAR, Integers, Rule, Span, Window
+from napari_gigaclf.streaming.planning.stages import Stage
 
 Pairs = list[tuple[int, int]]
 """(start, stop) per tile."""
@@ -84,8 +86,10 @@ def map_sizes(graph: Graph, rules: Sequence[Rule], num_input: int) -> tuple[int,
     return tuple(sizes)
 
 
-def schedule_axis(graph: Graph, rules: Sequence[Rule], cuts: frozenset[int], num_input: int, tile: int) -> AxisSchedule:
-    """Plan one axis for tiles of so many input pixels.
+def schedule_axis(
+    graph: Graph, rules: Sequence[Rule], stage: Stage, cuts: frozenset[int], num_input: int, tile: int
+) -> AxisSchedule:
+    """Plan one axis of a stage for tiles of so many input pixels. Maps outside the stage have empty intervals.
 
     Raises
     ------
@@ -101,15 +105,15 @@ def schedule_axis(graph: Graph, rules: Sequence[Rule], cuts: frozenset[int], num
     made = [Span.nothing(num_tiles) for _ in graph.nodes]
     needed = [Span.nothing(num_tiles) for _ in graph.nodes]
     read = [Span.nothing(num_tiles) for _ in graph.nodes]
-    for index in range(len(graph.nodes) - 1, -1, -1):
-        is_cut = index in cuts or index in (0, graph.output)
+    whole = ((cuts | stage.targets | {0}) & set(stage.active)) - stage.given
+    for index in reversed(stage.active):
         before = np.concatenate([np.zeros(1, dtype=np.int64), ends[index][:-1]])
-        made[index] = Span(before, ends[index]) if is_cut else needed[index]
-        for source in graph.nodes[index].inputs:
+        made[index] = Span(before, ends[index]) if index in whole else needed[index]
+        for source in () if index in stage.given else graph.nodes[index].inputs:
             read[index] = rules[index].source(made[index], sizes[source])
             needed[source] = needed[source].hull(read[index])
     held, kept = list(made), [Span.nothing(num_tiles)] * len(graph.nodes)
-    for index in {*cuts, 0} - {graph.output}:
+    for index in whole:
         held[index], kept[index] = _carried(needed[index], ends[index])
     return AxisSchedule(
         num_tiles=num_tiles,
@@ -129,13 +133,15 @@ def _carried(needed: Span, ends: Integers) -> tuple[Span, Span]:
     return Span(first, ends), Span(keep_from, ends)
 
 
-def schedule_region(graph: Graph, rules: Sequence[Rule], num_input: int, span: tuple[int, int]) -> AxisSchedule:
-    """Plan one axis for a single piece of the output, computed from its receptive field alone."""
+def schedule_region(
+    graph: Graph, rules: Sequence[Rule], stage: Stage, num_input: int, span: tuple[int, int]
+) -> AxisSchedule:
+    """Plan one axis for a single piece of the stage's output, computed from its receptive field alone."""
     sizes = map_sizes(graph, rules, num_input)
     needed = [Span.nothing(1) for _ in graph.nodes]
     read = [Span.nothing(1) for _ in graph.nodes]
     needed[graph.output] = Span.of(span)
-    for index in range(len(graph.nodes) - 1, 0, -1):
+    for index in reversed(stage.computed):
         for source in graph.nodes[index].inputs:
             read[index] = rules[index].source(needed[index], sizes[source])
             needed[source] = needed[source].hull(read[index])

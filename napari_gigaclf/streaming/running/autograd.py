@@ -1,32 +1,60 @@
-"""The streamed network as one step of PyTorch's autograd.
+"""One stage of the streamed network as one step of PyTorch's autograd.
 
-Inputs are the image (if it is a tensor) and the parameters, so that optimisers, gradient accumulation and
-``DistributedDataParallel`` see ordinary gradients; the tiles' own graphs live and die inside ``backward``.
+Inputs are the image (if it is a tensor), what earlier stages found, and the parameters, so that optimisers, gradient
+accumulation and ``DistributedDataParallel`` see ordinary gradients; the tiles' own graphs live and die inside
+``backward``. A network without statistics over the whole image is one such step.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from napari_gigaclf.errors import UnsupportedOperation
-from napari_gigaclf.streaming.network.graph import Graph, NamedTensor
-from napari_gigaclf.streaming.network.operations import TensorRef, references_of
+from napari_gigaclf.streaming.network.graph import Graph
+from napari_gigaclf.streaming.network.spaceless import NamedTensor
+from napari_gigaclf.streaming.network.statistics import Kind, Statistic
 from napari_gigaclf.streaming.planning.plan import StreamPlan
+from napari_gigaclf.streaming.planning.stages import Stage
 from napari_gigaclf.streaming.running.flat import flat_tiles
-from napari_gigaclf.streaming.running.kept import Kept
+from napari_gigaclf.streaming.running.kept import Kept, WholeMap
 from napari_gigaclf.streaming.running.passes import Backward, Callbacks, Forward, Tape
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image
+from napari_gigaclf.streaming.running.statistics import Observer, Seeder, precise_type
 from napari_gigaclf.streaming.running.tiles import Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a stage delivers."""
+
+    maps: dict[int, Tensor]
+    """Maps written whole, (B, C, *space)."""
+    statistics: dict[Statistic, Tensor]
+    """(B, C) each."""
+
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(Generic[Item]):
+    """What an autograd step takes in, or whatever belongs to each of these."""
+
+    maps: dict[int, Item]
+    """Maps left by earlier stages."""
+    known: dict[int, Item]
+    """Tensors without space behind statistics, by index."""
+    parameters: list[Item]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One call of a streamed module."""
+    """One stage of a call of a streamed module."""
 
     graph: Graph
     plan: StreamPlan
@@ -41,30 +69,69 @@ class Job:
     """Takes the report after each pass."""
     kept: Kept
     """What is kept of the output."""
+    maps: dict[int, Tensor] = field(default_factory=dict)
+    """Maps which earlier stages left, (B, C, *space)."""
+    known: dict[int, Any] = field(default_factory=dict)
+    """Tensors without space, behind statistics of earlier stages, which this stage reads; by index."""
+
+    def kept_maps(self) -> dict[int, Kept]:
+        """Return what takes the maps that the stage delivers."""
+        return {i: self.kept if i == self.graph.output else WholeMap() for i in self.plan.stage.written}
+
+    @property
+    def statistics(self) -> list[Statistic]:
+        """The statistics which the stage takes, in order."""
+        return [statistic for node in self.plan.stage.observed for statistic in self.graph.observed[node]]
+
+    def sorted_inputs(self, items: Sequence[Item]) -> "Inputs[Item]":
+        """Return what belongs to the autograd step's inputs behind the image, by what they are."""
+        names = [i for i, value in self.known.items() if isinstance(value, Tensor)]
+        first, second = len(self.maps), len(self.maps) + len(names)
+        return Inputs(
+            maps=dict(zip(self.maps, items[:first], strict=True)),
+            known=dict(zip(names, items[first:second], strict=True)),
+            parameters=list(items[second:]),
+        )
+
+    def sorted_gradients(
+        self, grads: Sequence[Tensor | None]
+    ) -> tuple[dict[int, Tensor], dict[int, dict[Kind, Tensor]]]:
+        """Return the gradients of the stage's maps and of its statistics, where there are any."""
+        written = self.plan.stage.written
+        maps = {i: g for i, g in zip(written, grads, strict=False) if g is not None}
+        statistics: dict[int, dict[Kind, Tensor]] = {}
+        for statistic, gradient in zip(self.statistics, grads[len(written) :], strict=True):
+            if gradient is not None:
+                of_map, precise = statistics.setdefault(statistic.node, {}), precise_type(gradient.device)
+                of_map[statistic.kind] = of_map.get(statistic.kind, 0) + gradient.to(precise)
+        return maps, statistics
 
     def fixed_tensors(self) -> list[Tensor]:
         """Return the tensors that the graph reads and that get no gradient: statistics, frozen parameters."""
         names = {constant.name for constant in self.graph.constants if isinstance(constant, NamedTensor)}
         return [self.weights[name] for name in sorted(names - set(self.parameters))]
 
-    def forward(self, *, keep: bool) -> tuple[Tensor, Tape, StreamReport]:
+    def forward(self, *, keep: bool) -> tuple[Found, dict[int, Observer], Tape, StreamReport]:
         """Run forward."""
+        plan = self.plan
         with torch.no_grad():
             flat = None
             if self.image.flat_value is not None:
-                responses = self.graph.respond(self.image.flat_value, self.weights, len(self.plan.grid))
+                responses = self.graph.respond(self.image.flat_value, self.weights, len(self.plan.grid), self.known)
                 flat = flat_tiles(self.graph, self.plan, responses)
             work = Work(
-                graph=self.graph, plan=self.plan, tensors=self.graph.tensors(self.weights),
+                graph=self.graph, plan=plan, tensors=self.graph.tensors(self.weights, self.known),
                 overwritable=self.graph.overwritable(), needs_grad=(False,) * len(self.graph.nodes),
             )  # fmt: skip
+            observers = {node: Observer.of(self.graph.observed[node], plan.sizes(node)) for node in plan.stage.observed}
             run = Forward(
                 work=work, image=self.image, flat=flat, callbacks=self.callbacks, keep=keep, report=StreamReport(),
-                kept=self.kept,
+                given=self.maps, observers=observers, kept=self.kept_maps(),
             )  # fmt: skip
-            output = run.run()
+            maps = run.run()
+            statistics = {statistic: observers[statistic.node].value(statistic) for statistic in self.statistics}
         self.publish(run.report)
-        return output, run.tape, run.report
+        return Found(maps=maps, statistics=statistics), observers, run.tape, run.report
 
 
 def autocast_context(device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
@@ -75,68 +142,90 @@ def autocast_context(device: torch.device) -> Callable[[], AbstractContextManage
     return lambda: torch.autocast(kind, dtype=dtype, enabled=enabled, cache_enabled=cached)
 
 
-def gradient_flow(graph: Graph, trained: Sequence[bool], image: bool) -> tuple[bool, ...]:
-    """Return per map whether a gradient flows into it: whether the image or a trained tensor lies behind it."""
-    flows = [image]
-    for node in graph.nodes[1:]:
-        used = [ref for ref in references_of(node.operation) if isinstance(ref, TensorRef)]
-        flows.append(any(flows[i] for i in node.inputs) or any(trained[ref.index] for ref in used))
+def gradient_flow(graph: Graph, stage: Stage, trained: Sequence[bool], sources: Mapping[int, bool]) -> tuple[bool, ...]:
+    """Return per map whether a gradient flows into it: whether a source or tensor that wants one is behind it.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    stage
+        The stage; maps outside it get no gradient.
+    trained
+        Per tensor without space: whether it wants a gradient.
+    sources
+        Whether the image (map 0) and the given maps want one.
+    """
+    flows = [sources.get(index, False) for index in range(len(graph.nodes))]
+    for index in stage.computed:
+        node = graph.nodes[index]
+        flows[index] = any(flows[i] for i in node.inputs) or any(trained[i] for i in node.tensors)
     return tuple(flows)
 
 
 class Streamed(torch.autograd.Function):
-    """Forward and backward of a whole run."""
+    """Forward and backward of a stage.
+
+    In go maps left by earlier stages, tensors without space, and parameters; out come maps and statistics.
+    """
 
     @staticmethod
-    def forward(ctx: Any, job: Job, image: Tensor, *parameters: Tensor) -> Tensor:  # noqa: ANN401 - PyTorch's context
-        """Return the output map."""
-        output, tape, report = job.forward(keep=True)
-        ctx.job, ctx.tape, ctx.report = job, tape, report
-        ctx.autocast = autocast_context(output.device)
+    def forward(ctx: Any, job: Job, image: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:  # noqa: ANN401 - PyTorch's
+        """Return the stage's maps and statistics."""
+        ctx.set_materialize_grads(False)
+        found, observers, ctx.tape, ctx.report = job.forward(keep=True)
+        ctx.autocast = autocast_context(job.image.device)
         # Saved so that a change in place before backward is noticed, as usual; also of what gets no gradient.
-        ctx.save_for_backward(image, *parameters, *job.fixed_tensors())
-        return output
+        ctx.save_for_backward(image, *inputs, *job.fixed_tensors())
+        ctx.job, ctx.observers = job, observers
+        return (*(found.maps[i] for i in job.plan.stage.written), *found.statistics.values())
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - PyTorch's context
-        """Return the gradients of the image and of the parameters."""
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - PyTorch's
+        """Return the gradients of the image and of the other inputs."""
         if torch.is_grad_enabled():
             raise UnsupportedOperation(
                 "cannot differentiate a streamed module twice (create_graph=True); use the untiled module on a crop"
             )
         job: Job = ctx.job
-        needs = ctx.needs_input_grad[2:]
         image, *saved = ctx.saved_tensors
-        parameters = saved[: len(needs)]
-        stand_ins = {id(p): p.detach().requires_grad_() for p, wanted in zip(parameters, needs, strict=True) if wanted}
+        count = len(ctx.needs_input_grad) - 2
+        inputs, needs = job.sorted_inputs(saved[:count]), job.sorted_inputs(ctx.needs_input_grad[2:])
+        stand_ins = {
+            id(p): p.detach().requires_grad_()
+            for p, wanted in zip(inputs.parameters, needs.parameters, strict=True) if wanted
+        }  # fmt: skip
         weights = {name: stand_ins.get(id(tensor), tensor) for name, tensor in job.weights.items()}
+        known = {**job.known, **{i: t.detach().requires_grad_(needs.known[i]) for i, t in inputs.known.items()}}
         with torch.enable_grad(), ctx.autocast():
-            computed = job.graph.tensors(weights)
-        leaves = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in computed]
-        grad_image = torch.zeros_like(image) if ctx.needs_input_grad[1] and job.sink is None else None
-        flows = gradient_flow(
-            job.graph, [leaf.requires_grad for leaf in leaves], grad_image is not None or job.sink is not None
-        )
+            computed = job.graph.tensors(weights, known)
+        leaves = [t.detach().requires_grad_(t.requires_grad) if isinstance(t, Tensor) else t for t in computed]
+        wants_image = ctx.needs_input_grad[1] and job.plan.stage.reads_image
+        grad_image = torch.zeros_like(image) if wants_image and job.sink is None else None
+        trained = [isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves]
+        flows = gradient_flow(job.graph, job.plan.stage, trained, {0: wants_image, **needs.maps})
         work = Work(
             graph=job.graph, plan=job.plan, tensors=leaves, needs_grad=flows, overwritable=job.graph.overwritable()
         )
+        grad_maps = {i: torch.zeros_like(inputs.maps[i]) for i, wanted in needs.maps.items() if wanted}
+        written, statistics = job.sorted_gradients(grad_outputs)
+        observed = {node: Seeder(observer=ctx.observers[node], gradients=g) for node, g in statistics.items()}
         run = Backward(
-            work=work, image=job.image, tape=ctx.tape, grad_output=grad_outputs[0], kept=job.kept, sink=job.sink,
-            grad_image=grad_image, callbacks=job.callbacks, report=ctx.report, autocast=ctx.autocast,
+            work=work, image=job.image, tape=ctx.tape, grad_written=written, kept=job.kept_maps(), sink=job.sink,
+            grad_image=grad_image, callbacks=job.callbacks, report=ctx.report, autocast=ctx.autocast, given=inputs.maps,
+            grad_given=grad_maps, observed=observed,
         )  # fmt: skip
         sums = run.run()
         job.publish(run.report)
-        for index in tensors_read(job.graph):
-            if index not in sums and leaves[index].requires_grad:
+        for index in {t for i in job.plan.stage.computed for t in job.graph.nodes[i].tensors}:
+            if index not in sums and trained[index]:
                 sums[index] = torch.zeros_like(leaves[index])  # zero, not None: it was used, as in the untiled module
-        found = parameter_gradients(computed, sums, list(stand_ins.values()))
+        roots = {i: gradient for i, gradient in sums.items() if i not in known}
+        found = parameter_gradients(computed, roots, list(stand_ins.values()))
         by_parameter = dict(zip(stand_ins, found, strict=True))
-        return (None, grad_image, *(by_parameter.get(id(p)) for p in parameters))
-
-
-def tensors_read(graph: Graph) -> set[int]:
-    """Return the indices of the tensors without space which some node reads."""
-    return {ref.index for node in graph.nodes for ref in references_of(node.operation) if isinstance(ref, TensorRef)}
+        of_known = (sums[i].to(t.dtype) if i in sums else None for i, t in inputs.known.items())
+        of_parameters = (by_parameter.get(id(p)) for p in inputs.parameters)
+        return (None, grad_image, *(grad_maps.get(i) for i in inputs.maps), *of_known, *of_parameters)
 
 
 def parameter_gradients(
@@ -150,25 +239,34 @@ def parameter_gradients(
     return torch.autograd.grad(roots, parameters, given, allow_unused=True)
 
 
-def run_job(job: Job, image: Tensor | None) -> Tensor:
-    """Run a job, as a step of autograd where something wants a gradient.
+def run_stage(job: Job, image: Tensor | None, maps: Mapping[int, Tensor], known: Mapping[int, Any]) -> Found:
+    """Run one stage, as a step of autograd where something wants a gradient.
 
     Parameters
     ----------
     job
-        The job.
+        What to run.
     image
         The image, if it is a tensor.
+    maps
+        Maps that earlier stages left, as they stand in autograd.
+    known
+        Tensors without space behind statistics, likewise, by index.
     """
-    parameters = [job.weights[name] for name in job.parameters]
-    trains = (
-        any(p.requires_grad for p in parameters) or (image is not None and image.requires_grad) or job.sink is not None
+    job = replace(
+        job,
+        maps={i: t.detach() for i, t in maps.items()},
+        known={i: t.detach() if isinstance(t, Tensor) else t for i, t in known.items()},
     )
+    parameters = [job.weights[name] for name in job.parameters]
+    behind = [*maps.values(), *(t for t in known.values() if isinstance(t, Tensor))]
+    trains = any(t.requires_grad for t in (*behind, *parameters, *(() if image is None else (image,))))
     if not (torch.is_grad_enabled() and trains):
         return job.forward(keep=False)[0]
-    if image is None:
-        image = torch.zeros((), requires_grad=job.sink is not None)
-    elif job.sink is not None and not image.requires_grad:
-        image = image.detach().requires_grad_()
-    output: Tensor = Streamed.apply(job, image, *parameters)  # type: ignore[no-untyped-call]
-    return output
+    start = torch.zeros(()) if image is None else image
+    outputs = Streamed.apply(job, start, *behind, *parameters)  # type: ignore[no-untyped-call]
+    written = job.plan.stage.written
+    return Found(
+        maps=dict(zip(written, outputs, strict=False)),
+        statistics=dict(zip(job.statistics, outputs[len(written) :], strict=True)),
+    )

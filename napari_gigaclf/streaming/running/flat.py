@@ -49,11 +49,11 @@ class FlatTiles:
 
     def fill(self, tile: Sequence[int]) -> TileResult:
         """Return what the tile gives: expanded constants, which take no memory."""
-        plan, result = self.plan, TileResult(output=None, pieces={}, switches=[])
-        made = plan.made(self.graph.output, tile)
-        if not is_empty(made):
-            result.output = self.constant(self.graph.output, made)
-        for node in range(len(self.graph.nodes) - 1):
+        plan, result = self.plan, TileResult(targets={}, pieces={}, switches=[])
+        for node in plan.stage.active:
+            made = plan.made(node, tile)
+            if node in plan.stage.targets and not is_empty(made):
+                result.targets[node] = self.constant(node, made)
             for axis in range(len(tile)):
                 extent = plan.carried(node, axis, tile)
                 if tile[axis] + 1 < plan.grid[axis] and not is_empty(extent):

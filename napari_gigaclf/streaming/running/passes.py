@@ -7,7 +7,7 @@ received. A tile whose incoming gradients are all zero is skipped; one whose inp
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -19,9 +19,10 @@ from napari_gigaclf.errors import Cancelled
 from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
 from napari_gigaclf.streaming.running.flat import FlatTiles
-from napari_gigaclf.streaming.running.kept import Kept, WholeMap
+from napari_gigaclf.streaming.running.kept import Kept
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image, slices_of, write_gradient
+from napari_gigaclf.streaming.running.statistics import Observer, Seeder
 from napari_gigaclf.streaming.running.tiles import PieceKey, TileResult, TileRun, Work
 
 OutputCallback = Callable[[tuple[slice, ...], Tensor], object]
@@ -82,13 +83,17 @@ class Forward:
     keep: bool
     """Whether borders are kept for a backward pass."""
     report: StreamReport
+    given: Mapping[int, Tensor] = field(default_factory=dict)
+    """Maps which earlier stages left, (B, C, *space)."""
+    observers: Mapping[int, Observer] = field(default_factory=dict)
+    """Take the statistics of maps, by map."""
     tape: Tape = field(default_factory=Tape)
     carry_bytes: int = 0
-    kept: Kept = field(default_factory=WholeMap)
-    """Takes the output."""
+    kept: Mapping[int, Kept] = field(default_factory=dict)
+    """Take the maps that the stage delivers, by map."""
 
-    def run(self) -> Tensor:
-        """Return what is kept of the output: the map (B, C, *space), or its wanted cells (B, C, N).
+    def run(self) -> dict[int, Tensor]:
+        """Return what is kept of the maps that the stage delivers: a map (B, C, *space), or wanted cells (B, C, N).
 
         Raises
         ------
@@ -103,13 +108,13 @@ class Forward:
                 result = self.flat.fill(tile)
                 self.report = self.report.plus(tiles=1, tiles_skipped_flat=1)
             else:
-                block = self.image.block(plan.made(0, tile))
-                result = TileRun(work=self.work, tile=tile, image=block, pieces=received).run()
-                self.report = self.report.plus(tiles=1, tiles_run=1, reads=1)
+                sources = source_blocks(plan, tile, self.image, self.given)
+                result = TileRun(work=self.work, tile=tile, sources=sources, pieces=received).run()
+                self.report = self.report.plus(tiles=1, tiles_run=1, reads=int(plan.stage.reads_image))
             self.store(tile, result)
             self.callbacks.report(done, plan.num_tiles, "forward", start)
         self.report = self.report.plus(seconds=time.perf_counter() - start)
-        return self.kept.result()
+        return {index: self.kept[index].result() for index in plan.stage.written}
 
     def received(self, tile: TileIndex) -> Iterator[tuple[PieceKey, Tensor]]:
         """Yield the borders handed to a tile, forgetting them unless a backward pass will want them."""
@@ -124,17 +129,28 @@ class Forward:
                         self.carry_bytes -= _bytes(piece)
 
     def store(self, tile: TileIndex, result: TileResult) -> None:
-        """Keep a tile's borders and write its output."""
+        """Keep a tile's borders, write what it delivers, and let its statistics be taken."""
         for (node, axis), piece in result.pieces.items():
             self.tape.pieces[taker(tile, axis), (node, axis)] = piece
             self.carry_bytes += _bytes(piece)
         self.report = self.report.at_least(peak_carry_bytes=self.carry_bytes)
-        if result.output is None:
-            return
-        extent = self.work.plan.made(self.work.graph.output, tile)
-        self.kept.put(extent, result.output, self.work.plan.output_shape)
-        if self.callbacks.on_output is not None:
-            self.callbacks.on_output(slices_of(extent), result.output)
+        plan = self.work.plan
+        for index, block in result.targets.items():
+            extent = plan.made(index, tile)
+            if index in self.observers:
+                self.observers[index].add(tile, extent, block)
+            if index in self.kept:
+                self.kept[index].put(extent, block, (*block.shape[:2], *plan.sizes(index)))
+            if index in self.kept and index == self.work.graph.output and self.callbacks.on_output is not None:
+                self.callbacks.on_output(slices_of(extent), block)
+
+
+def source_blocks(plan: StreamPlan, tile: TileIndex, image: Image, given: Mapping[int, Tensor]) -> dict[int, Tensor]:
+    """Return the blocks from which a tile starts: of the image, and of maps left by earlier stages."""
+    blocks = {0: image.block(plan.made(0, tile))} if plan.stage.reads_image else {}
+    for index in plan.stage.given:
+        blocks[index] = given[index][(slice(None), slice(None), *slices_of(plan.made(index, tile)))]
+    return blocks
 
 
 def _bytes(tensor: Tensor) -> int:
@@ -152,9 +168,9 @@ class Backward:
     work: Work
     image: Image
     tape: Tape
-    grad_output: Tensor
-    """Gradient of what was kept of the output."""
-    kept: Kept
+    grad_written: Mapping[int, Tensor]
+    """Gradients of what was kept of the maps delivered, where there are any."""
+    kept: Mapping[int, Kept]
     sink: Any
     grad_image: Tensor | None
     """Filled with the image's gradient; None where none is wanted, or a sink takes it."""
@@ -162,14 +178,15 @@ class Backward:
     report: StreamReport
     autocast: Callable[[], Any]
     """Gives the context under which the forward pass ran."""
+    given: Mapping[int, Tensor] = field(default_factory=dict)
+    """Maps which earlier stages left, (B, C, *space)."""
+    grad_given: Mapping[int, Tensor] = field(default_factory=dict)
+    """Filled with their gradients, for those that want one; zeros at first."""
+    observed: Mapping[int, Seeder] = field(default_factory=dict)
+    """Turn gradients of statistics into gradients of the maps they were taken of."""
     sums: dict[int, Tensor] = field(default_factory=dict)
     """Gradients of the graph's tensors without space, by index."""
     seeds: Pieces = field(default_factory=dict)
-
-    @property
-    def wants_image(self) -> bool:
-        """Whether the image's gradient is wanted."""
-        return self.sink is not None or self.grad_image is not None
 
     @property
     def leaves(self) -> dict[int, Tensor]:
@@ -187,24 +204,28 @@ class Backward:
         plan, start = self.work.plan, time.perf_counter()
         for done, tile in enumerate(reversed(list(tiles_of(plan))), start=1):
             self.callbacks.check()
-            grad_output = self.output_gradient(tile)
+            gradients = self.target_gradients(tile)
             seeds = self.taken_seeds(tile)
-            if grad_output is None and not seeds:
+            touched = any(seeder.touches(tile, plan.made(index, tile)) for index, seeder in self.observed.items())
+            if not gradients and not seeds and not touched:
                 self.report = self.report.plus(tiles_skipped_zero=1)
                 self.give_image(tile, None)
             else:
-                self.run_tile(tile, grad_output, seeds)
-                self.report = self.report.plus(tiles_run_backward=1, reads=1)
+                self.run_tile(tile, gradients, seeds)
+                self.report = self.report.plus(tiles_run_backward=1, reads=int(plan.stage.reads_image))
             self.callbacks.report(done, plan.num_tiles, "backward", start)
         self.report = self.report.plus(seconds=time.perf_counter() - start)
         return self.sums
 
-    def output_gradient(self, tile: TileIndex) -> Tensor | None:
-        """Return the gradient of a tile's output block; None where it is empty or zero."""
-        extent = self.work.plan.made(self.work.graph.output, tile)
-        if is_empty(extent):
-            return None
-        return self.kept.gradient(extent, self.grad_output)
+    def target_gradients(self, tile: TileIndex) -> dict[int, Tensor]:
+        """Return the gradients of the blocks that a tile delivers, without those that are empty or zero."""
+        found: dict[int, Tensor] = {}
+        for index, gradient in self.grad_written.items():
+            extent = self.work.plan.made(index, tile)
+            block = None if is_empty(extent) else self.kept[index].gradient(extent, gradient)
+            if block is not None:
+                found[index] = block
+        return found
 
     def taken_seeds(self, tile: TileIndex) -> dict[PieceKey, Tensor]:
         """Return, and forget, the gradients that later tiles found for the borders this tile handed on."""
@@ -216,22 +237,20 @@ class Backward:
                     found[node, axis] = gradient
         return found
 
-    def run_tile(self, tile: TileIndex, grad_output: Tensor | None, seeds: dict[PieceKey, Tensor]) -> None:
+    def run_tile(self, tile: TileIndex, gradients: dict[int, Tensor], seeds: dict[PieceKey, Tensor]) -> None:
         """Run a tile again with gradients, and back."""
-        block = self.image.block(self.work.plan.made(0, tile)).detach()
-        block.requires_grad_(self.wants_image)
+        blocks = source_blocks(self.work.plan, tile, self.image, self.given)
+        starts = {i: b.detach().requires_grad_(self.work.needs_grad[i]) for i, b in blocks.items()}
         received = self.received(tile)
         with torch.enable_grad(), self.autocast():
-            run = TileRun(work=self.work, tile=tile, image=block, pieces=received, seeds=seeds)
+            run = TileRun(work=self.work, tile=tile, sources=starts, pieces=received, seeds=seeds)
             result = run.run()
-        roots, given = list(result.switches), [torch.ones_like(switch) for switch in result.switches]
-        if grad_output is not None and result.output is not None:
-            roots.append(result.output)
-            given.append(grad_output)
+        roots, given = self.roots(tile, result, gradients)
         borders = [key for key, piece in received.items() if piece.requires_grad]
+        entries = [index for index, block in starts.items() if block.requires_grad]
         leaves = self.leaves
-        wanted = [*leaves.values(), *(received[key] for key in borders), *([block] if self.wants_image else [])]
-        if not roots or not any(root.requires_grad for root in roots):
+        wanted = [*leaves.values(), *(received[key] for key in borders), *(starts[index] for index in entries)]
+        if not roots or not wanted:
             self.give_image(tile, None)
             return
         found = torch.autograd.grad(roots, wanted, given, allow_unused=True)
@@ -239,7 +258,25 @@ class Backward:
         for key, gradient in zip(borders, found[len(leaves) :], strict=False):
             if gradient is not None and bool(gradient.any()):
                 self.seeds[tile, key] = gradient
-        self.give_image(tile, found[-1] if self.wants_image else None)
+        self.give(tile, dict(zip(entries, found[len(leaves) + len(borders) :], strict=True)))
+
+    def roots(
+        self, tile: TileIndex, result: TileResult, gradients: dict[int, Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return from where a tile's backward pass starts, and with which gradients."""
+        roots = [switch for switch in result.switches if switch.requires_grad]
+        given = [torch.ones_like(switch) for switch in roots]
+        for index, block in result.targets.items():
+            if not block.requires_grad:
+                continue
+            if index in gradients:
+                roots.append(block)
+                given.append(gradients[index])
+            extent = self.work.plan.made(index, tile)
+            if index in self.observed and self.observed[index].touches(tile, extent):
+                roots.append(block)
+                given.append(self.observed[index].seed(tile, extent, block.detach()))
+        return roots, given
 
     def received(self, tile: TileIndex) -> dict[PieceKey, Tensor]:
         """Return the borders handed to a tile, as leaves where a gradient flows into their map."""
@@ -263,8 +300,18 @@ class Backward:
             else:
                 self.sums[index] = gradient.clone()
 
+    def give(self, tile: TileIndex, gradients: Mapping[int, Tensor | None]) -> None:
+        """Hand on the gradients of the blocks from which a tile started."""
+        self.give_image(tile, gradients.get(0))
+        for index, gradient in gradients.items():
+            if index and gradient is not None:  # blocks of neighbouring tiles overlap here, so their gradients add up
+                slices = slices_of(self.work.plan.made(index, tile))
+                self.grad_given[index][(slice(None), slice(None), *slices)].add_(gradient)
+
     def give_image(self, tile: TileIndex, gradient: Tensor | None) -> None:
         """Hand on the gradient of a tile's image block; None stands for zeros."""
+        if not self.work.plan.stage.reads_image:
+            return
         extent = self.work.plan.made(0, tile)
         if self.sink is not None:
             write_gradient(self.sink, extent, gradient, self.image.shape[1])

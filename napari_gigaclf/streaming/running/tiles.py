@@ -128,8 +128,8 @@ class Work:
 class TileResult:
     """What a tile gives."""
 
-    output: Tensor | None
-    """The output block; None where the tile finishes no output."""
+    targets: dict[int, Tensor]
+    """Blocks of the maps for whose sake the stage runs; without those of which the tile finishes nothing."""
     pieces: dict[PieceKey, Tensor]
     """Carried borders for the next tiles (forward pass only)."""
     switches: list[Tensor]
@@ -142,8 +142,8 @@ class TileRun:
 
     work: Work
     tile: tuple[int, ...]
-    image: Tensor
-    """The newly read block of the image, (batch, channels, *block)."""
+    sources: Mapping[int, Tensor]
+    """The newly read block of the image (map 0), and blocks of the given maps; (batch, channels, *block)."""
     pieces: Mapping[PieceKey, Tensor]
     """Carried borders received."""
     seeds: Mapping[PieceKey, Tensor] | None = None
@@ -151,23 +151,26 @@ class TileRun:
 
     def run(self) -> TileResult:
         """Compute every map's block in order, freeing each after its last use."""
-        graph, result = self.work.graph, TileResult(output=None, pieces={}, switches=[])
-        last_use = {source: index for index, node in enumerate(graph.nodes) for source in node.inputs}
+        nodes, stage = self.work.graph.nodes, self.work.plan.stage
+        result = TileResult(targets={}, pieces={}, switches=[])
+        inputs = {index: nodes[index].inputs for index in stage.computed}
+        last_use = {source: index for index, sources in inputs.items() for source in sources}
         blocks: dict[int, Tensor | None] = {}
-        for index, node in enumerate(graph.nodes):
+        for index in stage.active:
             made = None if is_empty(self.work.plan.made(index, self.tile)) else self.compute(index, blocks)
-            if index == graph.output:
-                result.output = made
-            for source in node.inputs:
+            if made is not None and index in stage.targets:
+                result.targets[index] = made
+            for source in inputs.get(index, ()):
                 if last_use[source] == index:
                     del blocks[source]
-            blocks[index] = self.hand_on(index, made, result)
+            if index in last_use:
+                blocks[index] = self.hand_on(index, made, result)
         return result
 
     def compute(self, index: int, blocks: Mapping[int, Tensor | None]) -> Tensor:
         """Return the block of a map that this tile makes."""
-        if index == 0:
-            return self.image
+        if index in self.sources:
+            return self.sources[index]
         plan, node = self.work.plan, self.work.graph.nodes[index]
         wanted, sizes = plan.made(index, self.tile), plan.sizes(node.inputs[0])
         given = plan.read(index, self.tile)
@@ -189,13 +192,13 @@ class TileRun:
 
     def may_overwrite(self, source: int, whole: bool) -> bool:
         """Return whether a reader may overwrite a block: it is fresh, whole, and nothing is cut from it."""
-        return whole and source in self.work.overwritable and not self.work.plan.is_carried(source)
+        stage = self.work.plan.stage
+        kept = source in stage.targets or source in stage.given or self.work.plan.is_carried(source)
+        return whole and source in self.work.overwritable and not kept
 
     def hand_on(self, index: int, made: Tensor | None, result: TileResult) -> Tensor | None:
         """Join a map's new block with its carried borders, axis by axis, and cut off the pieces for the next tiles."""
         plan, tile = self.work.plan, self.tile
-        if index == self.work.graph.output:
-            return None
         kept = [plan.carried(index, axis, tile) for axis in range(len(tile))]
         received = [
             Part(extent=self.received_extent(index, axis), tensor=self.pieces[index, axis])
