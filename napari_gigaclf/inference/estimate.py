@@ -66,7 +66,8 @@ def estimate_run(
     y, x = (source.box.y0 + source.box.y1 - READ_PX) // 2, (source.box.x0 + source.box.x1 - READ_PX) // 2
     pixels = read(Box(y, y + READ_PX, x, x + READ_PX))
     read_per_pixel = (time.perf_counter() - start) / pixels[0].size
-    forward = live_pixels * (network.seconds_per_pixel + read_per_pixel)
+    per_pixel = network.seconds_per_pixel(plan.tile)
+    forward = live_pixels * (per_pixel + read_per_pixel)
     channels, rows, columns = plan.output_shape[-3:]
     feature_map = channels * rows * columns * FLOAT_BYTES
     kept = num_cells * channels * (HALF_BYTES + FLOAT_BYTES)
@@ -76,7 +77,7 @@ def estimate_run(
         tiles_flat=flat,
         cells=num_cells,
         seconds=forward if num_cells else 0.0,
-        saliency_seconds=BACKWARD_SHARE * live_pixels * network.seconds_per_pixel + live_pixels * read_per_pixel,
+        saliency_seconds=BACKWARD_SHARE * live_pixels * per_pixel + live_pixels * read_per_pixel,
         memory_bytes=engine_bytes(plan, flat) + 2 * feature_map + kept + saliency,
         level=scale.level,
         um_per_px=scale.um_per_px,

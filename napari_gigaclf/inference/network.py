@@ -12,7 +12,7 @@ import torch
 
 from napari_gigaclf.inference.cells import CellAxis
 from napari_gigaclf.inference.devices import Device
-from napari_gigaclf.inference.timing import responsive_tile, seconds_per_pixel
+from napari_gigaclf.inference.timing import PROBE_PX, responsive_tile, seconds_per_pixel, streamed_seconds_per_pixel
 from napari_gigaclf.streaming import StreamedModule, stream
 
 if TYPE_CHECKING:
@@ -34,10 +34,15 @@ class Network:
     """Its features, streamed."""
     axes: tuple[CellAxis, CellAxis]
     """Cells of the map along y and x."""
-    seconds_per_pixel: float
-    """Measured time of a forward pass."""
+    target: torch.device
+    """Where it is."""
     tile_is_free: bool
     """Whether neither tile nor memory was asked for."""
+
+    def seconds_per_pixel(self, tile: tuple[int, ...]) -> float:
+        """Return the measured time of a forward pass in tiles of this shape; large ones are as fast as smaller ones."""
+        side = min(*tile, PROBE_PX)
+        return streamed_seconds_per_pixel(self.with_tile(side).streamed, self.target, side)
 
     def with_tile(self, side: int) -> "Network":
         """Return the same network in tiles of another side, pixels of the input."""
@@ -81,15 +86,16 @@ def make_network(
     streamed = stream(features, tile=tile, memory=memory)
     axes = cell_axes(streamed)
     stride = max(axis.stride for axis in axes)
-    per_pixel = seconds_per_pixel(features, target)
     if tile is None and memory is None:
-        side = DEFAULT_TILE if tile_seconds is None else responsive_tile(per_pixel, stride, tile_seconds)
+        side = DEFAULT_TILE
+        if tile_seconds is not None:
+            side = responsive_tile(seconds_per_pixel(features, target), stride, tile_seconds)
         streamed = stream(features, tile=side)
     return Network(
         model=private,
         streamed=streamed,
         axes=axes,
-        seconds_per_pixel=per_pixel,
+        target=target,
         tile_is_free=tile is None and memory is None,
     )
 

@@ -1,15 +1,19 @@
 """How fast this machine runs this network, measured once, so that a run can be announced with its time.
 
-The network runs untiled on 256 x 256 pixels; streaming has the same arithmetic.
+To choose a tile, the network runs untiled on 256 x 256 pixels: streaming has the same arithmetic. To announce a run, it
+runs streamed in the tiles of the run: small ones cost more (tiles of 128 pixels twice as much as tiles of 256).
 """
 
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from napari_gigaclf.streaming import StreamedModule
 
 PROBE_PX = 256
 """Side of the image that is timed."""
@@ -32,28 +36,51 @@ def seconds_per_pixel(network: "nn.Module", device: "torch.device") -> float:
     device
         Where it runs.
     """
+    return _once(network, device, "untiled", lambda: _measure(network, network, device, PROBE_PX, turns=3))
+
+
+def streamed_seconds_per_pixel(streamed: "StreamedModule", device: "torch.device", tile: int) -> float:
+    """Return seconds per input pixel of a forward pass in tiles; measured once for the same layers and tile.
+
+    Parameters
+    ----------
+    streamed
+        The network in tiles of this side.
+    device
+        Where it runs.
+    tile
+        Side of a tile in pixels of the input.
+    """
+    network = streamed.module
+    return _once(network, device, tile, lambda: _measure(streamed, network, device, max(2 * tile, PROBE_PX), turns=2))
+
+
+def _once(network: "nn.Module", device: "torch.device", how: object, measure: Callable[[], float]) -> float:
+    """Measure, unless the same layers were measured in this way before."""
     import torch
 
     layers = str(network), tuple(tuple(value.shape) for value in network.state_dict().values())
-    key = (*layers, str(device), torch.get_num_threads())
+    key = (*layers, str(device), torch.get_num_threads(), how)
     with _lock:
         if key not in _measured:
-            _measured[key] = _measure(network, device)
+            _measured[key] = measure()
         return _measured[key]
 
 
-def _measure(network: "nn.Module", device: "torch.device") -> float:
-    """Time a forward pass: the better of two, after one that warms up."""
+def _measure(
+    run: "Callable[[torch.Tensor], torch.Tensor]", network: "nn.Module", device: "torch.device", side: int, turns: int
+) -> float:
+    """Time forward passes of a square image: the best, after one that warms up."""
     import torch
 
     parameter = next(network.parameters(), None)
     dtype = torch.float32 if parameter is None else parameter.dtype
-    image = torch.rand(1, 3, PROBE_PX, PROBE_PX, device=device, dtype=dtype)
+    image = torch.rand(1, 3, side, side, device=device, dtype=dtype)
     best = float("inf")
     with torch.no_grad():
-        for turn in range(3):
+        for turn in range(turns):
             start = time.perf_counter()
-            network(image).sum().item()  # item() waits for the device
+            run(image).sum().item()  # item() waits for the device
             if turn:
                 best = min(best, time.perf_counter() - start)
     return best / image[0, 0].numel()

@@ -8,7 +8,7 @@ import pytest
 
 from napari_gigaclf.errors import OutputError
 from napari_gigaclf.geometry import Box, PixelGrid
-from napari_gigaclf.inference import estimate, prepare, storage
+from napari_gigaclf.inference import estimate, network, prepare, storage
 from napari_gigaclf.inference.timing import responsive_tile
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.tissue import TissueMask, TissueSettings
@@ -54,6 +54,19 @@ def test_estimate_counts_what_the_run_does(make_model, slide, tissue):
     assert expected.memory_bytes > 1e6
     assert expected.um_per_px == (1.0, 1.0)
     assert expected.level == 0
+
+
+def test_a_run_is_announced_by_the_speed_of_its_own_tiles(make_model, slide, monkeypatch):
+    asked = []
+
+    def speed(streamed, device, tile):
+        asked.append((streamed.plan((3, 512, 512)).tile, device.type, tile))
+        return 1e-6 * tile
+
+    monkeypatch.setattr(network, "streamed_seconds_per_pixel", speed)
+    small, large = (prepare(slide, make_model(), tissue=False, tile=tile).estimate for tile in (64, 128))
+    assert asked == [((64, 64), "cpu", 64), ((128, 128), "cpu", 128)]
+    assert large.seconds > 1.5 * small.seconds
 
 
 def test_tiles_answer_soon():
