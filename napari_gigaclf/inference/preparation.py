@@ -26,7 +26,7 @@ from napari_gigaclf.inference.masking import InputMask, MaskedImage, share_shown
 from napari_gigaclf.inference.network import Network, make_network
 from napari_gigaclf.inference.prediction import MIN_CELL_TISSUE, Prediction, field_of
 from napari_gigaclf.inference.query import TOO_SMALL, RegionAnswer
-from napari_gigaclf.inference.region import Region, as_geometry, cells_inside, is_points
+from napari_gigaclf.inference.region import Region, as_geometry, cells_inside, is_points, region_warnings
 from napari_gigaclf.inference.resample import Image, LevelImage
 from napari_gigaclf.inference.scale import InputScale, plan_scale
 from napari_gigaclf.models import load_model
@@ -74,7 +74,7 @@ class PreparedRun:
     """Copy of the model's pooling and head, for clicks and for the result."""
     estimate: RunEstimate
     warnings: tuple[str, ...]
-    """Where stain or scale is far from what the model was trained on."""
+    """What of the region is left out; where stain or scale is far from what the model was trained on."""
     parameters: dict[str, str]
     """What the caller asked for, as text."""
     seconds: float
@@ -184,6 +184,7 @@ def prepare(
         head=StoredHead.of(classifier),
         estimate=estimate_run(network, source, scale, int(kept.sum()), read=read),
         warnings=(
+            *(() if region is None or geometry is None else region_warnings(region, geometry)),
             *scale_warnings(scale, classifier.um_per_px),
             *stain_warnings(read, tissue_here, strides, classifier.card),
         ),

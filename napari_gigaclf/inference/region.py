@@ -17,6 +17,8 @@ from napari_gigaclf.geometry import Box, PixelGrid, swap_xy
 
 Region = Box | BaseGeometry | NDArray[np.floating]
 """A region in level-0 pixels: a box, a shapely geometry in (x, y), or the vertices (N, 2) of a polygon in (y, x)."""
+WORTH_SAYING = 0.001
+"""Share of a region's area outside the slide from which it is said."""
 MIN_VERTICES = 3
 """Fewest vertices of a polygon."""
 
@@ -50,6 +52,16 @@ def as_geometry(region: Region, slide_shape: tuple[int, int]) -> BaseGeometry:
             f"the region {_place(geometry)} lies outside the slide, {slide_shape[0]} x {slide_shape[1]} pixels"
         )
     return inside
+
+
+def region_warnings(region: Region, inside: BaseGeometry) -> tuple[str, ...]:
+    """Return a warning where part of a region lies outside the slide; ``inside`` is what ``as_geometry`` left of it."""
+    if is_points(inside):
+        return ()
+    left_out = 1 - float(inside.area) / float(_area(_parsed(region)).area)
+    if left_out < WORTH_SAYING:
+        return ()
+    return (f"region: {left_out:.1%} of its area lies outside the slide and is left out",)
 
 
 def is_points(geometry: BaseGeometry) -> bool:

@@ -69,6 +69,13 @@ def test_a_run_is_announced_by_the_speed_of_its_own_tiles(make_model, slide, mon
     assert large.seconds > 1.5 * small.seconds
 
 
+def test_a_region_that_is_cut_is_a_warning(make_model, slide, tissue):
+    height = slide.levels[0].height
+    prepared = prepare(slide, make_model(), tissue=tissue, region=Box(height // 2, height + height // 2, 0, 300))
+    assert prepared.warnings[0].startswith("region: ")
+    assert "outside the slide" in prepared.warnings[0]
+
+
 def test_tiles_answer_soon():
     sides = [responsive_tile(seconds, 32, 0.3) for seconds in (1e-9, 1e-7, 1e-6, 1e-3)]
     assert sides == [1024, 768, 256, 128]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box, PixelGrid
-from napari_gigaclf.inference.region import as_geometry, cells_inside, field_cells, field_outline
+from napari_gigaclf.inference.region import as_geometry, cells_inside, field_cells, field_outline, region_warnings
 
 SLIDE = (1000, 2000)
 
@@ -29,6 +29,16 @@ def test_every_kind_of_region_means_the_same():
     box = as_geometry(Box(10, 30, 40, 80), SLIDE)
     assert box.equals(as_geometry(np.array([[10, 40], [10, 80], [30, 80], [30, 40]]), SLIDE))
     assert box.equals(as_geometry(shapely.box(40, 10, 80, 30), SLIDE))
+
+
+def test_it_is_said_how_much_of_a_region_is_left_out():
+    for region, expected in (
+        (Box(-100, 100, 0, 100), ("region: 50.0% of its area lies outside the slide and is left out",)),
+        (shapely.box(1900, 0, 2300, 50), ("region: 75.0% of its area lies outside the slide and is left out",)),
+        (Box(0, 1000, 0, 2000), ()),
+        (shapely.Point(5, 5), ()),
+    ):
+        assert region_warnings(region, as_geometry(region, SLIDE)) == expected
 
 
 def test_what_reaches_beyond_the_slide_is_clipped():
