@@ -56,7 +56,7 @@ def _metadata(image: MapImage) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "axes": "CYX",
         "Name": image.name,
-        "Description": json.dumps({**_place(image), **image.notes}, ensure_ascii=False),
+        "Description": json.dumps({**image.place, **image.notes}, ensure_ascii=False),
         "Channel": {"Name": list(image.channels)},
     }
     if image.cell_um is not None and image.um_per_px is not None:
@@ -75,14 +75,6 @@ def _metadata(image: MapImage) -> dict[str, Any]:
             },
         }
     return metadata
-
-
-def _place(image: MapImage) -> dict[str, Any]:
-    """Say where the map lies: level-0 pixels, (x, y), the corner of its first cell and the side of a cell."""
-    return {
-        "level0_corner_xy_px": [float(v) for v in image.grid.origin[::-1]],
-        "level0_cell_xy_px": [float(v) for v in image.grid.step[::-1]],
-    }
 
 
 def _resolution(image: MapImage) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def attributes(image: MapImage, version: NgffVersion) -> dict[str, Any]:
         ],
         "type": "mean of numbers in 2 x 2 cells",
     }
-    notes = {"gigaclf": dict(image.notes)}
+    notes = {"gigaclf": {**image.place, **image.notes}}
     if version == "0.4":
         multiscale = {"version": "0.4", **multiscale}
         return {"multiscales": [multiscale], "omero": {"version": "0.4", **_omero(image)}, **notes}

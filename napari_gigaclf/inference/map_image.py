@@ -45,6 +45,14 @@ class MapImage:
             return None
         return self.grid.step[0] * self.um_per_px[0], self.grid.step[1] * self.um_per_px[1]
 
+    @property
+    def place(self) -> dict[str, list[float]]:
+        """Where the map lies: level-0 pixels, (x, y), the corner of its first cell and the side of a cell."""
+        return {
+            "level0_corner_xy_px": [float(value) for value in self.grid.origin[::-1]],
+            "level0_cell_xy_px": [float(value) for value in self.grid.step[::-1]],
+        }
+
     def pyramid(self) -> list["MapImage"]:
         """Return the map itself and its coarser copies, each half the size of the one before."""
         levels = [self]

@@ -112,6 +112,7 @@ def slide_layers(
     slide: "Slide",
     levels: Sequence[Any] | None = None,
     limits: Sequence[tuple[float, float]] | None = None,
+    names: Sequence[str] = (),
 ) -> list[LayerData]:
     """Return the image layers which show a slide: one for colour images, one per channel for the others.
 
@@ -123,6 +124,8 @@ def slide_layers(
         Array-likes to show instead of the slide's own levels, fine to coarse.
     limits
         Contrast limits per channel (see ``contrast_limits``); None leaves them to the data type's range.
+    names
+        Names of the channels; without any they are counted.
     """
     pyramid = list(levels if levels is not None else slide.levels)
     frame = Frame.of_slide(slide)
@@ -136,7 +139,8 @@ def slide_layers(
     layers: list[LayerData] = []
     for channel, plane in enumerate(planes):
         kwargs: dict[str, Any] = {**common, "rgb": False, "blending": "additive"}
-        kwargs["name"] = slide.name if len(planes) == 1 else f"{slide.name} channel {channel + 1}"
+        called = names[channel] if names else f"channel {channel + 1}"
+        kwargs["name"] = slide.name if len(planes) == 1 else f"{slide.name} {called}"
         kwargs["colormap"] = CHANNEL_COLOURS[0 if len(planes) == 1 else 1 + channel % (len(CHANNEL_COLOURS) - 1)]
         kwargs["contrast_limits"] = limits[channel] if limits else _type_range(slide.dtype)
         layers.append((plane, kwargs, "image"))
@@ -159,7 +163,9 @@ def contrast_limits(slide: "Slide") -> list[tuple[float, float]] | None:
     planes = pixels[..., None] if pixels.ndim == len(AXIS_LABELS) else pixels
     limits = []
     for channel in range(planes.shape[-1]):
-        low, high = np.percentile(planes[..., channel], (1.0, 99.8))
+        values = planes[..., channel]
+        values = values[np.isfinite(values)]
+        low, high = np.percentile(values, (1.0, 99.8)) if values.size else (0.0, 1.0)
         limits.append((float(low), float(high if high > low else low + 1)))
     return limits
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from napari_gigaclf.errors import GigaclfError
-from napari_gigaclf.viewer.layers import Frame, LayerData, contrast_limits, prediction_layers, slide_layers
+from napari_gigaclf.viewer.layers import Frame, LayerData, contrast_limits, is_colour, prediction_layers, slide_layers
 
 ReaderFunction = Callable[[str | Sequence[str]], list[LayerData]]
 T = TypeVar("T")
@@ -72,7 +72,10 @@ def open_path(path: Path) -> list[LayerData]:
 
 
 def open_layers(slide: Any) -> list[LayerData]:  # noqa: ANN401 - a Slide; the Protocol would import slides here
-    """Return the layers of an open slide, with blank coarse levels where it has none (see ``start_overviews``)."""
+    """Return the layers of an open slide or exported map.
+
+    A slide without coarse levels has blank ones (see ``start_overviews``).
+    """
     from napari_gigaclf.slides.overview import needs_coarse_levels
 
     if needs_coarse_levels(slide):
@@ -80,7 +83,14 @@ def open_layers(slide: Any) -> list[LayerData]:  # noqa: ANN401 - a Slide; the P
 
         return slide_layers(slide, placeholder_levels(slide))
     np.asarray(slide.levels[-1][:1, :1])  # imports the decoder here rather than on the window's thread
-    return slide_layers(slide, limits=contrast_limits(slide))
+    if is_colour(slide):
+        return slide_layers(slide)
+    from napari_gigaclf.viewer.exported_map import channel_notes, map_layers
+
+    notes = channel_notes(slide)
+    if notes.corner is not None:
+        return map_layers(slide, notes)
+    return slide_layers(slide, limits=contrast_limits(slide), names=notes.names)
 
 
 def start_overviews(layers: list[LayerData]) -> None:
