@@ -10,14 +10,16 @@ come to when no views are involved. A map that may share its memory with another
 to the type it has) must not be overwritten, nor the other.
 """
 
+import operator
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from napari_gigaclf.errors import UnsupportedOperation
-from napari_gigaclf.streaming.capture import layouts, pointwise, windows
+from napari_gigaclf.streaming.capture import layouts, pointwise, slices, windows
 from napari_gigaclf.streaming.capture.calls import Call, Recogniser
 from napari_gigaclf.streaming.capture.modules import module_call, plain_activation
 from napari_gigaclf.streaming.capture.refusals import HINTS, check_plain, remedy_for
@@ -71,9 +73,10 @@ class _Builder:
         self.known: dict[fx.Node, Argument] = {}
         self.functions = {
             **pointwise.function_table(), **windows.function_table(), **layouts.function_table(),
-            nn.Identity: pointwise.same_map,
+            **slices.function_table(), nn.Identity: pointwise.same_map,
         }  # fmt: skip
-        self.methods = {**pointwise.method_table(), **layouts.method_table()}
+        self.methods = {**pointwise.method_table(), **layouts.method_table(), **slices.method_table()}
+        self.cutting = slices.cutting_table()
         self.joined: list[tuple[TensorRef, layouts.Order, Call]] = []
         self.sharing: set[int] = set()
         self.axes_found: set[int] = set()
@@ -95,7 +98,10 @@ class _Builder:
     def argument(self, template: object) -> Argument:
         """Return fx's argument with its nodes replaced by references."""
         if isinstance(template, fx.Node):
-            return self.known[template]
+            value = self.known[template]
+            if isinstance(value, slices.Parts):
+                raise value.call.refuse("the code uses its parts as a list", "take them one by one, as in parts[0]")
+            return value
         if isinstance(template, tuple | list):
             return (
                 type(template)(self.argument(item) for item in template)
@@ -208,6 +214,11 @@ class _Builder:
         method = node.op == "call_method"
         target = node.target
         name = str(target) if method else getattr(target, "__name__", str(target))
+        if target is operator.getitem and isinstance(node.args[0], fx.Node):
+            cut = self.known[node.args[0]]
+            if isinstance(cut, slices.Parts):
+                part = cut.part(node.args[1])
+                return self.shared(self.run(lambda call: part, cut.call), cut.source)
         stack = node.meta.get("nn_module_stack") or {}
         path = str(next(reversed(stack), "")).removeprefix(INNER).removeprefix(".")
         found = {key: self.argument(value) for key, value in node.kwargs.items()}
@@ -222,14 +233,23 @@ class _Builder:
         if not any(isinstance(ref, NodeRef) for ref in references((args, kwargs))):
             return self.computed(call, target, name, method, overwrites)
         target = pointwise.IN_PLACE_OPERATORS.get(target, target) if not method else target  # type: ignore[arg-type]
+        if target in self.cutting:
+            parts = replace(self.cutting[target](call), count=node.meta.get("unpacked"))
+            self.shared(parts.source, None)
+            return parts
         recogniser = self.methods.get(name) if method else self.functions.get(target)
         if recogniser is None:
             raise call.refuse("it is not an operation the engine knows", remedy_for(name))
         result = self.run(recogniser, call)
-        if name in pointwise.MAY_SHARE:
-            self.sharing |= {ref.index for ref in references((args, kwargs, result)) if isinstance(ref, NodeRef)}
+        if name in (*pointwise.MAY_SHARE, "getitem", "narrow"):
+            self.shared(result, (args, kwargs))
         if overwrites:
             self.take_over(call, args[0], result)
+        return result
+
+    def shared(self, result: NodeRef, sources: Argument) -> NodeRef:
+        """Note that a map may share its memory with those it was made from, and return it."""
+        self.sharing |= {ref.index for ref in references((result, sources)) if isinstance(ref, NodeRef)}
         return result
 
     def computed(self, call: Call, target: object, name: str, method: bool, overwrites: bool) -> TensorRef:

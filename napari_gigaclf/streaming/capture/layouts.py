@@ -106,6 +106,11 @@ def constant_fits(value: Tensor, order: Order, num_axes: int | None) -> bool:
     return all(size == 1 or axis == CHANNEL_AXIS for size, axis in zip(value.shape[::-1], axes[::-1], strict=False))
 
 
+def axis_of_channels(order: Order) -> int:
+    """Return where the code sees the channels."""
+    return CHANNEL_AXIS if order is None else order.index(CHANNEL_AXIS)
+
+
 def rearranged(ref: NodeRef, places: list[int], call: Call) -> NodeRef:
     """Return the map seen with its present axes in these places."""
     own = tuple(range(len(places)))

@@ -7,6 +7,7 @@ recogniser for both. Heirs that keep ``forward`` count as their parent; heirs th
 from collections.abc import Callable
 from functools import cache, partial
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -107,6 +108,7 @@ def module_table() -> dict[type[nn.Module], tuple[object, Callable[..., dict[str
     ):
         table[norm] = (function, partial(channel_norm_call, names=names))
     table[nn.Linear] = (F.linear, lambda m: {"weight": ".weight", "bias": ".bias" if m.bias is not None else None})
+    table[nn.ChannelShuffle] = (torch.channel_shuffle, lambda m: {"groups": m.groups})
     table[nn.Softmax2d] = (F.softmax, lambda m: {"dim": 1})
     return table
 

@@ -12,7 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser
-from napari_gigaclf.streaming.capture.layouts import Order, common_order, expect_channel_axis, placewise
+from napari_gigaclf.streaming.capture.layouts import (
+    axis_of_channels,
+    common_order,
+    expect_channel_axis,
+    placewise,
+)
 from napari_gigaclf.streaming.network.operations import Argument, NodeRef, Pointwise
 
 NAMES = (
@@ -126,11 +131,6 @@ def over_channel_axis(
     if keepdim is not True:
         raise call.refuse("it drops the channel axis", "use keepdim=True")
     return placewise(call, function, (source, (axis_of_channels(order),)), {"keepdim": True, **more})
-
-
-def axis_of_channels(order: Order) -> int:
-    """Return where the code sees the channels."""
-    return 1 if order is None else order.index(1)
 
 
 def concatenation(call: Call) -> Recognised:

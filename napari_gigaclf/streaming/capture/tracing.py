@@ -5,6 +5,7 @@ changed in place) must not send the code another way than a real image goes.
 """
 
 import builtins
+import dis
 import operator
 import random
 import sys
@@ -52,6 +53,15 @@ def _in_place(function: Callable[..., object]) -> Callable[[fx.Proxy, object], f
 
 class _StandIn(fx.Proxy):
     """Stands for a map. ``torch.fx``'s own would let ``y += 1`` become ``y = y + 1``, which other names do not see."""
+
+    def __iter__(self) -> Iterator[fx.Proxy]:
+        """Answer ``a, b = x.chunk(2, 1)``, and note how many parts the code expects; refuse loops over a map."""
+        frame = sys._getframe(1)
+        for step in dis.get_instructions(frame.f_code):
+            if step.offset == frame.f_lasti and step.opname == "UNPACK_SEQUENCE":
+                self.node.meta["unpacked"] = step.argval
+                return iter([operator.getitem(self, number) for number in range(step.argval)])
+        return super().__iter__()
 
     __iadd__ = _in_place(operator.iadd)
     __isub__ = _in_place(operator.isub)
