@@ -153,10 +153,15 @@ def area_text(answer: "RegionAnswer", class_name: str) -> str:
     )
 
 
+def warning_line(warning: str) -> str:
+    """Return a warning as it is shown, before a run and with its result."""
+    return f"Warning: {warning}"
+
+
 def result_lines(prediction: "Prediction") -> list[str]:
     """Return the result of a run, warnings first, the numbers next, the line on research use last."""
     card = prediction.head.config.card
-    lines = [f"Warning: {warning}" for warning in prediction.record.warnings]
+    lines = [warning_line(warning) for warning in prediction.record.warnings]
     if not prediction.complete:
         found = prediction.message.removeprefix("partial result: ") or "the run was stopped"
         lines.append(f"Partial: {found}; the numbers speak of the part that ran.")

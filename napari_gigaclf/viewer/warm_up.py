@@ -10,10 +10,7 @@ the window's thread, unless the lazy one has been used meanwhile: units of two r
 """
 
 import importlib
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pint
+from typing import Any
 
 MODULES = (
     "scipy.ndimage",
@@ -28,19 +25,19 @@ MODULES = (
 """What showing a first slide imports, the dearest first; zarr is for OME-Zarr and unusual TIFFs only."""
 
 
-def build_units() -> "pint.UnitRegistry | None":
+def build_units() -> Any:  # noqa: ANN401 - a pint.UnitRegistry, whose type says nothing
     """Return a registry of units to take the place of pint's lazy one; None if that one is in use. For a worker."""
     import pint
 
     return pint.UnitRegistry(on_redefinition="raise") if _unused() else None
 
 
-def take_units(built: "pint.UnitRegistry | None") -> None:
+def take_units(built: Any) -> None:  # noqa: ANN401 - a pint.UnitRegistry or None
     """Make a registry the application's, unless the lazy one has been used meanwhile. For the window's thread."""
     import pint
 
     if built is not None and _unused():
-        pint.set_application_registry(built)
+        pint.set_application_registry(built)  # type: ignore[no-untyped-call]
 
 
 def import_readers() -> None:
@@ -54,4 +51,5 @@ def _unused() -> bool:
     import pint
     from pint.registry import LazyRegistry
 
-    return type(pint.get_application_registry().get()) is LazyRegistry
+    registry = pint.get_application_registry().get()  # type: ignore[no-untyped-call]
+    return type(registry) is LazyRegistry

@@ -15,21 +15,20 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QMainWindow, QVBoxLayout, QWidge
 from napari_gigaclf.errors import GigaclfError, RegionError
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.bridge import GuiPost
-from napari_gigaclf.viewer.canvas import SlideCanvas, layer_key
+from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.click_tool import ClickTool
 from napari_gigaclf.viewer.controllers.jobs import (
     Export,
-    adopt_layer,
     export_all,
     find_devices,
     first_look,
     read_models,
-    slide_with_scale,
 )
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
 from napari_gigaclf.viewer.controllers.probe import ProbeController, ProbeRow
 from napari_gigaclf.viewer.controllers.run import RunController, State
 from napari_gigaclf.viewer.controllers.shelf import Shelf
+from napari_gigaclf.viewer.controllers.slide_book import SlideBook
 from napari_gigaclf.viewer.controllers.wishes import Wishes
 from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.preferences import Preferences
@@ -75,15 +74,14 @@ class ClassifyWidget(QWidget):
         shelf = Shelf()
         self.runs = RunController(self, quick=self.quick, long=self.long, post=self._post, shelf=shelf)
         self.asks = ProbeController(self, worker=self.quick, shelf=shelf)
+        self.book = SlideBook(self, self.canvas, worker=self.quick, post=self._post, runs=self.runs, asks=self.asks)
         self.tool = ClickTool(napari_viewer, self._clicked)
         self._closed = False
-        self._adopting: set[int] = set()
-        self._taken: set[str] = set()
         self._connect()
         self.quick.submit(lambda _job: first_look(), self._looked, self.show_problem)
         self.quick.submit(lambda _job: build_units(), take_units, self.show_problem)
         self.quick.submit(lambda _job: import_readers(), lambda _done: None, self.show_problem)
-        self._list_slides()
+        self.show_slides()
 
     # --- for scripts ------------------------------------------------------------------------------------------------
 
@@ -100,14 +98,7 @@ class ClassifyWidget(QWidget):
 
     def chosen_slide(self) -> "Slide | None":
         """Return the slide that is chosen in the list; None while a plain layer is still being adopted."""
-        key = self.choices.slide_box.currentData()
-        layer = next((layer for layer in self.canvas.slide_layers() if layer_key(layer) == key), None)
-        if layer is None:
-            return None
-        slide: Slide | None = layer.metadata.get("slide")
-        if slide is None:
-            self._adopt(layer)
-        return slide
+        return self.book.slide(self.choices.slide_box.currentData())
 
     # --- RunView ----------------------------------------------------------------------------------------------------
 
@@ -119,13 +110,12 @@ class ClassifyWidget(QWidget):
         """Show the estimate and the warnings of a plan."""
         wishes = self.runs.wishes
         text = estimate_text(prepared.estimate, saliency=wishes is not None and wishes.wanted_saliency is not None)
-        lines = [f"Warning: {warning}" for warning in prepared.warnings]
-        self.run_panel.estimate_note.setText("\n".join([*lines, text]))
+        self.run_panel.show_plan(text, prepared.warnings)
 
     def show_problem(self, text: str) -> None:
         """Show one line that says why something cannot be done."""
         if text:
-            self.run_panel.estimate_note.setText(problem_text(text))
+            self.run_panel.show_note(problem_text(text))
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far the run is."""
@@ -158,6 +148,32 @@ class ClassifyWidget(QWidget):
         """Show the tissue mask over the slide, to be painted, with its outline."""
         self.overlays.tissue(slide, layers, self._painted)
 
+    # --- SlideBookView ----------------------------------------------------------------------------------------------
+
+    def show_slides(self) -> None:
+        """List the open slides anew."""
+        before = self.choices.slide_box.currentData()
+        self.choices.offer_slides(self.book.entries())
+        if self.choices.slide_box.currentData() != before:
+            self.plan_again()
+
+    def plan_again(self) -> None:
+        """Plan what is chosen now, if it is not planned already."""
+        slide = self.chosen_slide()
+        self.choices.show_slide(slide)
+        try:
+            wishes = None if slide is None else self.wishes(slide)
+        except RegionError as error:
+            self.show_problem(str(error))
+            return
+        if wishes is not None and self.choices.device_box.count() <= 1:
+            self.quick.submit(lambda _job: find_devices(wishes.threads), self._offer_devices, self.show_problem)
+        self.runs.choose(slide, wishes)
+
+    def drop_rows(self, slide_id: str) -> None:
+        """Forget the answers for a slide."""
+        self.probes.drop(slide_id)
+
     # --- ProbeView --------------------------------------------------------------------------------------------------
 
     def add_row(self, slide: "Slide", row: ProbeRow) -> None:
@@ -176,20 +192,7 @@ class ClassifyWidget(QWidget):
         """List the models that were found, and begin to plan."""
         models, self.preferences = found
         self.choices.offer_models(models)
-        self._changed()
-
-    def _changed(self) -> None:
-        """Something else is chosen: plan it."""
-        slide = self.chosen_slide()
-        self.choices.show_slide(slide)
-        try:
-            wishes = None if slide is None else self.wishes(slide)
-        except RegionError as error:
-            self.show_problem(str(error))
-            return
-        if wishes is not None and self.choices.device_box.count() <= 1:
-            self.quick.submit(lambda _job: find_devices(wishes.threads), self._offer_devices, self.show_problem)
-        self.runs.choose(slide, wishes)
+        self.plan_again()
 
     def _run(self) -> None:
         slide = self.chosen_slide()
@@ -206,67 +209,10 @@ class ClassifyWidget(QWidget):
     def _offer_devices(self, devices: Any) -> None:  # noqa: ANN401
         self.choices.offer_devices(devices, self.preferences.device)
 
-    def _list_slides(self, _event: object = None) -> None:
-        entries = [(layer.name, layer_key(layer)) for layer in self.canvas.slide_layers()]
-        before = self.choices.slide_box.currentData()
-        self.choices.offer_slides(entries)
-        if entries:
-            self.canvas.show_scale_bar()
-            QTimer.singleShot(0, self._adopt_results)
-        if self.choices.slide_box.currentData() != before:
-            self._changed()
-
-    def _layer_removed(self, layer: Any) -> None:  # noqa: ANN401
-        slide = layer.metadata.get("slide")
-        if slide is not None and self.canvas.layer_of(slide.id) is None:
-            self._taken.discard(slide.id)
-            self._forget(slide.id)
-        self._list_slides()
-
-    def _forget(self, slide_id: str) -> None:
-        """Stop what runs on a slide and forget what was found."""
-        self.runs.slide_gone(slide_id)
-        self.asks.slide_gone(slide_id)
-        self.probes.drop(slide_id)
-
-    def _adopt(self, layer: Any) -> None:  # noqa: ANN401
-        """Make a slide of a colour image that our reader did not open."""
-        if id(layer) in self._adopting:
-            return
-        self._adopting.add(id(layer))
-
-        def adopted(slide: "Slide") -> None:
-            self.canvas.adopt(layer, slide)
-            self._list_slides()
-            self._changed()
-
-        levels, um_per_px = self.canvas.arrays_of(layer)
-        self.quick.submit(lambda _job: adopt_layer(levels, um_per_px, layer.name), adopted, self.show_problem)
-
-    def _adopt_results(self) -> None:
-        """Take results that were opened from files for the slides they speak of, once both are there."""
-        for layer in self.canvas.loaded_results():
-            slide_id = layer.metadata["slide_id"]
-            slide_layer = self.canvas.layer_of(slide_id)
-            if slide_layer is not None and slide_id not in self.runs.results and slide_id not in self._taken:
-                self._taken.add(slide_id)
-                prediction, class_name = layer.metadata["prediction"], layer.metadata["class_name"]
-                self.show_prediction(slide_layer.metadata["slide"], prediction, class_name)
-
     def _give_scale(self, um_per_px: float) -> None:
         slide = self.chosen_slide()
-        if slide is None:
-            return
-
-        def rescaled(scaled: "Slide") -> None:
-            if slide.um_per_px is not None:  # what was found at the old scale is wrong
-                self._forget(scaled.id)
-                self.canvas.remove(scaled.id)
-            self.canvas.rescale(scaled)
-            self.runs.shelf.forget(scaled.id)
-            self._changed()
-
-        self.quick.submit(lambda _job: slide_with_scale(slide, um_per_px), rescaled, self.show_problem)
+        if slide is not None:
+            self.book.give_scale(slide, um_per_px)
 
     def _add_model_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of a model")
@@ -366,7 +312,7 @@ class ClassifyWidget(QWidget):
 
     def _exported(self, paths: list[Path]) -> None:
         names = ", ".join(path.name for path in paths) if paths else "nothing: no result and nothing drawn"
-        self.run_panel.estimate_note.setText(f"Exported {names}" + (f" to {paths[0].parent}" if paths else ""))
+        self.run_panel.show_note(f"Exported {names}" + (f" to {paths[0].parent}" if paths else ""))
 
     # --- inside: set-up and closing -----------------------------------------------------------------------------------
 
@@ -387,7 +333,7 @@ class ClassifyWidget(QWidget):
         layout.addWidget(area)
 
     def _connect(self) -> None:
-        self.choices.changed.connect(self._changed)
+        self.choices.changed.connect(self.plan_again)
         self.choices.scale_given.connect(self._give_scale)
         self.choices.preview_wanted.connect(self.runs.preview_tissue)
         self.choices.model_button.clicked.connect(self._add_model_folder)
@@ -400,7 +346,7 @@ class ClassifyWidget(QWidget):
         self.probes.row_activated.connect(self._go_to)
         self.probes.clear_button.clicked.connect(self._clear_probes)
         self._disconnect = (
-            self.canvas.watch(self._list_slides, self._layer_removed),
+            self.canvas.watch(self.show_slides, self.book.layer_removed),
             self.canvas.watch_view(self.runs.giving_way.moved),
         )
         quick, long = self.quick, self.long

@@ -3,7 +3,20 @@
 from collections.abc import Hashable, Iterable
 
 from qtpy.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt
-from qtpy.QtWidgets import QComboBox, QFrame, QLabel, QScrollArea, QSizePolicy, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QWidget,
+)
+
+TEXT_MARGIN = 4
+"""Pixels which styles leave free on either side of a list's text."""
 
 
 def refill(combo: QComboBox, entries: Iterable[tuple[str, Hashable]]) -> None:
@@ -25,10 +38,38 @@ def choose(combo: QComboBox, value: Hashable) -> bool:
     return bool(index >= 0)
 
 
+class Eliding(QComboBox):
+    """A list that leaves out the middle of what does not fit: names differ at their ends; the tooltip has it whole."""
+
+    def __init__(self, tooltip: str) -> None:
+        super().__init__()
+        self._about = tooltip
+        self.setToolTip(tooltip)
+        self.view().setTextElideMode(Qt.TextElideMode.ElideMiddle)
+
+    def event(self, event: QEvent) -> bool:
+        """Say the whole entry when the mouse rests on it."""
+        if event.type() == QEvent.Type.ToolTip:
+            self.setToolTip(f"{self._about}:\n{self.currentText()}" if self.currentText() else self._about)
+        return bool(super().event(event))
+
+    def paintEvent(self, _event: QEvent) -> None:
+        """Draw as every list is drawn, with a shortened text."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        painter = QStylePainter(self)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        field = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
+        )
+        room = field.width() - 2 * TEXT_MARGIN
+        option.currentText = self.fontMetrics().elidedText(option.currentText, Qt.TextElideMode.ElideMiddle, room)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+
 def combo_box(tooltip: str) -> QComboBox:
     """Return a list that may be narrower than its longest entry."""
-    combo = QComboBox()
-    combo.setToolTip(tooltip)
+    combo = Eliding(tooltip)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(12)
     combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.controllers.run import State
-from napari_gigaclf.viewer.texts import progress_text
+from napari_gigaclf.viewer.texts import progress_text, warning_line
 from napari_gigaclf.viewer.widgets.controls import combo_box, note, refill
 
 
@@ -30,6 +30,7 @@ class RunPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._plan: tuple[str, tuple[str, ...]] | None = None
         self.estimate_note = note()
         self.run_button = QPushButton("Run")
         self.cancel_button = QPushButton("Cancel")
@@ -68,9 +69,9 @@ class RunPanel(QWidget):
         elif state is State.CANCELLING:
             self.progress_note.setText("cancelling...")
         elif state is State.PREPARING:
-            self.estimate_note.setText("planning...")
+            self.show_note("planning...")
         elif state is State.NO_SLIDE:
-            self.estimate_note.setText("")
+            self.show_note("")
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far the run is."""
@@ -78,9 +79,23 @@ class RunPanel(QWidget):
         self.bar.setValue(progress.done)
         self.progress_note.setText(progress_text(progress))
 
+    def show_note(self, text: str) -> None:
+        """Show a line where the estimate stands otherwise."""
+        self._plan = None
+        self.estimate_note.setText(text)
+
+    def show_plan(self, estimate: str, warnings: Sequence[str]) -> None:
+        """Show what a run will take, after the warnings; those that stand at the result already are not repeated."""
+        self._plan = (estimate, tuple(warnings))
+        shown = self.result_note.text().splitlines()
+        lines = [line for line in map(warning_line, warnings) if line not in shown]
+        self.estimate_note.setText("\n".join([*lines, estimate]))
+
     def show_lines(self, lines: Sequence[str]) -> None:
         """Show the result, or one line of a problem."""
         self.result_note.setText("\n".join(lines))
+        if self._plan is not None:
+            self.show_plan(*self._plan)
 
     def offer_classes(self, classes: Sequence[str], shown: str, threshold: float) -> None:
         """List the classes of a map, with the one on show; emits nothing."""

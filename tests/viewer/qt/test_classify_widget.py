@@ -302,3 +302,36 @@ def test_a_saved_result_opens_over_its_slide_and_answers_clicks(widget, show, sl
     assert len(viewer.layers) == 4  # the loaded ones are replaced, not doubled
     assert np.array_equal(overlay(widget, slide, "probability").data, prediction.probability_map[1], equal_nan=True)
     assert "tumour 0." in widget.run_panel.result_note.text()
+
+
+def test_a_warning_stands_once(widget):
+    panel = widget.run_panel
+    panel.show_plan("3 tiles", ("the stain is far off", "the region is cut"))
+    assert panel.estimate_note.text().splitlines() == [
+        "Warning: the stain is far off",
+        "Warning: the region is cut",
+        "3 tiles",
+    ]
+    panel.show_lines(["Warning: the stain is far off", "Slide: tumour 0.9"])
+    assert panel.estimate_note.text().splitlines() == ["Warning: the region is cut", "3 tiles"]
+    panel.show_lines([])
+    assert panel.estimate_note.text().startswith("Warning: the stain")
+    panel.show_note("planning...")
+    panel.show_lines(["Warning: the stain is far off"])
+    assert panel.estimate_note.text() == "planning..."
+
+
+def test_a_long_name_does_not_widen_the_dock_and_can_be_read(widget, qtbot):
+    from qtpy.QtCore import QEvent, QPoint
+    from qtpy.QtGui import QHelpEvent
+    from qtpy.QtWidgets import QApplication
+
+    box = widget.choices.slide_box
+    width = widget.minimumSizeHint().width()
+    box.addItem("a name " * 40, "long")
+    box.setCurrentIndex(box.count() - 1)
+    qtbot.wait(10)
+    assert widget.minimumSizeHint().width() == width
+    box.grab()  # draws it shortened
+    QApplication.sendEvent(box, QHelpEvent(QEvent.Type.ToolTip, QPoint(3, 3), box.mapToGlobal(QPoint(3, 3))))
+    assert "a name " * 40 in box.toolTip()

@@ -1,0 +1,146 @@
+"""Keeps book of the slides that are open: makes slides of plain images, takes loaded results, corrects scales.
+
+No Qt here. All methods belong to the GUI thread; what reads files or pixels goes to the quick worker.
+"""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari_gigaclf.viewer.canvas import SlideCanvas, layer_key
+from napari_gigaclf.viewer.controllers.jobs import adopt_layer, slide_with_scale
+from napari_gigaclf.viewer.controllers.probe import ProbeController
+from napari_gigaclf.viewer.controllers.run import RunController
+from napari_gigaclf.viewer.worker import Post, Worker
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference import Prediction
+    from napari_gigaclf.slides import Slide
+
+
+class SlideBookView(Protocol):
+    """What the book asks of the widget."""
+
+    def show_slides(self) -> None:
+        """List the open slides anew."""
+        ...
+
+    def plan_again(self) -> None:
+        """Plan with what is chosen now: a slide is there, or has another scale."""
+        ...
+
+    def show_prediction(self, slide: "Slide", prediction: "Prediction", class_name: str) -> None:
+        """Show a result that was opened from a file."""
+        ...
+
+    def drop_rows(self, slide_id: str) -> None:
+        """Forget the answers for a slide."""
+        ...
+
+    def show_problem(self, text: str) -> None:
+        """Show one line that says why something cannot be done."""
+        ...
+
+
+class SlideBook:
+    """The open slides of a viewer.
+
+    Parameters
+    ----------
+    view
+        The widget, or a fake of it.
+    canvas
+        Where the layers are.
+    worker
+        For work that must not hold up the window.
+    post
+        Carries calls to the GUI thread.
+    runs, asks
+        Told when a slide is gone.
+    """
+
+    def __init__(
+        self,
+        view: SlideBookView,
+        canvas: SlideCanvas,
+        *,
+        worker: Worker,
+        post: Post,
+        runs: RunController,
+        asks: ProbeController,
+    ) -> None:
+        self._view = view
+        self._canvas = canvas
+        self._worker = worker
+        self._post = post
+        self._runs = runs
+        self._asks = asks
+        self._adopting: set[int] = set()
+        self._taken: set[str] = set()
+
+    def entries(self) -> list[tuple[str, str]]:
+        """Return name and key of each open slide; results that lie over one are taken soon."""
+        entries = [(layer.name, layer_key(layer)) for layer in self._canvas.slide_layers()]
+        if entries:
+            self._canvas.show_scale_bar()
+            self._post(self._take_results)
+        return entries
+
+    def slide(self, key: object) -> "Slide | None":
+        """Return the slide of a key; None if it is gone, or while a plain layer is still being made one."""
+        layer = next((layer for layer in self._canvas.slide_layers() if layer_key(layer) == key), None)
+        if layer is None:
+            return None
+        slide: Slide | None = layer.metadata.get("slide")
+        if slide is None:
+            self._adopt(layer)
+        return slide
+
+    def layer_removed(self, layer: Any) -> None:  # noqa: ANN401 - a napari layer
+        """Forget a slide whose last layer has gone."""
+        slide = layer.metadata.get("slide")
+        if slide is not None and self._canvas.layer_of(slide.id) is None:
+            self._taken.discard(slide.id)
+            self._forget(slide.id)
+        self._view.show_slides()
+
+    def give_scale(self, slide: "Slide", um_per_px: float) -> None:
+        """Give a slide another scale; what was found at the old one is wrong and goes."""
+
+        def rescaled(scaled: "Slide") -> None:
+            if slide.um_per_px is not None:
+                self._forget(scaled.id)
+                self._canvas.remove(scaled.id)
+            self._canvas.rescale(scaled)
+            self._runs.shelf.forget(scaled.id)
+            self._view.plan_again()
+
+        self._worker.submit(lambda _job: slide_with_scale(slide, um_per_px), rescaled, self._view.show_problem)
+
+    def _forget(self, slide_id: str) -> None:
+        """Stop what runs on a slide and forget what was found."""
+        self._runs.slide_gone(slide_id)
+        self._asks.slide_gone(slide_id)
+        self._view.drop_rows(slide_id)
+
+    def _adopt(self, layer: Any) -> None:  # noqa: ANN401 - a napari layer
+        """Make a slide of a colour image that our reader did not open."""
+        if id(layer) in self._adopting:
+            return
+        self._adopting.add(id(layer))
+
+        def adopted(slide: "Slide") -> None:
+            self._canvas.adopt(layer, slide)
+            self._view.show_slides()
+            self._view.plan_again()
+
+        levels, um_per_px = self._canvas.arrays_of(layer)
+        self._worker.submit(lambda _job: adopt_layer(levels, um_per_px, layer.name), adopted, self._view.show_problem)
+
+    def _take_results(self) -> None:
+        """Take results that were opened from files for the slides they speak of, once both are there."""
+        for layer in self._canvas.loaded_results():
+            slide_id = layer.metadata["slide_id"]
+            slide_layer = self._canvas.layer_of(slide_id)
+            if slide_layer is not None and slide_id not in self._runs.results and slide_id not in self._taken:
+                self._taken.add(slide_id)
+                prediction, class_name = layer.metadata["prediction"], layer.metadata["class_name"]
+                self._view.show_prediction(slide_layer.metadata["slide"], prediction, class_name)
