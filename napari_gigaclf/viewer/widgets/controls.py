@@ -15,8 +15,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-TEXT_MARGIN = 4
-"""Pixels which styles leave free on either side of a list's text."""
+TEXT_MARGIN = 1
+"""Pixels which Qt leaves free on either side of a list's text."""
 
 
 def refill(combo: QComboBox, entries: Iterable[tuple[str, Hashable]]) -> None:
