@@ -20,7 +20,7 @@ from napari_gigaclf.streaming.network.graph import Graph, module_weights
 from napari_gigaclf.streaming.planning.plan import Budget, StreamPlan, plan_run
 from napari_gigaclf.streaming.planning.schedule import axis_rules, reaches, schedule_region
 from napari_gigaclf.streaming.running.autograd import Job
-from napari_gigaclf.streaming.running.kept import kept_cells
+from napari_gigaclf.streaming.running.kept import WholeMap, kept_cells
 from napari_gigaclf.streaming.running.passes import Callbacks, OutputCallback
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image, Source, SourceImage, TensorImage, spatial_slices
@@ -96,6 +96,22 @@ class CellGeometry:
     """Cell i's receptive field is ``[i * stride - before, i * stride - before + receptive_field)``."""
 
 
+def chosen_output(graph: Graph, number: int | None) -> int:
+    """Return the index of a returned map by its number; without a number, of the only one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such map, or no number although there are several.
+    """
+    count = len(graph.outputs)
+    if (number is None and count > 1) or (number is not None and not 0 <= number < count):
+        raise ValueError(
+            f"output={number} names none of the {count} maps which the module returns; give 0 to {count - 1}"
+        )
+    return graph.outputs[number or 0]
+
+
 class StreamedModule(nn.Module):
     """A network that runs tile by tile, exactly. Made by :func:`stream`."""
 
@@ -130,7 +146,7 @@ class StreamedModule(nn.Module):
         self.module.training = mode
         return self
 
-    def forward(self, source: Tensor | Source) -> Tensor:
+    def forward(self, source: Tensor | Source) -> Any:  # noqa: ANN401 - what the module returns
         """Return the feature map of an image of any size.
 
         Parameters
@@ -142,7 +158,7 @@ class StreamedModule(nn.Module):
         -------
         Tensor
             (B, C_out, *cells), differentiable with respect to the parameters, and to the tensor if it requires a
-            gradient.
+            gradient. A module that returns several maps, in tuples, lists or dicts, returns them so here.
         """
         return self.stream(source)
 
@@ -154,7 +170,7 @@ class StreamedModule(nn.Module):
         cancel: CancelToken | None = None,
         on_output: OutputCallback | None = None,
         cells: Any = None,  # noqa: ANN401 - an array or a tensor
-    ) -> Tensor:
+    ) -> Any:  # noqa: ANN401 - what the module returns
         """Return the feature map, with a say in how the run goes.
 
         Parameters
@@ -169,11 +185,11 @@ class StreamedModule(nn.Module):
         cancel
             Asked before each tile, in both passes.
         on_output
-            Called after each forward tile with the slices over space and the finished block (B, C_out, *block).
-
+            Called after each forward tile with the slices over space and the finished block (B, C_out, *block); where
+            the module returns several maps, also with the map's number in the plan's ``output_shapes``.
         cells
             Which cells of the output are wanted: booleans, one per cell, array or tensor. The whole map, which over a
-            gigapixel image may be larger than memory, is then never made. None: all.
+            gigapixel image may be larger than memory, is then never made. None: all. For modules with one output.
 
         Returns
         -------
@@ -202,7 +218,7 @@ class StreamedModule(nn.Module):
         job = Job(
             graph=self._graph(), plan=plan, image=image, parameters=tuple(wanted), weights=weights, sink=sink,
             callbacks=Callbacks(progress=progress, cancel=cancel, on_output=on_output), publish=self._publish,
-            kept=kept_cells(cells, plan.output_shape[2:]),
+            kept=WholeMap() if cells is None else kept_cells(cells, plan.output_shape[2:]),
         )  # fmt: skip
         return run_job(job, source if isinstance(source, Tensor) else None)
 
@@ -220,20 +236,29 @@ class StreamedModule(nn.Module):
         full = tuple(shape) if num_axes is not None and len(shape) == num_axes + 2 else (1, *shape)
         return self._plan(full, self._dtype(), backward=backward)
 
-    def geometry(self) -> tuple[CellGeometry, ...]:
-        """Return how output cells lie over the image, one per spatial axis."""
+    def geometry(self, output: int | None = None) -> tuple[CellGeometry, ...]:
+        """Return how output cells lie over the image, one per spatial axis.
+
+        Parameters
+        ----------
+        output
+            Number of the map in the plan's ``output_shapes``, where the module returns several.
+        """
         graph = self._graph()
+        index = chosen_output(graph, output)
         if graph.num_axes is None:
             return ()
         cells = []
         for axis in range(graph.num_axes):
-            reach = reaches(graph, axis_rules(graph, axis, graph.num_axes))[graph.output]
+            reach = reaches(graph, axis_rules(graph, axis, graph.num_axes))[index]
             offset = -reach.lead + (reach.width - reach.step) / 2
             cells.append(CellGeometry(stride=reach.step, offset=offset, receptive_field=reach.width, before=reach.lead))
         return tuple(cells)
 
     @torch.no_grad()
-    def region(self, source: Tensor | Source, output_slices: Sequence[slice] | slice) -> Tensor:
+    def region(
+        self, source: Tensor | Source, output_slices: Sequence[slice] | slice, output: int | None = None
+    ) -> Tensor:
         """Return the features of one region, computed from its receptive field alone.
 
         Parameters
@@ -242,6 +267,8 @@ class StreamedModule(nn.Module):
             A tensor (B, C, *space), or a :class:`Source`.
         output_slices
             One slice per spatial axis of the output map.
+        output
+            Number of the map in the plan's ``output_shapes``, where the module returns several.
 
         Returns
         -------
@@ -254,12 +281,12 @@ class StreamedModule(nn.Module):
             If the slices are empty, stepped, or not one per axis.
         """
         image, graph = self._image(source), self._graph()
-        space = image.shape[2:]
+        space, index = image.shape[2:], chosen_output(graph, output)
         rules = [axis_rules(graph, axis, len(space)) for axis in range(len(space))]
         whole = self._plan(image.shape, image.dtype, backward=False)
-        wanted = spatial_slices(output_slices, whole.sizes(graph.output))
+        wanted = spatial_slices(output_slices, whole.sizes(index))
         schedules = tuple(
-            schedule_region(graph, axis, whole.stage, size, span)
+            schedule_region(graph, axis, whole.stage, size, index, span)
             for axis, size, span in zip(rules, space, wanted, strict=True)
         )
         plan = whole.with_schedules(schedules)
@@ -269,7 +296,7 @@ class StreamedModule(nn.Module):
             needs_grad=(False,) * len(graph.nodes), overwritable=graph.overwritable(),
         )  # fmt: skip
         run = TileRun(work=work, tile=tile, sources={0: image.block(plan.made(0, tile))}, pieces={})
-        return run.run().targets[graph.output]
+        return run.run().targets[index]
 
     def _graph(self) -> Graph:
         """Return the graph of the module as it is now, captured again when anything but values of weights has changed.

@@ -23,6 +23,7 @@ from napari_gigaclf.streaming.capture import layouts, pointwise, slices, windows
 from napari_gigaclf.streaming.capture.calls import Call, Recogniser
 from napari_gigaclf.streaming.capture.modules import module_call, plain_activation
 from napari_gigaclf.streaming.capture.refusals import HINTS, check_plain, remedy_for
+from napari_gigaclf.streaming.capture.results import result_of
 from napari_gigaclf.streaming.capture.tracing import INNER, Shell, trace
 from napari_gigaclf.streaming.network.graph import (
     Graph,
@@ -111,6 +112,16 @@ class _Builder:
         if isinstance(template, dict):
             return {key: self.argument(item) for key, item in template.items()}
         return template
+
+    def returned(self, template: object) -> Argument:
+        """Return what the code returns, in the containers in which it does so."""
+        if isinstance(template, list):
+            return [self.returned(item) for item in template]
+        if isinstance(template, dict):
+            return {key: self.returned(item) for key, item in template.items()}
+        if isinstance(template, tuple):
+            return tuple(self.returned(item) for item in template)
+        return self.argument(template)
 
     def attribute(self, node: fx.Node) -> TensorRef:
         """Return the reference for a tensor that the code mentions."""
@@ -264,23 +275,14 @@ class _Builder:
             raise call.refuse("it gives something other than a tensor", "compute it outside the streamed module")
         return self.constant(ComputedTensor(function=function, args=call.args, kwargs=call.kwargs), value)
 
-    def finish(self, output: Argument) -> Graph:
-        """Return the graph of what the output needs."""
-        if not isinstance(output, NodeRef):
-            raise UnsupportedOperation(
-                "cannot stream a module whose result is not one map over space (it returned "
-                f"{type(output).__name__}); let forward return a single tensor computed from the image"
-            )
-        if output.order is not None:
-            raise UnsupportedOperation(
-                f"cannot stream a module which returns a map with its axes permuted to {output.order}; return "
-                "(batch, channels, space), and permute outside the streamed module"
-            )
-        if output.index == 0:  # a module that gives back the image: a node of its own, so that input and output differ
-            output = self.run(self.methods["clone"], self.call("clone", "", (output,), {}))
-        num_axes = self.axes()
-        graph = Graph(nodes=tuple(self.nodes), constants=tuple(self.constants), num_axes=num_axes)
-        return pruned(graph, output.index)
+    def finish(self, returned: Argument) -> Graph:
+        """Return the graph of what the outputs need."""
+
+        def copied(ref: NodeRef) -> NodeRef:  # the image given back: a node of its own, so that input and output differ
+            return self.run(self.methods["clone"], self.call("clone", "", (ref,), {}))
+
+        result, num_axes = result_of(returned, copied), self.axes()
+        return pruned(Graph(nodes=tuple(self.nodes), constants=tuple(self.constants), num_axes=num_axes, result=result))
 
     def axes(self) -> int | None:
         """Return the number of spatial axes all operations agree on, and check constants and frames against it."""
@@ -329,7 +331,7 @@ def capture(module: nn.Module) -> Graph:
         elif node.op == "call_module":
             builder.known[node] = builder.module(node)
         elif node.op == "output":
-            return builder.finish(builder.argument(node.args[0]))
+            return builder.finish(builder.returned(node.args[0]))
         else:
             builder.known[node] = builder.function(node)
     raise AssertionError("a traced graph ends with its output")

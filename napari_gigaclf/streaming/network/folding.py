@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_gigaclf.streaming.network.graph import Graph, Node, renumbered
-from napari_gigaclf.streaming.network.operations import Argument, Convolution, NodeRef, Pointwise, TensorRef
+from napari_gigaclf.streaming.network.operations import Argument, Convolution, NodeRef, Pointwise, TensorRef, replaced
 from napari_gigaclf.streaming.network.spaceless import ComputedTensor, Constant, with_moved
 
 
@@ -61,7 +61,8 @@ def fold_batch_norms(graph: Graph) -> Graph:
             nodes[before] = replace(nodes[before], operation=replace(folded, source=conv.source))
             number[index] = before
     moved = tuple(with_moved(constant, lambda ref: ref, number) for constant in constants)
-    return replace(graph, nodes=tuple(nodes), constants=moved)
+    result = replaced(graph.result, lambda ref: NodeRef(number[ref.index]))
+    return replace(graph, nodes=tuple(nodes), constants=moved, result=result)
 
 
 def _folded(graph: Graph, index: int, readers: list[list[int]], constants: list[Constant]) -> Convolution | None:
@@ -73,7 +74,7 @@ def _folded(graph: Graph, index: int, readers: list[list[int]], constants: list[
     assert isinstance(source, NodeRef)
     conv = graph.nodes[source.index].operation
     tensors: tuple[Argument, ...] = (mean, variance, gamma, beta)
-    if not isinstance(conv, Convolution) or len(readers[source.index]) != 1 or source.index == graph.output:
+    if not isinstance(conv, Convolution) or len(readers[source.index]) != 1 or source.index in graph.outputs:
         return None
     if source.index in graph.observed:
         return None

@@ -15,13 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_gigaclf.streaming.network.operations import (
+    Argument,
     Convolution,
     Input,
     NodeRef,
     Operation,
     Pointwise,
     TensorRef,
+    references,
     references_of,
+    replaced,
     with_references,
 )
 from napari_gigaclf.streaming.network.spaceless import Constant, Spaceless, tensors_read, with_moved
@@ -48,17 +51,25 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """A captured network. Node 0 is the input; the last node is the output."""
+    """A captured network. Node 0 is the input."""
 
     nodes: tuple[Node, ...]
     constants: tuple[Constant, ...]
     num_axes: int | None
     """Spatial axes; None where nothing in the network says so (pointwise operations only)."""
+    result: Argument
+    """What the module returns: a reference to a map, or tuples, lists and dicts of these, with literals among them."""
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Indices of the maps that are returned, without repetition, in the order of the result."""
+        return tuple(dict.fromkeys(ref.index for ref in references(self.result)))
 
     @property
     def output(self) -> int:
-        """Index of the output node."""
-        return len(self.nodes) - 1
+        """Index of the one map that is returned."""
+        (output,) = self.outputs
+        return output
 
     def consumers(self) -> list[list[int]]:
         """Return for each node the nodes which read it."""
@@ -170,8 +181,8 @@ def first_input(num_axes: int) -> Node:
     return Node(name="input", kind="input", inputs=(), operation=Input())
 
 
-def pruned(graph: Graph, output: int) -> Graph:
-    """Return the graph of what an output map needs, which becomes the last."""
+def pruned(graph: Graph) -> Graph:
+    """Return the graph of what the outputs need; if there is one, it becomes the last map."""
     nodes: set[int] = set()
     constants: set[int] = set()
 
@@ -195,7 +206,8 @@ def pruned(graph: Graph, output: int) -> Graph:
                 if isinstance(constant, Statistic):
                     yield constant.node
 
-    visit_map(output)
+    for output in graph.outputs:
+        visit_map(output)
     nodes.add(0)
     number = {old: new for new, old in enumerate(sorted(nodes))}
     place = {old: new for new, old in enumerate(sorted(constants))}
@@ -203,6 +215,7 @@ def pruned(graph: Graph, output: int) -> Graph:
         graph,
         nodes=tuple(renumbered(graph.nodes[old], number, place) for old in number),
         constants=tuple(with_moved(graph.constants[old], _mover(number, place), number) for old in place),
+        result=replaced(graph.result, _mover(number, place)),
     )
 
 

@@ -114,7 +114,7 @@ def choose_cuts(
     cuts = frozenset(range(len(graph.nodes)))
     halos = cost_of.halos(cuts)
     cost = cost_of.cost(cuts, halos)
-    for index in range(graph.output - 1, 0, -1):
+    for index in range(len(graph.nodes) - 1, 0, -1):
         if index not in cuts or index in targets or not any(halo[index] > 0 for halo in halos):
             continue
         fewer = cuts - cost_of.group(index, halos, cuts)

@@ -34,8 +34,8 @@ class StreamPlan:
 
     image_shape: tuple[int, ...]
     """(batch, channels, *space), pixels."""
-    output_shape: tuple[int, ...]
-    """(batch, channels, *space), cells."""
+    output_shapes: tuple[tuple[int, ...], ...]
+    """(batch, channels, *space) of every map that is returned, cells."""
     tile: tuple[int, ...]
     """Side of a tile per axis, input pixels."""
     grid: tuple[int, ...]
@@ -62,6 +62,19 @@ class StreamPlan:
     """What the pass starts from and delivers."""
     stages: tuple["StreamPlan", ...] = field(default=(), repr=False)
     """The passes one by one, where statistics over the whole image ask for several; the totals are here."""
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """(batch, channels, *space) of the one map that is returned, cells.
+
+        Raises
+        ------
+        ValueError
+            If the module returns several maps.
+        """
+        if len(self.output_shapes) != 1:
+            raise ValueError(f"the module returns {len(self.output_shapes)} maps; see output_shapes")
+        return self.output_shapes[0]
 
     @property
     def num_tiles(self) -> int:
@@ -121,7 +134,8 @@ class StreamPlan:
     def rows(self) -> Iterator[tuple[str, str]]:
         """Yield the lines of the printed table."""
         yield "image", " x ".join(map(str, self.image_shape))
-        yield "output", " x ".join(map(str, self.output_shape))
+        for shape in self.output_shapes:
+            yield "output", " x ".join(map(str, shape))
         yield "tile", " x ".join(map(str, self.tile)) + " px"
         yield "tiles", f"{self.num_tiles} ({' x '.join(map(str, self.grid))})"
         yield "arithmetic", f"{self.macs / 1e9:.2f} GMAC (untiled {self.untiled_macs / 1e9:.2f})"
@@ -213,7 +227,7 @@ def _candidates(
 ) -> list[tuple[int, ...]]:
     """Return tiles to try, largest first, none above the arithmetic allowed (but at least one)."""
     steps = [[reach.step for reach in reaches(graph, axis)] for axis in rules]
-    cell = [lcm(axis[-1], 1) for axis in steps]
+    cell = [lcm(*(axis[index] for index in graph.outputs)) for axis in steps]
     per_pixel = sum(
         macs_of(node.operation) / prod(axis[index] for axis in steps) for index, node in enumerate(graph.nodes)
     )
@@ -245,7 +259,7 @@ def _plan_tile(
     held = memory.step_peak() + memory.strip_carries() + 2 * weight_bytes if backward else memory.forward_peak()
     return StreamPlan(
         image_shape=tuple(image_shape),
-        output_shape=(batch, channels[-1], *(s.sizes[-1] for s in schedules)),
+        output_shapes=tuple((batch, channels[i], *(s.sizes[i] for s in schedules)) for i in graph.outputs),
         tile=tile,
         grid=tuple(s.num_tiles for s in schedules),
         backward=backward,

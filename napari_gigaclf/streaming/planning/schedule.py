@@ -134,13 +134,13 @@ def _carried(needed: Span, ends: Integers) -> tuple[Span, Span]:
 
 
 def schedule_region(
-    graph: Graph, rules: Sequence[Rule], stage: Stage, num_input: int, span: tuple[int, int]
+    graph: Graph, rules: Sequence[Rule], stage: Stage, num_input: int, output: int, span: tuple[int, int]
 ) -> AxisSchedule:
-    """Plan one axis for a single piece of the stage's output, computed from its receptive field alone."""
+    """Plan one axis for a single piece of one of the stage's maps, computed from its receptive field alone."""
     sizes = map_sizes(graph, rules, num_input)
     needed = [Span.nothing(1) for _ in graph.nodes]
     read = [Span.nothing(1) for _ in graph.nodes]
-    needed[graph.output] = Span.of(span)
+    needed[output] = Span.of(span)
     for index in reversed(stage.computed):
         for source in graph.nodes[index].inputs:
             read[index] = rules[index].source(needed[index], sizes[source])

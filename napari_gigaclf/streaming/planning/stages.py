@@ -54,5 +54,5 @@ def stage_for(
 
 
 def whole_stage(graph: Graph) -> Stage:
-    """Return the one stage from the image to the output."""
-    return stage_for(graph, written=(graph.output,))
+    """Return the one stage from the image to the outputs."""
+    return stage_for(graph, written=graph.outputs)

@@ -68,7 +68,7 @@ class Job:
     publish: Callable[[StreamReport], None]
     """Takes the report after each pass."""
     kept: Kept
-    """What is kept of the output."""
+    """What is kept of the output, where there is one; several are kept whole."""
     maps: dict[int, Tensor] = field(default_factory=dict)
     """Maps which earlier stages left, (B, C, *space)."""
     known: dict[int, Any] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Job:
 
     def kept_maps(self) -> dict[int, Kept]:
         """Return what takes the maps that the stage delivers."""
-        return {i: self.kept if i == self.graph.output else WholeMap() for i in self.plan.stage.written}
+        return {i: self.kept if (i,) == self.graph.outputs else WholeMap() for i in self.plan.stage.written}
 
     @property
     def statistics(self) -> list[Statistic]:

@@ -25,8 +25,9 @@ from napari_gigaclf.streaming.running.source import Image, slices_of, write_grad
 from napari_gigaclf.streaming.running.statistics import Observer, Seeder
 from napari_gigaclf.streaming.running.tiles import PieceKey, TileResult, TileRun, Work
 
-OutputCallback = Callable[[tuple[slice, ...], Tensor], object]
-"""Called with the slices over space and the finished output block, (B, C, *block)."""
+OutputCallback = Callable[..., object]
+"""Called with the slices over space and the finished output block, (B, C, *block); where a module returns several maps,
+also with the number of the map, as in the plan's ``output_shapes``."""
 
 TileIndex = tuple[int, ...]
 
@@ -134,15 +135,16 @@ class Forward:
             self.tape.pieces[taker(tile, axis), (node, axis)] = piece
             self.carry_bytes += _bytes(piece)
         self.report = self.report.at_least(peak_carry_bytes=self.carry_bytes)
-        plan = self.work.plan
+        plan, outputs = self.work.plan, self.work.graph.outputs
         for index, block in result.targets.items():
             extent = plan.made(index, tile)
             if index in self.observers:
                 self.observers[index].add(tile, extent, block)
             if index in self.kept:
                 self.kept[index].put(extent, block, (*block.shape[:2], *plan.sizes(index)))
-            if index in self.kept and index == self.work.graph.output and self.callbacks.on_output is not None:
-                self.callbacks.on_output(slices_of(extent), block)
+            if index in outputs and self.callbacks.on_output is not None:
+                number = () if len(outputs) == 1 else (outputs.index(index),)
+                self.callbacks.on_output(slices_of(extent), block, *number)
 
 
 def source_blocks(plan: StreamPlan, tile: TileIndex, image: Image, given: Mapping[int, Tensor]) -> dict[int, Tensor]:

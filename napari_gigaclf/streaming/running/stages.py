@@ -7,17 +7,19 @@ the stage before as gradients of its statistics. Parameters that occur only in b
 """
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from napari_gigaclf.streaming.network.operations import fill_in
 from napari_gigaclf.streaming.network.spaceless import Spaceless
 from napari_gigaclf.streaming.network.statistics import Statistic
 from napari_gigaclf.streaming.running.autograd import Job, run_stage
 
 
-def run_job(job: Job, image: Tensor | None) -> Tensor:
-    """Return the network's result.
+def run_job(job: Job, image: Tensor | None) -> Any:  # noqa: ANN401 - what the module returns
+    """Return the network's result: a map, or several in the containers in which the module returns them.
 
     Parameters
     ----------
@@ -43,4 +45,4 @@ def run_job(job: Job, image: Tensor | None) -> Tensor:
         )
         maps.update(found.maps)
         statistics.update(found.statistics)
-    return maps[graph.output]
+    return fill_in(graph.result, maps, ())
