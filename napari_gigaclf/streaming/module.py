@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.streaming.capture.builder import capture
 from napari_gigaclf.streaming.capture.refusals import check_plain
 from napari_gigaclf.streaming.capture.settings import settings_of
+from napari_gigaclf.streaming.network.dropout import SEED
 from napari_gigaclf.streaming.network.folding import fold_batch_norms
 from napari_gigaclf.streaming.network.graph import Graph, module_weights
 from napari_gigaclf.streaming.planning.plan import Budget, StreamPlan, plan_run
@@ -210,7 +212,7 @@ class StreamedModule(nn.Module):
         image = self._image(source)
         if sink is not None and image.shape[0] != 1:
             raise ValueError(f"a sink takes the gradient of one image, and the batch has {image.shape[0]}")
-        weights = module_weights(self.module)
+        weights = self._weights(draw=True)
         wanted = [name for name, p in self.module.named_parameters() if p.requires_grad]
         takes_gradient = isinstance(source, Tensor) and source.requires_grad
         backward = torch.is_grad_enabled() and (bool(wanted) or takes_gradient or sink is not None)
@@ -279,9 +281,13 @@ class StreamedModule(nn.Module):
         ------
         RegionError
             If the slices are empty, stepped, or not one per axis.
+        UnsupportedOperation
+            If dropout is active.
         """
         image, graph = self._image(source), self._graph()
         space, index = image.shape[2:], chosen_output(graph, output)
+        if graph.is_random:
+            raise UnsupportedOperation("a region of a module with active dropout is part of no map; call eval() on it")
         rules = [axis_rules(graph, axis, len(space)) for axis in range(len(space))]
         whole = self._plan(image.shape, image.dtype, backward=False)
         wanted = spatial_slices(output_slices, whole.sizes(index))
@@ -292,7 +298,7 @@ class StreamedModule(nn.Module):
         plan = whole.with_schedules(schedules)
         tile = (0,) * len(space)
         work = Work(
-            graph=graph, plan=plan, tensors=graph.tensors(module_weights(self.module)),
+            graph=graph, plan=plan, tensors=graph.tensors(self._weights()),
             needs_grad=(False,) * len(graph.nodes), overwritable=graph.overwritable(),
         )  # fmt: skip
         run = TileRun(work=work, tile=tile, sources={0: image.block(plan.made(0, tile))}, pieces={})
@@ -318,7 +324,7 @@ class StreamedModule(nn.Module):
 
     def _plan(self, shape: Sequence[int], dtype: torch.dtype, *, backward: bool) -> StreamPlan:
         """Return the plan for an image of this full shape."""
-        graph, weights = self._graph(), module_weights(self.module)
+        graph, weights = self._graph(), self._weights()
         num_axes = len(shape) - 2
         if num_axes < 1 or (graph.num_axes is not None and graph.num_axes != num_axes):
             raise ValueError(
@@ -338,6 +344,14 @@ class StreamedModule(nn.Module):
             self._plans.clear()
         self._plans[key] = plan_run(graph, shape, responses, budget, backward=backward, weight_bytes=trained)
         return self._plans[key]
+
+    def _weights(self, *, draw: bool = False) -> dict[str, Tensor]:
+        """Return parameters and buffers by name, with the seed of dropout, drawn from PyTorch's default generator."""
+        weights = module_weights(self.module)
+        if self._graph().is_random:
+            seed = torch.randint(1 << 62, ()) if draw else torch.zeros((), dtype=torch.int64)
+            weights[SEED] = seed.to(self._device())
+        return weights
 
     def _image(self, source: Tensor | Source) -> Image:
         """Return the image of a tensor or a source."""

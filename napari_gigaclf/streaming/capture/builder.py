@@ -19,12 +19,13 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from napari_gigaclf.errors import UnsupportedOperation
-from napari_gigaclf.streaming.capture import layouts, pointwise, slices, windows
+from napari_gigaclf.streaming.capture import layouts, pointwise, random, slices, windows
 from napari_gigaclf.streaming.capture.calls import Call, Recogniser
 from napari_gigaclf.streaming.capture.modules import module_call, plain_activation
 from napari_gigaclf.streaming.capture.refusals import HINTS, check_plain, remedy_for
 from napari_gigaclf.streaming.capture.results import result_of
 from napari_gigaclf.streaming.capture.tracing import INNER, Shell, trace
+from napari_gigaclf.streaming.network.dropout import SEED
 from napari_gigaclf.streaming.network.graph import (
     Graph,
     Node,
@@ -67,14 +68,14 @@ class _Builder:
 
     def __init__(self, shell: Shell) -> None:
         self.shell = shell
-        self.weights = weights_of(shell.get_submodule(INNER))
+        self.weights = {**weights_of(shell.get_submodule(INNER)), SEED: torch.zeros((), dtype=torch.int64)}
         self.nodes: list[Node] = [first_input(0)]
         self.constants: list[Constant] = []
         self.values: list[Tensor] = []
         self.known: dict[fx.Node, Argument] = {}
         self.functions = {
             **pointwise.function_table(), **windows.function_table(), **layouts.function_table(),
-            **slices.function_table(), nn.Identity: pointwise.same_map,
+            **slices.function_table(), **random.function_table(), nn.Identity: pointwise.same_map,
         }  # fmt: skip
         self.methods = {**pointwise.method_table(), **layouts.method_table(), **slices.method_table()}
         self.cutting = slices.cutting_table()
@@ -161,7 +162,10 @@ class _Builder:
     def call(self, kind: str, path: str, args: tuple[Argument, ...], kwargs: dict[str, Argument]) -> Call:
         """Return a call, with what is known at this point of the code."""
         axes = next(iter(self.axes_found)) if len(self.axes_found) == 1 else None
-        return Call(kind=kind, path=path, args=args, kwargs=kwargs, constant=self.value, num_axes=axes)
+        return Call(
+            kind=kind, path=path, args=args, kwargs=kwargs, constant=self.value, num_axes=axes, named=self.named,
+            number=len(self.nodes),
+        )  # fmt: skip
 
     def run(self, recogniser: Recogniser, call: Call) -> NodeRef:
         """Recognise a call and return the map it gives."""

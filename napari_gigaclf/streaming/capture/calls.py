@@ -26,8 +26,12 @@ class Call:
     kwargs: Mapping[str, Argument]
     constant: Callable[[TensorRef], Tensor]
     """Gives a constant's present value (for its shape)."""
-    num_axes: int | None = None
+    num_axes: int | None
     """Spatial axes, as far as the code before this call tells."""
+    named: Callable[[str], TensorRef]
+    """Gives the reference to a parameter or buffer, by its name."""
+    number: int
+    """How many operations the code has before this call."""
 
     def refuse(self, why: str, remedy: str) -> UnsupportedOperation:
         """Return the error which names this operation, its module and what to do."""

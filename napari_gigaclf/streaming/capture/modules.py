@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_gigaclf.streaming.capture import pointwise
+from napari_gigaclf.streaming.capture import pointwise, random
 from napari_gigaclf.streaming.network.operations import Argument
 
 
@@ -89,9 +89,10 @@ def module_table() -> dict[type[nn.Module], tuple[object, Callable[..., dict[str
         table[getattr(nn, f"AvgPool{n}d")] = (getattr(F, f"avg_pool{n}d"), pool_call)
         for name in ("ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad"):
             table[getattr(nn, f"{name}{n}d")] = (F.pad, pad_call)
-        table[getattr(nn, f"Dropout{n}d")] = (F.dropout, lambda m: {"p": m.p, "training": m.training})
-    for kind in (nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout):
-        table[kind] = (F.dropout, lambda m: {"p": m.p, "training": m.training})
+        table[getattr(nn, f"Dropout{n}d")] = (getattr(F, f"dropout{n}d"), lambda m: {"p": m.p, "training": m.training})
+    table[nn.Dropout] = (F.dropout, lambda m: {"p": m.p, "training": m.training})
+    for kind in (nn.AlphaDropout, nn.FeatureAlphaDropout):
+        table[kind] = (F.alpha_dropout, lambda m: {"p": m.p, "training": m.training})
     table[nn.PReLU] = (F.prelu, lambda m: {"weight": ".weight"})
     table[nn.RReLU] = (F.rrelu, lambda m: {"lower": m.lower, "upper": m.upper, "training": m.training})
     table[nn.LocalResponseNorm] = (
@@ -121,7 +122,8 @@ def module_call(module: nn.Module) -> ModuleCall | None:
     for kind in pointwise.ACTIVATION_MODULES:
         if keeps_forward(module, kind):
             return pointwise.elementwise, {}
-    return None
+    depth = random.stochastic_depth_call(module)
+    return None if depth is None else (random.drop_path, depth)
 
 
 def plain_activation(module: nn.Module) -> Callable[..., Tensor]:

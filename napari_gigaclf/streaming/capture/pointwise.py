@@ -1,6 +1,6 @@
 """Functions that look at one place at a time: they stream for free, whatever the tiles.
 
-Activations, sums and products, concatenation and reductions over channels, eval-mode batch norm, inactive dropout.
+Activations, sums and products, concatenation and reductions over channels, eval-mode batch norm.
 """
 
 import operator
@@ -61,9 +61,6 @@ OVERWRITING: dict[object, Callable[..., Tensor]] = {
 CHANNEL_NAMES = ["softmax", "log_softmax", "softmin", "glu", "normalize"]
 REDUCTION_NAMES = ["mean", "sum", "amax", "amin"]
 SPREAD_NAMES = ["var", "std"]
-DROPOUT_NAMES = (
-    "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "feature_dropout",
-)  # fmt: skip
 
 
 def elementwise(function: Callable[..., Tensor]) -> Recogniser:
@@ -143,17 +140,6 @@ def concatenation(call: Call) -> Recognised:
     return placewise(call, torch.cat, (list(tensors), axis_of_channels(order)))
 
 
-def dropout(call: Call) -> Recognised:
-    """Recognise dropout that is switched off: another name for its input."""
-    bound = call.bind("input", p=0.5, training=True, inplace=False)
-    if bound["training"] and bound["p"]:
-        raise call.refuse(
-            "active dropout would draw a new mask when a tile is run again in the backward pass",
-            "call eval() on it, or move it into the head",
-        )
-    return call.any_map_of(bound["input"])
-
-
 def batch_norm(call: Call) -> Recognised:
     """Recognise batch norm with fixed statistics."""
     bound = call.bind(
@@ -213,8 +199,6 @@ def function_table() -> dict[object, Recogniser]:
     for names, recogniser in families:
         for name in names:
             table.update({function: recogniser(function) for function in named_in(name, torch, F, torch._C._nn)})
-    for name in DROPOUT_NAMES:
-        table.update(dict.fromkeys(named_in(name, torch, F), dropout))
     table.update(dict.fromkeys((torch.cat, torch.concat, torch.concatenate), concatenation))
     table.update({F.batch_norm: batch_norm, torch.batch_norm: batch_norm, F.prelu: prelu, torch.prelu: prelu})
     table.update({F.local_response_norm: local_response, F.rrelu: rrelu, torch.rrelu: rrelu})

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser, per_axis
+from napari_gigaclf.streaming.network.dropout import Dropout
 from napari_gigaclf.streaming.network.intervals import Mirror, Window
 from napari_gigaclf.streaming.network.operations import (
     AveragePooling,
@@ -132,6 +133,8 @@ def function_table() -> dict[object, Recogniser]:
 
 def window_axes(operation: object) -> int | None:
     """Return over how many axes an operation works; None where it works over any number."""
+    if isinstance(operation, Dropout):
+        return operation.num_axes
     if isinstance(operation, Convolution | MaxPooling | AveragePooling):
         return len(operation.windows)
     return None

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_gigaclf.streaming.network.dropout import SEED
 from napari_gigaclf.streaming.network.operations import (
     Argument,
     Convolution,
@@ -27,7 +28,7 @@ from napari_gigaclf.streaming.network.operations import (
     replaced,
     with_references,
 )
-from napari_gigaclf.streaming.network.spaceless import Constant, Spaceless, tensors_read, with_moved
+from napari_gigaclf.streaming.network.spaceless import Constant, NamedTensor, Spaceless, tensors_read, with_moved
 from napari_gigaclf.streaming.network.statistics import Statistic
 
 
@@ -70,6 +71,11 @@ class Graph:
         """Index of the one map that is returned."""
         (output,) = self.outputs
         return output
+
+    @cached_property
+    def is_random(self) -> bool:
+        """Whether it draws random numbers (active dropout)."""
+        return any(isinstance(constant, NamedTensor) and constant.name == SEED for constant in self.constants)
 
     def consumers(self) -> list[list[int]]:
         """Return for each node the nodes which read it."""

@@ -116,7 +116,7 @@ class Job:
         plan = self.plan
         with torch.no_grad():
             flat = None
-            if self.image.flat_value is not None:
+            if self.image.flat_value is not None and not self.graph.is_random:
                 responses = self.graph.respond(self.image.flat_value, self.weights, len(self.plan.grid), self.known)
                 flat = flat_tiles(self.graph, self.plan, responses)
             work = Work(

@@ -28,7 +28,7 @@ MODULES = {
     "GroupNorm in module '1.1'.*statistics": inside(nn.GroupNorm(2, 4)),
     "InstanceNorm2d in module '1.1'.*statistics": inside(nn.InstanceNorm2d(4)),
     "BatchNorm2d in module '1.1'.*training mode.*eval": inside(nn.BatchNorm2d(4)),
-    "Dropout in module '1.1'.*active dropout.*eval": inside(nn.Dropout(0.1)),
+    "AlphaDropout in module '1.1'.*active alpha dropout.*eval": inside(nn.AlphaDropout(0.1)),
     "AdaptiveAvgPool2d in module '1.1'.*outside": inside(nn.AdaptiveAvgPool2d(1)),
     "Flatten in module '1.1'.*outside": inside(nn.Flatten()),
     "Upsample in module '1.1'.*up-sampling": inside(nn.Upsample(scale_factor=2)),
