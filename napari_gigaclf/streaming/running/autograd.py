@@ -191,9 +191,11 @@ class Streamed(torch.autograd.Function):
         image, *saved = ctx.saved_tensors
         count = len(ctx.needs_input_grad) - 2
         inputs, needs = job.sorted_inputs(saved[:count]), job.sorted_inputs(ctx.needs_input_grad[2:])
+        # By the parameter itself, not by what was saved: checkpointing and other hooks give back copies.
+        own = [id(job.weights[name]) for name in job.parameters]
         stand_ins = {
-            id(p): p.detach().requires_grad_()
-            for p, wanted in zip(inputs.parameters, needs.parameters, strict=True) if wanted
+            place: p.detach().requires_grad_()
+            for place, p, wanted in zip(own, inputs.parameters, needs.parameters, strict=True) if wanted
         }  # fmt: skip
         weights = {name: stand_ins.get(id(tensor), tensor) for name, tensor in job.weights.items()}
         known = {**job.known, **{i: t.detach().requires_grad_(needs.known[i]) for i, t in inputs.known.items()}}
@@ -224,7 +226,7 @@ class Streamed(torch.autograd.Function):
         found = parameter_gradients(computed, roots, list(stand_ins.values()))
         by_parameter = dict(zip(stand_ins, found, strict=True))
         of_known = (sums[i].to(t.dtype) if i in sums else None for i, t in inputs.known.items())
-        of_parameters = (by_parameter.get(id(p)) for p in inputs.parameters)
+        of_parameters = (by_parameter.get(place) for place in own)
         return (None, grad_image, *(grad_maps.get(i) for i in inputs.maps), *of_known, *of_parameters)
 
 
