@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.inference.cells import CellAxis
 from napari_gigaclf.inference.devices import Device
 from napari_gigaclf.inference.timing import PROBE_PX, responsive_tile, seconds_per_pixel, streamed_seconds_per_pixel
 from napari_gigaclf.streaming import StreamedModule, stream
+from napari_gigaclf.streaming.planning.cells import CellGeometry
 
 if TYPE_CHECKING:
     from napari_gigaclf.models import Classifier
@@ -101,9 +103,24 @@ def make_network(
 
 
 def cell_axes(streamed: StreamedModule) -> tuple[CellAxis, CellAxis]:
-    """Return how cells lie along y and x."""
-    y, x = streamed.geometry()
-    return (
-        CellAxis(stride=y.stride, before=y.before, receptive_field=y.receptive_field),
-        CellAxis(stride=x.stride, before=x.before, receptive_field=x.receptive_field),
-    )
+    """Return how cells lie along y and x.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If the map is up-sampled: its cells are then not all alike, and a crop would have to begin at the right one.
+    """
+    y, x = (_cell_axis(cell) for cell in streamed.geometry())
+    return y, x
+
+
+def _cell_axis(cell: CellGeometry) -> CellAxis:
+    """Return one axis in whole pixels."""
+    stride, before, receptive_field = cell.stride, cell.before, cell.receptive_field
+    whole = isinstance(stride, int) and isinstance(before, int) and isinstance(receptive_field, int)
+    if not whole or cell.period != stride:
+        raise UnsupportedOperation(
+            "cannot classify with features that are up-sampled: their cells are not all alike; "
+            "leave the up-sampling out of the model's features"
+        )
+    return CellAxis(stride=int(stride), before=int(before), receptive_field=int(receptive_field))

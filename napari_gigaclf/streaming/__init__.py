@@ -3,7 +3,8 @@
 See ``docs/numerics.md`` for the mathematics.
 """
 
-from napari_gigaclf.streaming.module import CellGeometry, StreamedModule, stream
+from napari_gigaclf.streaming.module import StreamedModule, stream
+from napari_gigaclf.streaming.planning.cells import CellGeometry
 from napari_gigaclf.streaming.planning.plan import StreamPlan
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Sink, Source

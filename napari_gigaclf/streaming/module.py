@@ -5,7 +5,6 @@ untiled module up to rounding. Replacing ``module`` by ``stream(module)`` is the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,7 +18,10 @@ from napari_gigaclf.streaming.capture.settings import settings_of
 from napari_gigaclf.streaming.network.dropout import SEED
 from napari_gigaclf.streaming.network.folding import fold_batch_norms
 from napari_gigaclf.streaming.network.graph import Graph, module_weights
-from napari_gigaclf.streaming.planning.plan import Budget, StreamPlan, plan_run
+from napari_gigaclf.streaming.network.resampling import Interpolation
+from napari_gigaclf.streaming.network.sizes import LARGE, ImageFacts
+from napari_gigaclf.streaming.planning.cells import CellGeometry, cell_of
+from napari_gigaclf.streaming.planning.plan import Budget, StreamPlan, plan_run, whole_cell
 from napari_gigaclf.streaming.planning.schedule import axis_rules, reaches, schedule_region
 from napari_gigaclf.streaming.running.autograd import Job
 from napari_gigaclf.streaming.running.kept import WholeMap, kept_cells
@@ -81,21 +83,6 @@ def parse_tile(tile: int | Sequence[int]) -> tuple[int, ...]:
     if not sides or any(not isinstance(side, int) or not 1 <= side <= MAX_TILE for side in sides):
         raise ValueError(f"tile={tile!r} is not a positive number of pixels, nor one per axis")
     return sides
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellGeometry:
-    """How an output cell lies over the image along one axis."""
-
-    stride: int
-    """Input pixels from one cell to the next."""
-    offset: float
-    """Where cell 0's own ``stride`` pixels begin, centred in its receptive field: cell i covers
-    ``[offset + i * stride, offset + (i + 1) * stride)``."""
-    receptive_field: int
-    """Input pixels a cell depends on."""
-    before: int
-    """Cell i's receptive field is ``[i * stride - before, i * stride - before + receptive_field)``."""
 
 
 def chosen_output(graph: Graph, number: int | None) -> int:
@@ -218,7 +205,8 @@ class StreamedModule(nn.Module):
         backward = torch.is_grad_enabled() and (bool(wanted) or takes_gradient or sink is not None)
         plan = self._plan(image.shape, image.dtype, backward=backward)
         job = Job(
-            graph=self._graph(), plan=plan, image=image, parameters=tuple(wanted), weights=weights, sink=sink,
+            graph=self._sized(image.shape, image.dtype), plan=plan, image=image, parameters=tuple(wanted),
+            weights=weights, sink=sink,
             callbacks=Callbacks(progress=progress, cancel=cancel, on_output=on_output), publish=self._publish,
             kept=WholeMap() if cells is None else kept_cells(cells, plan.output_shape[2:]),
         )  # fmt: skip
@@ -245,17 +233,25 @@ class StreamedModule(nn.Module):
         ----------
         output
             Number of the map in the plan's ``output_shapes``, where the module returns several.
+
+        Raises
+        ------
+        UnsupportedOperation
+            If the network makes a map of a fixed size, so that cells lie otherwise in every image.
         """
         graph = self._graph()
-        index = chosen_output(graph, output)
-        if graph.num_axes is None:
+        index, num_axes = chosen_output(graph, output), graph.num_axes
+        if num_axes is None:
             return ()
-        cells = []
-        for axis in range(graph.num_axes):
-            reach = reaches(graph, axis_rules(graph, axis, graph.num_axes))[index]
-            offset = -reach.lead + (reach.width - reach.step) / 2
-            cells.append(CellGeometry(stride=reach.step, offset=offset, receptive_field=reach.width, before=reach.lead))
-        return tuple(cells)
+        for node in graph.nodes:
+            if isinstance(node.operation, Interpolation) and node.operation.is_fixed:
+                raise UnsupportedOperation(
+                    f"the cells of a network with {node.kind} to a fixed size in '{node.name}' lie otherwise in every "
+                    "image; give scale_factor, or a size taken from a map"
+                )
+        graph = graph.sized(ImageFacts(shape=(1, 1, *(LARGE,) * num_axes), double=False))
+        found = [reaches(graph, axis_rules(graph, axis, num_axes)) for axis in range(num_axes)]
+        return tuple(cell_of(axis[index], whole_cell([reach.step for reach in axis])) for axis in found)
 
     @torch.no_grad()
     def region(
@@ -284,12 +280,12 @@ class StreamedModule(nn.Module):
         UnsupportedOperation
             If dropout is active.
         """
-        image, graph = self._image(source), self._graph()
-        space, index = image.shape[2:], chosen_output(graph, output)
-        if graph.is_random:
+        image, index = self._image(source), chosen_output(self._graph(), output)
+        if self._graph().is_random:
             raise UnsupportedOperation("a region of a module with active dropout is part of no map; call eval() on it")
-        rules = [axis_rules(graph, axis, len(space)) for axis in range(len(space))]
         whole = self._plan(image.shape, image.dtype, backward=False)
+        graph, space = self._sized(image.shape, image.dtype), image.shape[2:]
+        rules = [axis_rules(graph, axis, len(space)) for axis in range(len(space))]
         wanted = spatial_slices(output_slices, whole.sizes(index))
         schedules = tuple(
             schedule_region(graph, axis, whole.stage, size, index, span)
@@ -322,6 +318,10 @@ class StreamedModule(nn.Module):
             self._plans.clear()
         return self._graphs[key]
 
+    def _sized(self, shape: Sequence[int], dtype: torch.dtype) -> Graph:
+        """Return the graph with all sizes in numbers, for an image of this full shape."""
+        return self._graph().sized(ImageFacts(shape=tuple(shape), double=dtype == torch.float64))
+
     def _plan(self, shape: Sequence[int], dtype: torch.dtype, *, backward: bool) -> StreamPlan:
         """Return the plan for an image of this full shape."""
         graph, weights = self._graph(), self._weights()
@@ -336,6 +336,7 @@ class StreamedModule(nn.Module):
         key = (id(graph), tuple(shape), dtype, self._dtype(), device, half, backward)
         if key in self._plans:
             return self._plans[key]
+        graph = self._sized(shape, dtype)
         with torch.no_grad():
             responses = graph.respond(torch.zeros((1, shape[1]), dtype=dtype, device=device), weights, num_axes)
         trained = sum(p.numel() * p.element_size() for p in self.module.parameters() if p.requires_grad)

@@ -1,5 +1,7 @@
 """Named networks in their plainest form, to judge the engine by: the paper's tables, ResNet, DenseNet, and so on."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -150,3 +152,48 @@ class ConvNeXt(nn.Sequential):
             nn.Conv2d(3, width, 4, 4), ChannelNorm(width), ConvNeXtBlock(width), ConvNeXtBlock(width),
             ChannelNorm(width), nn.Conv2d(width, 2 * width, 2, 2), ConvNeXtBlock(2 * width), ConvNeXtBlock(2 * width),
         )  # fmt: skip
+
+
+class UNet(nn.Module):
+    """U-Net: two convolutions per level, max-pooling down, up-sampling back, each level joined with its skip.
+
+    Source: Ronneberger, Fischer, Brox (MICCAI 2015, arXiv:1505.04597), with padded convolutions and batch norm.
+    """
+
+    def __init__(self, before: int, after: int, width: int, *, depth: int, way: str) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(depth + 1)]
+        self.down = nn.ModuleList(
+            self.pair(a, b) for a, b in zip([before, *widths[:-1]], widths, strict=True)
+        )  # the last is the bottom
+        self.up = nn.ModuleList(self.finer(b, a, way) for a, b in pairwise(widths))
+        self.joined = nn.ModuleList(self.pair(2 * a, a) for a in widths[:-1])
+        self.pool, self.head = nn.MaxPool2d(2), nn.Conv2d(width, after, 1)
+
+    @staticmethod
+    def pair(before: int, after: int) -> nn.Sequential:
+        """Return two convolutions."""
+        layers: list[nn.Module] = []
+        for given in (before, after):
+            layers += [nn.Conv2d(given, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+        return nn.Sequential(*layers)
+
+    @staticmethod
+    def finer(before: int, after: int, way: str) -> nn.Module:
+        """Return what doubles a map and halves its channels."""
+        if way == "transposed":
+            return nn.ConvTranspose2d(before, after, 2, 2)
+        corners = False if way == "bilinear" else None
+        return nn.Sequential(nn.Upsample(scale_factor=2, mode=way, align_corners=corners), nn.Conv2d(before, after, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the map at the image's resolution."""
+        skips = []
+        for level in self.down[:-1]:
+            x = level(x)
+            skips.append(x)
+            x = self.pool(x)
+        x = self.down[-1](x)
+        for skip, up, joined in zip(reversed(skips), reversed(self.up), reversed(self.joined), strict=True):
+            x = joined(torch.cat([skip, up(x)], 1))
+        return self.head(x)  # type: ignore[no-any-return]

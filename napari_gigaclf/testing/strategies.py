@@ -21,6 +21,7 @@ Kinds = tuple[Callable[..., nn.Module], ...]
 CONVOLUTIONS: Kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 MAX_POOLINGS: Kinds = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 AVERAGE_POOLINGS: Kinds = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+TRANSPOSED: Kinds = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 FRAMES: Kinds = (nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d)
 
 
@@ -168,6 +169,49 @@ def _pooling(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
 
 
 @st.composite
+def _upsampling(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
+    n = end.num_axes
+    kinds = ["nearest", "nearest-exact", ("linear", "bilinear", "trilinear")[n - 1]] + (["bicubic"] if n == 2 else [])
+    mode = draw(st.sampled_from(kinds))
+    smooth = not mode.startswith("nearest")
+    if max(end.sizes) > MOST_PIXELS[n]:  # large enough: back to where it was
+        factors: tuple[float, ...] = (0.5,) * n
+    else:
+        factors = tuple(draw(st.sampled_from([1, 2, 2, 2, 3, 1.5])) for _ in range(n))
+    if n == 2 and all(factor == 2 for factor in factors) and end.channels % 4 == 0:
+        shuffle = nn.PixelShuffle(2)
+        return shuffle, _Growing(channels=end.channels // 4, sizes=tuple(2 * size for size in end.sizes))
+    if n == 2 and draw(st.booleans()) and end.channels == 1 and all(size % 2 == 0 for size in end.sizes):
+        return nn.PixelUnshuffle(2), _Growing(channels=4, sizes=tuple(size // 2 for size in end.sizes))
+    corners = draw(st.booleans()) if smooth else None
+    layer = nn.Upsample(scale_factor=factors, mode=mode, align_corners=corners)
+    sizes = tuple(int(size * factor) for size, factor in zip(end.sizes, factors, strict=True))
+    return layer, _Growing(channels=end.channels, sizes=sizes)
+
+
+@st.composite
+def _transposed(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
+    n = end.num_axes
+    groups = draw(st.sampled_from([g for g in (1, 2) if end.channels % g == 0]))
+    channels = groups * draw(st.integers(1, max(1, MOST_CHANNELS // groups)))
+    numbers, sizes = [], []
+    for size in end.sizes:
+        large = size > MOST_PIXELS[n]
+        taps, step, spread = draw(st.integers(1, 5)), 1 if large else draw(st.integers(1, 3)), draw(st.integers(1, 2))
+        extra = draw(st.integers(0, max(step, spread) - 1))
+        full = (size - 1) * step + spread * (taps - 1) + 1 + extra
+        pad = draw(st.integers(0, min(3, (full - 1) // 2)))
+        numbers.append((taps, step, pad, extra, spread))
+        sizes.append(full - 2 * pad)
+    kernel, stride, padding, added, dilation = zip(*numbers, strict=True)
+    layer = TRANSPOSED[n - 1](
+        end.channels, channels, kernel, stride=stride, padding=padding, output_padding=added, dilation=dilation,
+        groups=groups, bias=draw(st.booleans()),
+    )  # fmt: skip
+    return layer, _Growing(channels=channels, sizes=tuple(sizes))
+
+
+@st.composite
 def _frame(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
     n = end.num_axes
     amounts = [draw(st.integers(-1 if size > 2 else 0, 3)) for size in reversed(end.sizes) for _ in range(2)]
@@ -227,7 +271,12 @@ def cases(draw: st.DrawFn, *, num_axes: int | None = None, most_layers: int = 6)
     torch.manual_seed(draw(st.integers(0, 999)))
     end, layers = _Growing(channels=channels, sizes=space), []
     for _ in range(draw(st.integers(1, most_layers))):
-        layer, end = draw(st.one_of(_convolution(end), _pooling(end), _pointwise(end), _branches(end), _frame(end)))
+        layer, end = draw(
+            st.one_of(
+                _convolution(end), _pooling(end), _pointwise(end), _branches(end), _frame(end), _upsampling(end),
+                _transposed(end),
+            )
+        )  # fmt: skip
         layers.append(layer)
     module = nn.Sequential(*layers).double().eval()
     longest = max(space)

@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from napari_gigaclf.errors import UnsupportedOperation
-from napari_gigaclf.streaming.capture import layouts, pointwise, random, slices, windows
+from napari_gigaclf.streaming.capture import layouts, pointwise, random, slices, upsampling, windows
 from napari_gigaclf.streaming.capture.calls import Call, Recogniser
 from napari_gigaclf.streaming.capture.modules import module_call, plain_activation
 from napari_gigaclf.streaming.capture.refusals import HINTS, check_plain, remedy_for
@@ -75,7 +75,8 @@ class _Builder:
         self.known: dict[fx.Node, Argument] = {}
         self.functions = {
             **pointwise.function_table(), **windows.function_table(), **layouts.function_table(),
-            **slices.function_table(), **random.function_table(), nn.Identity: pointwise.same_map,
+            **slices.function_table(), **random.function_table(), **upsampling.function_table(),
+            nn.Identity: pointwise.same_map,
         }  # fmt: skip
         self.methods = {**pointwise.method_table(), **layouts.method_table(), **slices.method_table()}
         self.cutting = slices.cutting_table()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_gigaclf.streaming.capture import pointwise, random
+from napari_gigaclf.streaming.capture import pointwise, random, upsampling
 from napari_gigaclf.streaming.network.operations import Argument
 
 
@@ -111,6 +111,7 @@ def module_table() -> dict[type[nn.Module], tuple[object, Callable[..., dict[str
     table[nn.Linear] = (F.linear, lambda m: {"weight": ".weight", "bias": ".bias" if m.bias is not None else None})
     table[nn.ChannelShuffle] = (torch.channel_shuffle, lambda m: {"groups": m.groups})
     table[nn.Softmax2d] = (F.softmax, lambda m: {"dim": 1})
+    table.update(upsampling.MODULES)
     return table
 
 

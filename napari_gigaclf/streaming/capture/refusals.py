@@ -10,15 +10,15 @@ from napari_gigaclf.errors import UnsupportedOperation
 
 REMEDIES = {
     "global": "keep it outside: stream the trunk up to this point and put the rest into the pooling and the head",
-    "upsampling": "up-sampling is not streamed yet: keep the decoder outside the streamed module",
+    "upsampling": "use interpolation, a transposed convolution or pixel shuffle, or keep it outside",
     "norm": "this norm needs statistics of the whole image: use batch norm in eval mode, or keep it outside",
     "random": "random numbers would differ when a tile is run again: move it into the head",
     "other": "write it with convolutions, poolings and place-by-place functions, or keep it outside",
 }
 
 HINTS = {
-    "global": ("adaptive", "flatten", "linear", "mean", "sum", "amax", "max", "view", "reshape", "squeeze", "matmul"),
     "upsampling": ("interpolate", "upsample", "transpose", "pixel_shuffle", "pixelshuffle", "unpool"),
+    "global": ("adaptive", "flatten", "linear", "mean", "sum", "amax", "max", "view", "reshape", "squeeze", "matmul"),
     "norm": ("group_norm", "groupnorm", "instance", "layer_norm", "layernorm", "rms"),
     "random": ("rand", "bernoulli", "normal"),
 }

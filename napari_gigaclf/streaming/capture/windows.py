@@ -16,6 +16,9 @@ from napari_gigaclf.streaming.network.operations import (
     MirrorPadding,
     TensorRef,
 )
+from napari_gigaclf.streaming.network.resampling import Interpolation
+from napari_gigaclf.streaming.network.shuffling import PixelShuffle
+from napari_gigaclf.streaming.network.transposed import TransposedConvolution
 
 
 def convolution_padding(value: object, taps: list[tuple[int, int]], call: Call) -> list[tuple[int, int]]:
@@ -137,4 +140,8 @@ def window_axes(operation: object) -> int | None:
         return operation.num_axes
     if isinstance(operation, Convolution | MaxPooling | AveragePooling):
         return len(operation.windows)
-    return None
+    if isinstance(operation, TransposedConvolution):
+        return len(operation.axes)
+    if isinstance(operation, Interpolation):
+        return operation.num_axes
+    return 2 if isinstance(operation, PixelShuffle) else None

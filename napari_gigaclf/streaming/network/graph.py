@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_gigaclf.streaming.network.dropout import SEED
+from napari_gigaclf.streaming.network.intervals import Span
 from napari_gigaclf.streaming.network.operations import (
     Argument,
     Convolution,
@@ -28,6 +29,8 @@ from napari_gigaclf.streaming.network.operations import (
     replaced,
     with_references,
 )
+from napari_gigaclf.streaming.network.resampling import Interpolation
+from napari_gigaclf.streaming.network.sizes import ImageFacts, Sizable, next_sizes
 from napari_gigaclf.streaming.network.spaceless import Constant, NamedTensor, Spaceless, tensors_read, with_moved
 from napari_gigaclf.streaming.network.statistics import Statistic
 
@@ -135,6 +138,29 @@ class Graph:
         values, behind = Spaceless(self.constants, weights, known), self.depths[1]
         return [values[i] if not behind[i] or i in known else None for i in range(len(self.constants))]
 
+    def sized(self, image: ImageFacts) -> "Graph":
+        """Return the graph with everything that depends on the image's shape in plain numbers."""
+        if not any(isinstance(node.operation, Sizable) for node in self.nodes):
+            return self
+        found, usual = self._operations(image), self._operations(image.large)
+        for index, (operation, other) in enumerate(zip(found, usual, strict=True)):
+            if isinstance(operation, Interpolation) and isinstance(other, Interpolation):
+                found[index] = operation.meaning(other)
+        nodes = [replace(node, operation=operation) for node, operation in zip(self.nodes, found, strict=True)]
+        return replace(self, nodes=tuple(nodes))
+
+    def _operations(self, image: ImageFacts) -> list[Operation]:
+        """Return all operations as they are for an image."""
+        sizes: list[tuple[int, ...]] = [image.shape[2:]]
+        found = [self.nodes[0].operation]
+        for node in self.nodes[1:]:
+            operation, given = node.operation, sizes[node.inputs[0]]
+            if isinstance(operation, Sizable):
+                operation = operation.sized(given, image)
+            found.append(operation)
+            sizes.append(next_sizes(operation, given, image))
+        return found
+
     def respond(
         self, value: Tensor, weights: Mapping[str, Tensor], num_axes: int, known: Mapping[int, Any] | None = None
     ) -> list[Tensor]:
@@ -167,9 +193,11 @@ class Graph:
         far, huge = 1 << 30, 1 << 50  # an output with no border in sight, whatever the padding
         wanted = ((far, far + 1),) * num_axes
         for node in self.nodes[1:]:
-            rules = node.operation.rules(num_axes)
-            given = tuple((far * rule.step - rule.lead, far * rule.step - rule.lead + rule.reach) for rule in rules)
-            reach = [rule.reach for rule in rules]
+            if isinstance(node.operation, Interpolation):
+                responses.append(responses[node.inputs[0]])  # weights add up to one
+                continue
+            given = tuple(rule.source(Span.of(wanted[0]), huge).tolist()[0] for rule in node.operation.rules(num_axes))
+            reach = [stop - start for start, stop in given]
             blocks = {i: responses[i].expand(*responses[i].shape[:2], *reach) for i in node.inputs}
             responses.append(node.operation.compute(blocks, tensors, wanted, given, (huge,) * num_axes))
         return responses

@@ -19,12 +19,16 @@ need is not a box (a hexagonal kernel, say) would be rounded up to its box.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
+
+Ratio = int | Fraction
+"""An exact number of positions: whole, but for what is finer than its input."""
 
 FAR = 1 << 60
 """Larger than any position; marks the ends of an empty interval so that a hull ignores it."""
@@ -78,18 +82,18 @@ class Rule(Protocol):
     """How one operation uses one axis of space."""
 
     @property
-    def step(self) -> int:
-        """Input positions from one output to the next."""
+    def step(self) -> Ratio:
+        """Input positions from one output to the next; a fraction where outputs are finer than inputs."""
         ...
 
     @property
-    def lead(self) -> int:
-        """Positions by which output 0's window starts before input 0."""
+    def lead(self) -> Ratio:
+        """Positions by which windows start before ``output * step``, at most (for windows: padding)."""
         ...
 
     @property
-    def reach(self) -> int:
-        """Positions from the first to one past the last input of an output's window."""
+    def reach(self) -> Ratio:
+        """Positions such that ``[output * step - lead, output * step - lead + reach)`` holds every output's inputs."""
         ...
 
     def size(self, num_in: int) -> int:
@@ -102,6 +106,10 @@ class Rule(Protocol):
 
     def source(self, span: Span, num_in: int) -> Span:
         """Return the inputs, inside the image, which the outputs of the span read: at least one where there are any."""
+        ...
+
+    def inner(self, start: int, stop: int, num_in: int) -> tuple[int, int]:
+        """Return the outputs whose whole window lies in the inputs ``[start, stop)``; they may exceed the map."""
         ...
 
 
@@ -171,6 +179,10 @@ class Window:
         stop = np.maximum(np.clip(wanted.stop, 0, num_in), start + 1)
         return Span(start, stop).only(span.filled)
 
+    def inner(self, start: int, stop: int, num_in: int) -> tuple[int, int]:
+        """Return the outputs whose whole window lies in the inputs ``[start, stop)``; they may exceed the map."""
+        return -(-(start + self.before) // self.stride), (stop + self.before - self.reach) // self.stride + 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mirror:
@@ -238,3 +250,7 @@ class Mirror:
             at_turn = np.clip(turn, first, np.maximum(last, first))
             corners.append(self.positions(at_turn, num_in))
         return Span(np.minimum.reduce(corners), np.maximum.reduce(corners) + 1).only(span.filled)
+
+    def inner(self, start: int, stop: int, num_in: int) -> tuple[int, int]:
+        """Return the outputs inside the frame that lie over the inputs ``[start, stop)``."""
+        return start + self.before, stop + self.before

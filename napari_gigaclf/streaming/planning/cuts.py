@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import prod
 
 from napari_gigaclf.streaming.network.graph import Graph
-from napari_gigaclf.streaming.network.intervals import Rule
+from napari_gigaclf.streaming.network.intervals import Ratio, Rule
 from napari_gigaclf.streaming.network.operations import macs_of
 
 MACS_PER_BYTE = 8.0
@@ -36,20 +36,26 @@ class _Tile:
     readers: Sequence[Sequence[int]]
     targets: frozenset[int]
     """Maps that stay cut."""
+    lags: Sequence[Sequence[float]]
 
     def halos(self, cuts: frozenset[int]) -> list[list[float]]:
-        """Return for each axis and map how many positions beyond its own share are needed."""
+        """Return for each axis and map how many positions beyond its own share are needed at a time.
+
+        The share of a map is what a tile would make of it if nothing lagged behind; what is needed is the hull of
+        what its readers read, each of which may lag behind by its own amount (a skip connection's reader by much).
+        """
         found = []
-        for rules in self.rules:
+        for rules, lags in zip(self.rules, self.lags, strict=True):
             halo = [0.0] * len(rules)
+            ends = [(-lag, -lag) for lag in lags]  # of what is made, before and behind a map's share
             for index in range(len(rules) - 2, -1, -1):
-                halo[index] = max(
-                    (
-                        (0.0 if c in cuts else halo[c]) * rules[c].step + max(rules[c].reach - rules[c].step, 0)
-                        for c in self.readers[index]
-                    ),
-                    default=0.0,
-                )
+                needed = [_window(rules[c], *ends[c]) for c in self.readers[index]]
+                if not needed:
+                    continue
+                before, behind = min(low for low, _ in needed), max(high for _, high in needed)
+                halo[index] = max(behind - before, 0.0)
+                if index not in cuts:
+                    ends[index] = (before, behind)
             found.append(halo)
         return found
 
@@ -81,12 +87,27 @@ class _Tile:
         return frozenset(found) - self.targets
 
 
+def _window(rule: Rule, before: float, behind: float) -> tuple[float, float]:
+    """Return what is read, beyond the input's share, for an output made from ``before`` to ``behind`` its own share."""
+    step, lead, reach = float(rule.step), float(rule.lead), float(rule.reach)
+    return before * step - lead, (behind - 1) * step - lead + reach
+
+
+def _lags(graph: Graph, rules: Sequence[Rule]) -> list[float]:
+    """Return by how many positions every map lags behind its share along one axis, borders aside."""
+    lags = [0.0]
+    for node, rule in zip(graph.nodes[1:], rules[1:], strict=True):
+        step, lead, reach = float(rule.step), float(rule.lead), float(rule.reach)
+        lags.append((max(lags[source] for source in node.inputs) + reach - lead - step) / step)
+    return lags
+
+
 def choose_cuts(
     graph: Graph,
     rules: Sequence[Sequence[Rule]],
     targets: frozenset[int],
     tile: Sequence[int],
-    steps: Sequence[Sequence[int]],
+    steps: Sequence[Sequence[Ratio]],
     bytes_per_position: Sequence[int],
 ) -> frozenset[int]:
     """Return the maps to cut at for this tile size.
@@ -106,11 +127,12 @@ def choose_cuts(
     bytes_per_position
         Bytes of every map per position of space: samples x channels x bytes of a number.
     """
-    base = [[side / step for step in axis_steps] for side, axis_steps in zip(tile, steps, strict=True)]
+    base = [[side / float(step) for step in axis_steps] for side, axis_steps in zip(tile, steps, strict=True)]
     readers = graph.consumers()
     cost_of = _Tile(
-        graph=graph, rules=rules, base=base, bytes_per_position=bytes_per_position, readers=readers, targets=targets
-    )
+        graph=graph, rules=rules, base=base, bytes_per_position=bytes_per_position, readers=readers, targets=targets,
+        lags=[_lags(graph, axis) for axis in rules],
+    )  # fmt: skip
     cuts = frozenset(range(len(graph.nodes)))
     halos = cost_of.halos(cuts)
     cost = cost_of.cost(cuts, halos)

@@ -6,14 +6,16 @@ Arithmetic and reads are exact (tests count them); ``peak_bytes`` is an upper es
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from math import lcm, prod
 
 from torch import Tensor
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.graph import Graph
-from napari_gigaclf.streaming.network.intervals import Rule
+from napari_gigaclf.streaming.network.intervals import Ratio, Rule
 from napari_gigaclf.streaming.network.operations import Extent, macs_of
+from napari_gigaclf.streaming.planning.arithmetic import tiled_macs, untiled_macs
 from napari_gigaclf.streaming.planning.cuts import choose_cuts
 from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, reaches, schedule_axis
 from napari_gigaclf.streaming.planning.stages import Stage, whole_stage
@@ -222,14 +224,23 @@ def plan_run(
     )
 
 
+def whole_cell(steps: Sequence[Ratio]) -> int:
+    """Return the least number of pixels that is a whole number of positions in every map, so that tiles are alike.
+
+    Where odd factors would make it large, the output's positions have to do.
+    """
+    cell = lcm(*(Fraction(step).numerator for step in steps))
+    return cell if cell <= TILE_SIDES[-1] else Fraction(steps[-1]).numerator
+
+
 def _candidates(
     graph: Graph, rules: Sequence[Sequence[Rule]], space: Sequence[int], macs: float
 ) -> list[tuple[int, ...]]:
     """Return tiles to try, largest first, none above the arithmetic allowed (but at least one)."""
     steps = [[reach.step for reach in reaches(graph, axis)] for axis in rules]
-    cell = [lcm(*(axis[index] for index in graph.outputs)) for axis in steps]
+    cell = [whole_cell(axis) for axis in steps]
     per_pixel = sum(
-        macs_of(node.operation) / prod(axis[index] for axis in steps) for index, node in enumerate(graph.nodes)
+        macs_of(node.operation) / float(prod(axis[index] for axis in steps)) for index, node in enumerate(graph.nodes)
     )
     tiles = [
         tuple(min(-(-side // c) * c, -(-n // c) * c) for c, n in zip(cell, space, strict=True)) for side in TILE_SIDES
@@ -253,7 +264,6 @@ def _plan_tile(
     schedules = tuple(
         schedule_axis(graph, axis, stage, cuts, n, side) for axis, n, side in zip(rules, space, tile, strict=True)
     )
-    counted = [(i, macs_of(n.operation)) for i, n in enumerate(graph.nodes)]
     memory = _Memory(graph=graph, schedules=schedules, position_bytes=position_bytes, cuts=cuts)
     carry_bytes = memory.all_carries() if backward else memory.strip_carries()
     held = memory.step_peak() + memory.strip_carries() + 2 * weight_bytes if backward else memory.forward_peak()
@@ -263,8 +273,8 @@ def _plan_tile(
         tile=tile,
         grid=tuple(s.num_tiles for s in schedules),
         backward=backward,
-        macs=batch * sum(macs * prod(s.made_total(i) for s in schedules) for i, macs in counted),
-        untiled_macs=batch * sum(macs * prod(s.sizes[i] for s in schedules) for i, macs in counted),
+        macs=batch * tiled_macs(graph, schedules),
+        untiled_macs=batch * untiled_macs(graph, schedules),
         carried_maps=frozenset(
             i for i in range(len(graph.nodes)) if any(b > a for s in schedules for a, b in s.kept[i])
         ),

@@ -21,7 +21,7 @@ import numpy as np
 
 from napari_gigaclf.errors import ImageTooSmallError, UnsupportedOperation
 from napari_gigaclf.streaming.network.graph import Graph
-from napari_gigaclf.streaming.network.intervals import FAR, Integers, Rule, Span, Window
+from napari_gigaclf.streaming.network.intervals import FAR, Integers, Ratio, Rule, Span, Window
 from napari_gigaclf.streaming.planning.stages import Stage
 
 Pairs = list[tuple[int, int]]
@@ -47,6 +47,10 @@ class AxisSchedule:
     def made_total(self, node: int) -> int:
         """Return how many positions of a map are computed in all, repetitions included."""
         return sum(stop - start for start, stop in self.made[node])
+
+    def read_total(self, node: int) -> int:
+        """Return how many positions of a map's inputs are read in all to compute it, repetitions included."""
+        return sum(stop - start for start, stop in self.read[node])
 
     def longest(self, node: int) -> tuple[int, int]:
         """Return the greatest numbers of positions of a map made and held by one tile."""
@@ -156,12 +160,12 @@ def schedule_region(
 class Reach:
     """How a map's positions look back at the image along one axis, borders aside."""
 
-    step: int
-    """Input pixels from one position to the next."""
-    lead: int
-    """Pixels by which position 0's receptive field starts before pixel 0."""
-    width: int
-    """Pixels of a receptive field."""
+    step: Ratio
+    """Input pixels from one position to the next; a fraction where the map is finer than the image."""
+    lead: Ratio
+    """Pixels by which receptive fields start before ``position * step``, at most."""
+    width: Ratio
+    """Pixels of a receptive field, at most."""
 
 
 def reaches(graph: Graph, rules: Sequence[Rule]) -> list[Reach]:
@@ -187,6 +191,15 @@ def reaches(graph: Graph, rules: Sequence[Rule]) -> list[Reach]:
     return found
 
 
+def looks_back(graph: Graph, rules: Sequence[Rule], sizes: Sequence[int], spans: Sequence[Span]) -> Span:
+    """Return per tile the pixels on which the given positions of all maps together depend."""
+    wanted = list(spans)
+    for index in range(len(graph.nodes) - 1, 0, -1):
+        for source in graph.nodes[index].inputs:
+            wanted[source] = wanted[source].hull(rules[index].source(wanted[index], sizes[source]))
+    return wanted[0]
+
+
 def borderless(
     graph: Graph, rules: Sequence[Rule], sizes: Sequence[int], seamless: frozenset[int]
 ) -> list[tuple[int, int]]:
@@ -200,10 +213,9 @@ def borderless(
         start = max(safe[source][0] for source in node.inputs)
         stop = min(safe[source][1] for source in node.inputs)
         size_in = sizes[node.inputs[0]]
-        first = -(-(start + rule.lead) // rule.step)
-        last = (stop + rule.lead - rule.reach) // rule.step
+        first, end = rule.inner(start, stop, size_in)
         if index in seamless or (isinstance(rule, Window) and rule.kernel == 1 and not (rule.before or rule.after)):
             first = 0 if start == 0 else first
-            last = sizes[index] - 1 if stop == size_in else last
-        safe.append((max(first, 0), max(min(last + 1, sizes[index]), max(first, 0))))
+            end = sizes[index] if stop == size_in else end
+        safe.append((max(first, 0), max(min(end, sizes[index]), max(first, 0))))
     return safe

@@ -115,12 +115,12 @@ class Job:
         """Run forward."""
         plan = self.plan
         with torch.no_grad():
-            flat = None
+            flat, tensors = None, self.graph.tensors(self.weights, self.known)
             if self.image.flat_value is not None and not self.graph.is_random:
                 responses = self.graph.respond(self.image.flat_value, self.weights, len(self.plan.grid), self.known)
-                flat = flat_tiles(self.graph, self.plan, responses)
+                flat = flat_tiles(self.graph, self.plan, responses, tensors)
             work = Work(
-                graph=self.graph, plan=plan, tensors=self.graph.tensors(self.weights, self.known),
+                graph=self.graph, plan=plan, tensors=tensors,
                 overwritable=self.graph.overwritable(), needs_grad=(False,) * len(self.graph.nodes),
             )  # fmt: skip
             observers = {node: Observer.of(self.graph.observed[node], plan.sizes(node)) for node in plan.stage.observed}

@@ -8,10 +8,13 @@ constant is exactly zero.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
+import numpy as np
 from torch import Tensor
 
 from napari_gigaclf.streaming.network.graph import Graph
+from napari_gigaclf.streaming.network.intervals import Rule, Span
 from napari_gigaclf.streaming.network.operations import (
     AveragePooling,
     ConstantPadding,
@@ -21,9 +24,18 @@ from napari_gigaclf.streaming.network.operations import (
     MirrorPadding,
 )
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
-from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, borderless, reaches
+from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, borderless, looks_back
 from napari_gigaclf.streaming.running.source import Image
 from napari_gigaclf.streaming.running.tiles import TileResult, shape_of
+
+
+@runtime_checkable
+class Phased(Protocol):
+    """An operation whose response to a constant map repeats itself with a period, as a rule."""
+
+    def pattern(self, response: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+        """Return one period, (1, C, *space), of the response to a constant map, (1, C, 1, ...)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +78,17 @@ class FlatTiles:
         return response.expand(*response.shape[:2], *shape_of(extent))
 
 
-def flat_tiles(graph: Graph, plan: StreamPlan, responses: Sequence[Tensor]) -> FlatTiles:
-    """Work out which tiles could be filled, from the responses to the flat value."""
+def flat_tiles(
+    graph: Graph, plan: StreamPlan, responses: Sequence[Tensor], tensors: Sequence[Tensor]
+) -> FlatTiles | None:
+    """Work out which tiles could be filled, from the responses to the flat value; None where they are not flat."""
     num_axes = len(plan.schedules)
+    for node in graph.nodes:
+        if isinstance(node.operation, Phased):
+            pattern = node.operation.pattern(responses[node.inputs[0]], tensors)
+            first = pattern.flatten(2)[:, :, :1]
+            if not bool((pattern.flatten(2) == first).all()):
+                return None  # a constant image gives a periodic map, which one number per channel cannot fill
     seamless = frozenset(
         index
         for index, node in enumerate(graph.nodes)
@@ -78,7 +98,7 @@ def flat_tiles(graph: Graph, plan: StreamPlan, responses: Sequence[Tensor]) -> F
     for axis, schedule in enumerate(plan.schedules):
         rules = axis_rules(graph, axis, num_axes)
         safe = borderless(graph, rules, schedule.sizes, seamless)
-        views.append(_axis_views(graph, schedule, safe, [(r.step, r.lead, r.width) for r in reaches(graph, rules)]))
+        views.append(_axis_views(graph, rules, schedule, safe))
     return FlatTiles(graph=graph, plan=plan, responses=responses, views=tuple(views))
 
 
@@ -98,18 +118,13 @@ def _seamless(operation: object, inputs: Sequence[Tensor]) -> bool:
 
 
 def _axis_views(
-    graph: Graph, schedule: AxisSchedule, safe: Sequence[tuple[int, int]], reach: Sequence[tuple[int, int, int]]
+    graph: Graph, rules: Sequence[Rule], schedule: AxisSchedule, safe: Sequence[tuple[int, int]]
 ) -> tuple[tuple[int, int] | None, ...]:
     """Return per tile the pixels on which all its maps depend along one axis; None where padding is among them."""
-    views: list[tuple[int, int] | None] = []
-    for tile in range(schedule.num_tiles):
-        start, stop, clean = schedule.sizes[0], 0, True
-        for index in range(len(graph.nodes)):
-            first, last = schedule.held[index][tile]
-            if last <= first:
-                continue
-            clean = clean and safe[index][0] <= first and last <= safe[index][1]
-            step, lead, width = reach[index]
-            start, stop = min(start, first * step - lead), max(stop, (last - 1) * step - lead + width)
-        views.append((max(start, 0), min(stop, schedule.sizes[0])) if clean else None)
-    return tuple(views)
+    spans = [Span.of(*held) for held in schedule.held]
+    clean = np.ones(schedule.num_tiles, dtype=np.bool_)
+    for span, (first, end) in zip(spans, safe, strict=True):
+        clean &= ~span.filled | ((first <= span.start) & (span.stop <= end))
+    spans = [span.only(span.filled) for span in spans]
+    views = looks_back(graph, rules, schedule.sizes, spans).tolist()
+    return tuple(view if is_clean else None for view, is_clean in zip(views, clean, strict=True))

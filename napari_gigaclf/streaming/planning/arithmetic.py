@@ -1,0 +1,34 @@
+"""Multiply-accumulates of a plan, counted as PyTorch counts them: as full windows, for one sample."""
+
+from collections.abc import Sequence
+from math import prod
+
+from napari_gigaclf.streaming.network.graph import Graph
+from napari_gigaclf.streaming.network.operations import macs_of
+from napari_gigaclf.streaming.network.transposed import TransposedConvolution
+from napari_gigaclf.streaming.planning.schedule import AxisSchedule
+
+
+def tiled_macs(graph: Graph, schedules: Sequence[AxisSchedule]) -> int:
+    """Return the multiply-accumulates of all tiles.
+
+    A transposed convolution works input by input: inputs at a border, which two tiles read, count twice.
+    """
+    total = 0
+    for index, node in enumerate(graph.nodes):
+        if isinstance(node.operation, TransposedConvolution):
+            total += node.operation.macs_per_input * prod(schedule.read_total(index) for schedule in schedules)
+        else:
+            total += macs_of(node.operation) * prod(schedule.made_total(index) for schedule in schedules)
+    return total
+
+
+def untiled_macs(graph: Graph, schedules: Sequence[AxisSchedule]) -> int:
+    """Return the multiply-accumulates of the whole network at once."""
+    total = 0
+    for index, node in enumerate(graph.nodes):
+        if isinstance(node.operation, TransposedConvolution):
+            total += node.operation.macs_per_input * prod(schedule.sizes[node.inputs[0]] for schedule in schedules)
+        else:
+            total += macs_of(node.operation) * prod(schedule.sizes[index] for schedule in schedules)
+    return total

@@ -1,0 +1,36 @@
+"""How the cells of a map lie over the image."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor
+
+from napari_gigaclf.streaming.planning.schedule import Reach
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellGeometry:
+    """How an output cell lies over the image along one axis."""
+
+    stride: int | Fraction
+    """Input pixels from one cell to the next; a fraction where the map is finer than the image."""
+    offset: float
+    """Where cell 0's own ``stride`` pixels begin, centred in its receptive field: cell i covers
+    ``[offset + i * stride, offset + (i + 1) * stride)``."""
+    receptive_field: int | Fraction
+    """Input pixels a cell depends on; behind up-sampling the most that any cell does."""
+    before: int | Fraction
+    """Cell i's receptive field is, or lies in, ``[i * stride - before, i * stride - before + receptive_field)``."""
+    period: int
+    """A shift of the image by so many pixels shifts the map by whole cells (borders aside): the stride, but more where
+    the network goes down farther and up again."""
+
+
+def cell_of(reach: Reach, period: int) -> CellGeometry:
+    """Return how the cells of a map lie, in whole numbers where cells are whole pixels apart."""
+    stride, before, behind = Fraction(reach.step), Fraction(reach.lead), Fraction(reach.width) - reach.lead
+    offset = float(-before + (before + behind - stride) / 2)
+    if stride.denominator > 1:
+        return CellGeometry(stride=stride, offset=offset, receptive_field=before + behind, before=before, period=period)
+    # Whole strides: a receptive field begins and ends on a pixel's edge, so fractions of its bounds are slack.
+    first, last = floor(before), floor(behind)
+    return CellGeometry(stride=int(stride), offset=offset, receptive_field=first + last, before=first, period=period)
