@@ -140,8 +140,8 @@ def first_pixels(path: Path, plugin: str = "napari-gigaclf", *, with_widget: boo
 
         widget = ClassifyWidget(viewer)
         viewer.window.add_dock_widget(widget, name="Classify slide")
+        settle(2)  # until it has loaded ahead
         wait_until(lambda: not widget.quick.busy, 60)
-        settle(1)
     draws = Draws(viewer)
     seconds = []
     for _ in range(ROUNDS):

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SETTLE_MS = 250
 """Changes that follow each other faster are one change."""
+NEW_SLIDE_MS = 500
+"""So long a slide that has just been opened is left to be drawn: planning imports torch, which would delay its first
+pixels by half a second."""
 AUTO = "auto"
 
 
@@ -49,7 +52,6 @@ class ChoicesPanel(QWidget):
         self.saliency_box = combo_box("Class whose saliency is computed after the map")
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
-        self._settle.setInterval(SETTLE_MS)
         self._settle.timeout.connect(self.changed)
         self._lay_out()
         self._connect()
@@ -143,8 +145,12 @@ class ChoicesPanel(QWidget):
         self.scale_button.clicked.connect(self._give_scale)
         self.preview_button.clicked.connect(self.preview_wanted)
 
+    def change_soon(self) -> None:
+        """Emit ``changed`` once a slide that has just been opened will be on the screen."""
+        self._settle.start(NEW_SLIDE_MS)
+
     def _settle_start(self) -> None:
-        self._settle.start()
+        self._settle.start(SETTLE_MS)
 
     def _show_scale(self, slide: "Slide | None") -> None:
         """Ask for a scale that is unknown, and let one that is known be corrected; what is being typed stays."""

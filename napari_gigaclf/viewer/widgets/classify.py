@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
     from napari_gigaclf.viewer.layers import LayerData
 
+WARM_UP_AFTER_MS = 300
+"""So long the widget is left to draw itself first."""
+
 
 class ClassifyWidget(QWidget):
     """Classify a slide by streaming, with what was found shown while it runs.
@@ -79,9 +82,8 @@ class ClassifyWidget(QWidget):
         self._closed = False
         self._connect()
         self.quick.submit(lambda _job: first_look(), self._looked, self.show_problem)
-        self.quick.submit(lambda _job: build_units(), take_units, self.show_problem)
-        self.quick.submit(lambda _job: import_readers(), lambda _done: None, self.show_problem)
         self.show_slides()
+        QTimer.singleShot(WARM_UP_AFTER_MS, self._warm_up)
 
     # --- for scripts ------------------------------------------------------------------------------------------------
 
@@ -154,8 +156,14 @@ class ClassifyWidget(QWidget):
         """List the open slides anew."""
         before = self.choices.slide_box.currentData()
         self.choices.offer_slides(self.book.entries())
-        if self.choices.slide_box.currentData() != before:
+        if self.choices.slide_box.currentData() == before:
+            return
+        slide = self.chosen_slide()
+        self.choices.show_slide(slide)
+        if slide is None:
             self.plan_again()
+        else:
+            self.choices.change_soon()
 
     def plan_again(self) -> None:
         """Plan what is chosen now, if it is not planned already."""
@@ -351,6 +359,12 @@ class ClassifyWidget(QWidget):
         )
         quick, long = self.quick, self.long
         self.destroyed.connect(lambda: (quick.close(), long.close()))
+
+    def _warm_up(self) -> None:
+        """Load ahead what the first slide needs."""
+        if not self._closed:
+            self.quick.submit(lambda _job: build_units(), take_units, self.show_problem)
+            self.quick.submit(lambda _job: import_readers(), lambda _done: None, self.show_problem)
 
     def _watch_window(self) -> None:
         """Watch napari's window; a dock that floats or is hidden still belongs to it."""

@@ -52,6 +52,14 @@ def test_the_plan_is_shown_before_the_run(widget, show, slide, ready):
     assert widget.canvas.viewer.canvas.overlays.scale_bar.visible
 
 
+def test_a_slide_is_drawn_before_its_run_is_planned(widget, show, slide, ready):
+    show(slide)
+    assert "640 x 512 px" in widget.choices.slide_note.text()
+    assert widget.runs.slide is None
+    assert not widget.quick.busy  # planning imports torch, which would hold the window up
+    ready(slide)
+
+
 def test_a_run_fills_the_overlay_and_shows_the_result(widget, show, slide, ready, qtbot, viewer):
     widget.choices.saliency_box.setCurrentIndex(widget.choices.saliency_box.findData("tumour"))
     show(slide)
