@@ -15,6 +15,7 @@ from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.streaming.capture.builder import capture
 from napari_gigaclf.streaming.capture.refusals import check_plain
 from napari_gigaclf.streaming.capture.settings import settings_of
+from napari_gigaclf.streaming.capture.trial import trial_run
 from napari_gigaclf.streaming.network.dropout import SEED
 from napari_gigaclf.streaming.network.folding import fold_batch_norms
 from napari_gigaclf.streaming.network.graph import Graph, module_weights
@@ -23,12 +24,13 @@ from napari_gigaclf.streaming.network.sizes import LARGE, ImageFacts
 from napari_gigaclf.streaming.planning.cells import CellGeometry, cell_of
 from napari_gigaclf.streaming.planning.plan import Budget, StreamPlan, plan_run, whole_cell
 from napari_gigaclf.streaming.planning.schedule import axis_rules, reaches, schedule_region
+from napari_gigaclf.streaming.planning.stages import stage_for
 from napari_gigaclf.streaming.running.autograd import Job
 from napari_gigaclf.streaming.running.kept import WholeMap, kept_cells
 from napari_gigaclf.streaming.running.passes import Callbacks, OutputCallback
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image, Source, SourceImage, TensorImage, spatial_slices
-from napari_gigaclf.streaming.running.stages import run_job
+from napari_gigaclf.streaming.running.stages import run_job, tensors_before
 from napari_gigaclf.streaming.running.tiles import TileRun, Work
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -271,7 +273,8 @@ class StreamedModule(nn.Module):
         Returns
         -------
         Tensor
-            (B, C_out, *block), equal to that part of the whole map up to rounding; without gradient.
+            (B, C_out, *block), equal to that part of the whole map up to rounding; without gradient. Statistics of the
+            whole image, where the module takes any, are streamed first; running statistics stay as they are.
 
         Raises
         ------
@@ -283,18 +286,23 @@ class StreamedModule(nn.Module):
         image, index = self._image(source), chosen_output(self._graph(), output)
         if self._graph().is_random:
             raise UnsupportedOperation("a region of a module with active dropout is part of no map; call eval() on it")
-        whole = self._plan(image.shape, image.dtype, backward=False)
+        whole, stage = self._plan(image.shape, image.dtype, backward=False), stage_for(self._graph(), written=(index,))
         graph, space = self._sized(image.shape, image.dtype), image.shape[2:]
         rules = [axis_rules(graph, axis, len(space)) for axis in range(len(space))]
         wanted = spatial_slices(output_slices, whole.sizes(index))
         schedules = tuple(
-            schedule_region(graph, axis, whole.stage, size, index, span)
+            schedule_region(graph, axis, stage, size, index, span)
             for axis, size, span in zip(rules, space, wanted, strict=True)
         )
-        plan = whole.with_schedules(schedules)
+        plan = whole.with_schedules(stage, schedules)
         tile = (0,) * len(space)
+        job = Job(
+            graph=graph, plan=whole, image=image, parameters=(), weights=self._weights(), sink=None,
+            callbacks=Callbacks(), publish=self._publish, kept=WholeMap(),
+        )  # fmt: skip
+        known = tensors_before(job, stage, graph.depths[0][index])
         work = Work(
-            graph=graph, plan=plan, tensors=graph.tensors(self._weights()),
+            graph=graph, plan=plan, tensors=graph.tensors(job.weights, known),
             needs_grad=(False,) * len(graph.nodes), overwritable=graph.overwritable(),
         )  # fmt: skip
         run = TileRun(work=work, tile=tile, sources={0: image.block(plan.made(0, tile))}, pieces={})
@@ -338,12 +346,16 @@ class StreamedModule(nn.Module):
             return self._plans[key]
         graph = self._sized(shape, dtype)
         with torch.no_grad():
-            responses = graph.respond(torch.zeros((1, shape[1]), dtype=dtype, device=device), weights, num_axes)
+            batch = shape[0] if graph.observed else 1  # arithmetic between stages sees the whole batch
+            trial = trial_run(graph, torch.zeros((batch, shape[1]), dtype=dtype, device=device), weights, num_axes)
         trained = sum(p.numel() * p.element_size() for p in self.module.parameters() if p.requires_grad)
         budget = Budget(tile=self._budget.tile, memory_bytes=self._budget.memory_bytes, device=device.type)
         if len(self._plans) >= PLANS_KEPT:
             self._plans.clear()
-        self._plans[key] = plan_run(graph, shape, responses, budget, backward=backward, weight_bytes=trained)
+        self._plans[key] = plan_run(
+            graph, shape, trial.responses, budget, backward=backward, weight_bytes=trained,
+            vector_macs=trial.vector_macs, vector_shapes=trial.vector_shapes,
+        )  # fmt: skip
         return self._plans[key]
 
     def _weights(self, *, draw: bool = False) -> dict[str, Tensor]:

@@ -58,9 +58,20 @@ def relative_error(expected: Tensor, found: Tensor) -> float:
     return float(difference / size if size else difference)
 
 
-def disagreements(expected: Answer, found: Answer, tolerance: float = TOLERANCE) -> dict[str, float]:
-    """Return what differs by more than the tolerance, with its relative error; empty where all agree."""
+def disagreements(
+    expected: Answer, found: Answer, tolerance: float = TOLERANCE, floor: float = 0.0
+) -> dict[str, float]:
+    """Return what differs by more than the tolerance, with its relative error; empty where all agree.
+
+    Errors are relative to the larger of what is expected and ``floor`` times the largest gradient: a bias before a norm
+    has a gradient of zero, which both sides only give up to rounding.
+    """
     one, two = dict(expected.tensors()), dict(found.tensors())
-    errors = {name: relative_error(one[name], two[name]) if name in two else float("inf") for name in one}
+    least = floor * max(tensor.norm().item() for name, tensor in one.items() if name != "value")
+    errors = {}
+    for name, tensor in one.items():
+        errors[name] = relative_error(tensor, two[name]) if name in two else float("inf")
+        if least and errors[name] < float("inf"):
+            errors[name] *= min(1.0, tensor.norm().item() / least) or 1.0
     errors.update({name: float("inf") for name in two if name not in one})
     return {name: error for name, error in errors.items() if not error <= tolerance}

@@ -11,15 +11,25 @@ to the type it has) must not be overwritten, nor the other.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from napari_gigaclf.errors import UnsupportedOperation
-from napari_gigaclf.streaming.capture import layouts, pointwise, random, slices, upsampling, windows
+from napari_gigaclf.streaming.capture import (
+    layouts,
+    pointwise,
+    random,
+    slices,
+    spaceless,
+    statistics,
+    upsampling,
+    windows,
+)  # fmt: skip
 from napari_gigaclf.streaming.capture.calls import Call, Recogniser
 from napari_gigaclf.streaming.capture.modules import module_call, plain_activation
 from napari_gigaclf.streaming.capture.refusals import HINTS, check_plain, remedy_for
@@ -45,7 +55,8 @@ from napari_gigaclf.streaming.network.operations import (
     references,
     references_of,
 )
-from napari_gigaclf.streaming.network.spaceless import ComputedTensor, Constant, FixedTensor, NamedTensor
+from napari_gigaclf.streaming.network.spaceless import ComputedTensor, Constant, FixedTensor, NamedTensor, tensors_read
+from napari_gigaclf.streaming.network.statistics import Statistic
 
 
 def named_in_place(
@@ -71,24 +82,42 @@ class _Builder:
         self.weights = {**weights_of(shell.get_submodule(INNER)), SEED: torch.zeros((), dtype=torch.int64)}
         self.nodes: list[Node] = [first_input(0)]
         self.constants: list[Constant] = []
-        self.values: list[Tensor] = []
+        self.values: list[Any] = []
+        self.behind: set[int] = set()
         self.known: dict[fx.Node, Argument] = {}
         self.functions = {
             **pointwise.function_table(), **windows.function_table(), **layouts.function_table(),
             **slices.function_table(), **random.function_table(), **upsampling.function_table(),
-            nn.Identity: pointwise.same_map,
+            **statistics.function_table(), nn.Identity: pointwise.same_map,
         }  # fmt: skip
-        self.methods = {**pointwise.method_table(), **layouts.method_table(), **slices.method_table()}
+        self.methods = {
+            **pointwise.method_table(), **layouts.method_table(), **slices.method_table(),
+            "expand_as": statistics.expanded,
+        }  # fmt: skip
         self.cutting = slices.cutting_table()
         self.joined: list[tuple[TensorRef, layouts.Order, Call]] = []
         self.sharing: set[int] = set()
+        self.sharing_tensors: set[int] = set()
         self.axes_found: set[int] = set()
+        self.claims: list[tuple[Call, Sequence[int]]] = []
+        self.updates: list[int] = []
 
-    def constant(self, constant: Constant, value: Tensor) -> TensorRef:
-        """Append a tensor without space."""
+    def constant(self, constant: Constant, value: object = None) -> TensorRef:
+        """Append a tensor without space; ``value`` is its present one, where it does not depend on the image."""
         self.constants.append(constant)
         self.values.append(value)
-        return TensorRef(len(self.constants) - 1)
+        index = len(self.constants) - 1
+        if isinstance(constant, Statistic) or any(i in self.behind for i in tensors_read(constant)):
+            self.behind.add(index)
+        return TensorRef(index)
+
+    def claim_space(self, call: Call, axes: Sequence[int]) -> None:
+        """Note that a call takes these axes for all of space."""
+        self.claims.append((call, axes))
+
+    def is_found(self, value: Argument) -> bool:
+        """Return whether an argument is a tensor without space behind statistics of the image."""
+        return isinstance(value, TensorRef) and value.index in self.behind
 
     def named(self, name: str) -> TensorRef:
         """Return the reference to a parameter or buffer."""
@@ -148,7 +177,7 @@ class _Builder:
             raise call.refuse("its input's axes were permuted", "permute back to (batch, channels, space) before it")
         self.nodes.append(Node(name=call.path or call.kind, kind=call.kind, inputs=tuple(inputs), operation=operation))
         order: layouts.Order = getattr(operation, "order", None)
-        if isinstance(operation, Pointwise) and operation.function not in (F.batch_norm, F.prelu):
+        if isinstance(operation, Pointwise) and operation.function not in layouts.BY_CHANNEL:
             found = references((operation.args, dict(operation.kwargs)))
             self.joined += [(ref, order, call) for ref in found if isinstance(ref, TensorRef)]
         axes = windows.window_axes(operation)
@@ -165,21 +194,26 @@ class _Builder:
         axes = next(iter(self.axes_found)) if len(self.axes_found) == 1 else None
         return Call(
             kind=kind, path=path, args=args, kwargs=kwargs, constant=self.value, num_axes=axes, named=self.named,
-            number=len(self.nodes),
+            number=len(self.nodes), add=self.constant, claim_space=self.claim_space,
+            update=lambda ref: self.updates.append(ref.index),
         )  # fmt: skip
 
-    def run(self, recogniser: Recogniser, call: Call) -> NodeRef:
-        """Recognise a call and return the map it gives."""
+    def run(self, recogniser: Recogniser, call: Call) -> NodeRef | TensorRef:
+        """Recognise a call and return the map, or the statistic, that it gives."""
         recognised = recogniser(call)
+        if isinstance(recognised, TensorRef):
+            return recognised
         result = recognised if isinstance(recognised, NodeRef) else self.append(call, recognised)
         self.axes_found |= set() if result.order is None else {len(result.order) - 2}
         return result
 
-    def module(self, node: fx.Node) -> NodeRef:
-        """Return the map that a module gives."""
+    def module(self, node: fx.Node) -> NodeRef | TensorRef:
+        """Return the map, or the tensor without space, that a module gives."""
         target = str(node.target)
         module, path = self.shell.get_submodule(target), target.removeprefix(INNER).removeprefix(".")
         call = self.call(type(module).__name__, path, tuple(self.argument(item) for item in node.args), {})
+        if len(call.args) == 1 and self.is_found(call.args[0]) and not node.kwargs:
+            return self.module_without_space(module, call)
         known = module_call(module)
         if known is None or node.kwargs or len(call.args) != 1:
             raise call.refuse("it is not an operation the engine knows", remedy_for(call.kind))
@@ -192,6 +226,22 @@ class _Builder:
             result = self.run(self.functions[function], call.with_kwargs(**own) if own else call)
         if getattr(module, "inplace", False):
             self.take_over(call, call.args[0], result)
+        return result
+
+    def module_without_space(self, module: nn.Module, call: Call) -> TensorRef:
+        """Return what a module gives for a tensor behind statistics."""
+        (source,) = call.args
+        assert isinstance(source, TensorRef)
+        known = spaceless.module_function(module, call)
+        if known is None:
+            return source
+        function, arguments = known
+        own = {key: self.own(call.path, item) for key, item in arguments.items()}
+        result = self.constant(ComputedTensor(function=function, args=call.args, kwargs=own))
+        if isinstance(module, spaceless.SHARING_MODULES):
+            self.sharing_tensors |= {source.index, result.index}
+        if getattr(module, "inplace", False):
+            self.take_over(call, source, result)
         return result
 
     def own(self, path: str, value: Argument) -> Argument:
@@ -212,11 +262,18 @@ class _Builder:
 
     def value(self, ref: TensorRef) -> Tensor:
         """Return a constant's present value."""
-        return self.values[ref.index]
+        if ref.index in self.behind:
+            raise UnsupportedOperation(
+                "cannot stream a layer whose weight is computed from the image; multiply its input or output instead, "
+                "or keep it outside the streamed module"
+            )
+        value: Tensor = self.values[ref.index]
+        return value
 
-    def take_over(self, call: Call, old: Argument, new: NodeRef) -> None:
-        """Let every name of an overwritten map mean its new content from here on."""
-        if isinstance(old, NodeRef) and old.index in self.sharing:
+    def take_over(self, call: Call, old: Argument, new: NodeRef | TensorRef) -> None:
+        """Let every name of an overwritten map, or tensor, mean its new content from here on."""
+        shared = self.sharing if isinstance(old, NodeRef) else self.sharing_tensors
+        if isinstance(old, NodeRef | TensorRef) and old.index in shared:
             raise call.refuse(
                 "it overwrites a map that may share its memory with another one (contiguous, detach, float, +x)",
                 "use clone() there, or an operation that is not in place",
@@ -224,6 +281,8 @@ class _Builder:
         for node, value in self.known.items():
             if isinstance(value, NodeRef) and isinstance(old, NodeRef) and value.index == old.index:
                 self.known[node] = NodeRef(new.index, value.order)
+            elif isinstance(value, TensorRef) and value == old:
+                self.known[node] = new
 
     def function(self, node: fx.Node) -> Argument:
         """Return what a function or method gives: a map, or a tensor without space."""
@@ -263,13 +322,15 @@ class _Builder:
             self.take_over(call, args[0], result)
         return result
 
-    def shared(self, result: NodeRef, sources: Argument) -> NodeRef:
+    def shared(self, result: NodeRef | TensorRef, sources: Argument) -> NodeRef | TensorRef:
         """Note that a map may share its memory with those it was made from, and return it."""
         self.sharing |= {ref.index for ref in references((result, sources)) if isinstance(ref, NodeRef)}
         return result
 
     def computed(self, call: Call, target: object, name: str, method: bool, overwrites: bool) -> TensorRef:
-        """Return a tensor computed from weights alone."""
+        """Return a tensor computed from weights, or from statistics."""
+        if any(self.is_found(ref) for ref in references((call.args, dict(call.kwargs)))):
+            return self.found(call, target, name, method, overwrites)
         if overwrites or any(word in name for word in (*HINTS["random"], "dropout")):
             raise call.refuse("it changes or draws a tensor at every run", "compute it outside the streamed module")
         function: Callable[..., Tensor] = getattr(torch.Tensor, name) if method else target  # type: ignore[assignment]
@@ -280,24 +341,52 @@ class _Builder:
             raise call.refuse("it gives something other than a tensor", "compute it outside the streamed module")
         return self.constant(ComputedTensor(function=function, args=call.args, kwargs=call.kwargs), value)
 
+    def found(self, call: Call, target: object, name: str, method: bool, overwrites: bool) -> TensorRef:
+        """Return a tensor computed from statistics: its value is known when they are."""
+        source = call.args[0] if call.args else None
+        if spaceless.inactive_dropout(call, name) and isinstance(source, TensorRef):
+            return source
+        if overwrites and not self.is_found(source):
+            raise call.refuse("it changes a weight", "use an operation that is not in place")
+        result = self.constant(spaceless.computed(call, spaceless.plain_function(target, name, method), name))
+        if spaceless.shares(name) and not overwrites:
+            read = references((call.args, dict(call.kwargs)))
+            self.sharing_tensors |= {result.index, *(ref.index for ref in read if isinstance(ref, TensorRef))}
+        if overwrites:
+            self.take_over(call, source, result)
+        return result
+
     def finish(self, returned: Argument) -> Graph:
         """Return the graph of what the outputs need."""
 
         def copied(ref: NodeRef) -> NodeRef:  # the image given back: a node of its own, so that input and output differ
-            return self.run(self.methods["clone"], self.call("clone", "", (ref,), {}))
+            call = self.call("clone", "", (ref,), {})
+            return self.append(call, layouts.placewise(call, torch.clone, call.args))
 
-        result, num_axes = result_of(returned, copied), self.axes()
-        return pruned(Graph(nodes=tuple(self.nodes), constants=tuple(self.constants), num_axes=num_axes, result=result))
+        result, num_axes = result_of(returned, copied, self.is_found), self.axes()
+        graph = Graph(
+            nodes=tuple(self.nodes), constants=tuple(self.constants), num_axes=num_axes, result=result,
+            updates=tuple(self.updates),
+        )  # fmt: skip
+        return pruned(graph)
 
     def axes(self) -> int | None:
         """Return the number of spatial axes all operations agree on, and check constants and frames against it."""
-        found = self.axes_found
+        found = self.axes_found or {len(axes) for _, axes in self.claims}
         if len(found) > 1:
             raise UnsupportedOperation(
                 f"cannot stream a module that mixes operations over {sorted(found)} axes; use one kind"
             )
         num_axes = next(iter(found)) if found else None
+        for call, claimed in self.claims:
+            if num_axes is not None and {axis % (num_axes + 2) for axis in claimed} != set(range(2, num_axes + 2)):
+                raise call.refuse(
+                    f"it works along the axes {tuple(claimed)}, part of space only",
+                    "reduce over all of space, or over channels",
+                )
         for ref, order, call in self.joined:
+            if self.is_found(ref):
+                continue
             value = self.values[ref.index]
             if not layouts.constant_fits(value, order, num_axes):
                 raise call.refuse(

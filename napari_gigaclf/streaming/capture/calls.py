@@ -3,13 +3,14 @@
 A call is the common form of a module (``nn.Conv2d``) and a function (``F.conv2d``): recognisers see only this form.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.operations import Argument, NodeRef, Operation, TensorRef
+from napari_gigaclf.streaming.network.spaceless import Constant
 
 CHANNEL_AXIS = 1
 
@@ -26,6 +27,12 @@ class Call:
     kwargs: Mapping[str, Argument]
     constant: Callable[[TensorRef], Tensor]
     """Gives a constant's present value (for its shape)."""
+    add: Callable[[Constant], TensorRef]
+    """Adds a tensor without space."""
+    claim_space: Callable[["Call", Sequence[int]], None]
+    """Notes that the call takes these axes for all of space."""
+    update: Callable[[TensorRef], None]
+    """Notes a tensor that is computed once per run for what this changes."""
     num_axes: int | None
     """Spatial axes, as far as the code before this call tells."""
     named: Callable[[str], TensorRef]
@@ -95,7 +102,7 @@ class Call:
         )
 
 
-Recognised = Operation | NodeRef
+Recognised = Operation | NodeRef | TensorRef
 """What a call turns out to be: an operation, or just another name for a map."""
 
 Recogniser = Callable[[Call], Recognised]

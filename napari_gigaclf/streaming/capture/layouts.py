@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_gigaclf.streaming.capture.calls import CHANNEL_AXIS, Call, Recognised, Recogniser
+from napari_gigaclf.streaming.network import norms
 from napari_gigaclf.streaming.network.linear import ChannelLinear
 from napari_gigaclf.streaming.network.operations import Argument, NodeRef, Pointwise, TensorRef, references
 
@@ -43,6 +44,10 @@ def in_own_order(template: Argument) -> Argument:
     if isinstance(template, dict):
         return {key: in_own_order(item) for key, item in template.items()}
     return template
+
+
+BY_CHANNEL = (F.batch_norm, F.prelu, norms.normalised)
+"""Functions whose tensors have one value per channel (and sample), whatever their shape."""
 
 
 def placewise(

@@ -38,12 +38,36 @@ def conv_call(module: nn.modules.conv._ConvNd) -> dict[str, Argument]:
 
 def batch_norm_call(module: nn.modules.batchnorm._BatchNorm) -> dict[str, Argument]:
     """Return a batch norm module's arguments."""
-    present = {
-        name: f".{name}"
-        for name in ("running_mean", "running_var", "weight", "bias")
-        if getattr(module, name) is not None
-    }
-    return {"running_mean": None, "running_var": None, **present, "training": module.training, "eps": module.eps}
+    training = module.training or (module.running_mean is None and module.running_var is None)
+    own = ["weight", "bias"]
+    if not module.training or module.track_running_stats:
+        own += ["running_mean", "running_var", *(("num_batches_tracked",) if module.training else ())]
+    present = {name: f".{name}" for name in own if getattr(module, name) is not None}
+    more: dict[str, Argument] = (
+        {"momentum": "average" if module.momentum is None else module.momentum} if module.training else {}
+    )
+    return {"running_mean": None, "running_var": None, **present, "training": training, "eps": module.eps, **more}
+
+
+def instance_norm_call(module: nn.modules.instancenorm._InstanceNorm) -> dict[str, Argument]:
+    """Return an instance norm module's arguments."""
+    own = ("running_mean", "running_var", "weight", "bias")
+    return {
+        **{name: f".{name}" for name in own if getattr(module, name) is not None},
+        "use_input_stats": module.training or not module.track_running_stats,
+        "momentum": 0.0 if module.momentum is None else module.momentum, "eps": module.eps,
+    }  # fmt: skip
+
+
+def group_norm_call(module: nn.GroupNorm) -> dict[str, Argument]:
+    """Return a group norm module's arguments."""
+    own = {name: f".{name}" for name in ("weight", "bias") if getattr(module, name) is not None}
+    return {"num_groups": module.num_groups, "eps": module.eps, **own}
+
+
+def adaptive_pool_call(module: nn.Module) -> dict[str, Argument]:
+    """Return an adaptive pooling module's arguments."""
+    return {"output_size": module.output_size, "return_indices": getattr(module, "return_indices", False)}
 
 
 def channel_norm_call(module: nn.LayerNorm | nn.RMSNorm, names: tuple[str, ...]) -> dict[str, Argument]:
@@ -85,6 +109,9 @@ def module_table() -> dict[type[nn.Module], tuple[object, Callable[..., dict[str
     for n in (1, 2, 3):
         table[getattr(nn, f"Conv{n}d")] = (getattr(F, f"conv{n}d"), conv_call)
         table[getattr(nn, f"BatchNorm{n}d")] = (F.batch_norm, batch_norm_call)
+        table[getattr(nn, f"InstanceNorm{n}d")] = (F.instance_norm, instance_norm_call)
+        table[getattr(nn, f"AdaptiveAvgPool{n}d")] = (getattr(F, f"adaptive_avg_pool{n}d"), adaptive_pool_call)
+        table[getattr(nn, f"AdaptiveMaxPool{n}d")] = (getattr(F, f"adaptive_max_pool{n}d"), adaptive_pool_call)
         table[getattr(nn, f"MaxPool{n}d")] = (getattr(F, f"max_pool{n}d"), pool_call)
         table[getattr(nn, f"AvgPool{n}d")] = (getattr(F, f"avg_pool{n}d"), pool_call)
         for name in ("ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad"):
@@ -93,6 +120,7 @@ def module_table() -> dict[type[nn.Module], tuple[object, Callable[..., dict[str
     table[nn.Dropout] = (F.dropout, lambda m: {"p": m.p, "training": m.training})
     for kind in (nn.AlphaDropout, nn.FeatureAlphaDropout):
         table[kind] = (F.alpha_dropout, lambda m: {"p": m.p, "training": m.training})
+    table[nn.GroupNorm] = (F.group_norm, group_norm_call)
     table[nn.PReLU] = (F.prelu, lambda m: {"weight": ".weight"})
     table[nn.RReLU] = (F.rrelu, lambda m: {"lower": m.lower, "upper": m.upper, "training": m.training})
     table[nn.LocalResponseNorm] = (

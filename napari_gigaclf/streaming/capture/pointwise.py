@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_gigaclf.streaming.capture import statistics
 from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser
 from napari_gigaclf.streaming.capture.layouts import (
     axis_of_channels,
@@ -95,10 +96,13 @@ def over_channels(function: Callable[..., Tensor]) -> Recogniser:
 
 
 def reduction(function: Callable[..., Tensor]) -> Recogniser:
-    """Return a recogniser for a reduction, allowed over channels with ``keepdim=True`` only."""
+    """Return a recogniser for a reduction over all of space, or over channels with ``keepdim=True``."""
 
     def recognise(call: Call) -> Recognised:
         bound = call.bind("input", dim=None, keepdim=False)
+        source, axes = bound["input"], statistics.over_space(bound["dim"], call.num_axes)
+        if axes is not None and isinstance(source, NodeRef) and source.order is None:
+            return statistics.reduced(call, source, call.kind, axes, bound["keepdim"] is True)
         return over_channel_axis(call, function, bound["input"], bound["dim"], bound["keepdim"], {})
 
     return recognise
@@ -141,16 +145,13 @@ def concatenation(call: Call) -> Recognised:
 
 
 def batch_norm(call: Call) -> Recognised:
-    """Recognise batch norm with fixed statistics."""
+    """Recognise batch norm, with fixed statistics or with those of the batch."""
     bound = call.bind(
         "input", running_mean=None, running_var=None, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5,
-        cudnn_enabled=True,
+        cudnn_enabled=True, num_batches_tracked=None,
     )  # fmt: skip
-    if bound["training"] or bound["running_mean"] is None:
-        raise call.refuse(
-            "batch norm in training mode needs statistics of the whole image",
-            "call eval() on it (its weight and bias still train), or use a norm without batch statistics",
-        )
+    if bound["training"]:
+        return statistics.batch_norm_training(call, bound)
     names = ("input", "running_mean", "running_var", "weight", "bias")
     call.map_of(bound["input"])
     args = (*(bound[name] for name in names), False, 0.0, bound["eps"])

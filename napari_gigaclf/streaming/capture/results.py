@@ -9,7 +9,9 @@ PLAIN = (int, float, str, bool, type(None))
 """Values that may stand among the maps, such as the name or the stride of a level."""
 
 
-def result_of(returned: Argument, copied: Callable[[NodeRef], NodeRef]) -> Argument:
+def result_of(
+    returned: Argument, copied: Callable[[NodeRef], NodeRef], is_found: Callable[[Argument], bool]
+) -> Argument:
     """Return what the module returns, with references for its maps.
 
     Parameters
@@ -18,6 +20,8 @@ def result_of(returned: Argument, copied: Callable[[NodeRef], NodeRef]) -> Argum
         Found in the code.
     copied
         Gives a copy of a map, for a module that returns the image itself.
+    is_found
+        Tells whether something is a tensor computed from statistics of maps, which may be returned too.
 
     Raises
     ------
@@ -33,6 +37,8 @@ def result_of(returned: Argument, copied: Callable[[NodeRef], NodeRef]) -> Argum
                     "(batch, channels, space), and permute outside the streamed module"
                 )
             return copied(item) if item.index == 0 else item
+        if is_found(item):
+            return item
         if isinstance(item, dict):
             return {key: visited(value) for key, value in item.items()}
         if isinstance(item, list):

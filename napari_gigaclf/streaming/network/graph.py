@@ -32,7 +32,7 @@ from napari_gigaclf.streaming.network.operations import (
 from napari_gigaclf.streaming.network.resampling import Interpolation
 from napari_gigaclf.streaming.network.sizes import ImageFacts, Sizable, next_sizes
 from napari_gigaclf.streaming.network.spaceless import Constant, NamedTensor, Spaceless, tensors_read, with_moved
-from napari_gigaclf.streaming.network.statistics import Statistic
+from napari_gigaclf.streaming.network.statistics import Statistic, precise_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +62,28 @@ class Graph:
     num_axes: int | None
     """Spatial axes; None where nothing in the network says so (pointwise operations only)."""
     result: Argument
-    """What the module returns: a reference to a map, or tuples, lists and dicts of these, with literals among them."""
+    """What the module returns: a reference to a map or to a tensor computed from statistics, or tuples, lists and dicts
+    of these, with literals among them."""
+    updates: tuple[int, ...] = ()
+    """Tensors without space that are computed once per run for what this changes: running statistics."""
 
     @property
     def outputs(self) -> tuple[int, ...]:
         """Indices of the maps that are returned, without repetition, in the order of the result."""
-        return tuple(dict.fromkeys(ref.index for ref in references(self.result)))
+        return tuple(dict.fromkeys(ref.index for ref in references(self.result) if isinstance(ref, NodeRef)))
+
+    @property
+    def found(self) -> tuple[int, ...]:
+        """Indices of the tensors without space that a run is to find: returned, or computed for what they change."""
+        returned = (ref.index for ref in references(self.result) if isinstance(ref, TensorRef))
+        return tuple(dict.fromkeys((*returned, *self.updates)))
+
+    @property
+    def num_stages(self) -> int:
+        """How many passes over the image there are: one more than statistics, one behind the other, before a map."""
+        of_maps, of_tensors = self.depths
+        maps = (of_maps[index] + 1 for index in self.outputs)
+        return max(*maps, *(of_tensors[index] for index in self.found), 1)
 
     @property
     def output(self) -> int:
@@ -183,11 +199,19 @@ class Graph:
         list of Tensor
             One (batch, channels of the node, 1, ..., 1) per node, which also tells channels and dtype.
         """
+        return self.trial(value, weights, num_axes, known)[0]
+
+    def trial(
+        self, value: Tensor, weights: Mapping[str, Tensor], num_axes: int, known: Mapping[int, Any] | None = None
+    ) -> tuple[list[Tensor], Spaceless]:
+        """Return the responses as :meth:`respond` does, and the tensors without space behind them."""
         responses: list[Tensor] = [value.reshape(*value.shape, *(1,) * num_axes)]
 
         def observe(statistic: Statistic) -> Tensor:
             flat = responses[statistic.node].flatten(1)
-            return torch.zeros_like(flat) if statistic.kind == "variance" else flat
+            flat = flat.to(precise_type(flat.device)) if statistic.precise else flat
+            fixed = {"variance": 0.0, "count": float(far)}
+            return torch.full_like(flat, fixed[statistic.kind]) if statistic.kind in fixed else flat
 
         tensors = Spaceless(self.constants, weights, known, observe)
         far, huge = 1 << 30, 1 << 50  # an output with no border in sight, whatever the padding
@@ -200,7 +224,7 @@ class Graph:
             reach = [stop - start for start, stop in given]
             blocks = {i: responses[i].expand(*responses[i].shape[:2], *reach) for i in node.inputs}
             responses.append(node.operation.compute(blocks, tensors, wanted, given, (huge,) * num_axes))
-        return responses
+        return responses, tensors
 
 
 def module_weights(module: nn.Module) -> dict[str, Tensor]:
@@ -216,7 +240,7 @@ def first_input(num_axes: int) -> Node:
 
 
 def pruned(graph: Graph) -> Graph:
-    """Return the graph of what the outputs need; if there is one, it becomes the last map."""
+    """Return the graph of what the result and the updates need; if there is one output map, it becomes the last map."""
     nodes: set[int] = set()
     constants: set[int] = set()
 
@@ -240,8 +264,8 @@ def pruned(graph: Graph) -> Graph:
                 if isinstance(constant, Statistic):
                     yield constant.node
 
-    for output in graph.outputs:
-        visit_map(output)
+    for node in (*graph.outputs, *visit_tensors(graph.found)):
+        visit_map(node)
     nodes.add(0)
     number = {old: new for new, old in enumerate(sorted(nodes))}
     place = {old: new for new, old in enumerate(sorted(constants))}
@@ -250,6 +274,7 @@ def pruned(graph: Graph) -> Graph:
         nodes=tuple(renumbered(graph.nodes[old], number, place) for old in number),
         constants=tuple(with_moved(graph.constants[old], _mover(number, place), number) for old in place),
         result=replaced(graph.result, _mover(number, place)),
+        updates=tuple(place[old] for old in graph.updates),
     )
 
 

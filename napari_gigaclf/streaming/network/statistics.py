@@ -7,11 +7,14 @@ from end to end, so whatever reads them belongs to a later stage (:mod:`..planni
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["mean", "sum", "variance", "max", "amax"]
+import torch
+
+Kind = Literal["mean", "sum", "variance", "count", "max", "amax"]
 """What is taken over space.
 
-``"variance"`` is centred and divided by the number of positions. The gradient of ``"max"`` goes to the first of several
-equal maxima, as in adaptive max-pooling; that of ``"amax"`` is spread evenly over them, as ``torch.amax`` does.
+``"variance"`` is centred and divided by the number of positions, which is ``"count"``. The gradient of ``"max"`` goes
+to the first of several equal maxima, as in adaptive max-pooling; that of ``"amax"`` is spread evenly over them, as
+``torch.amax`` does.
 """
 
 
@@ -24,3 +27,8 @@ class Statistic:
     kind: Kind
     precise: bool
     """Given in float64, for further arithmetic, instead of the map's own type."""
+
+
+def precise_type(device: torch.device) -> torch.dtype:
+    """Return the type in which statistics are summed: double, but where a device has none."""
+    return torch.float32 if device.type == "mps" else torch.float64

@@ -1,6 +1,6 @@
 """Multiply-accumulates of a plan, counted as PyTorch counts them: as full windows, for one sample."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 
 from napari_gigaclf.streaming.network.graph import Graph
@@ -9,13 +9,13 @@ from napari_gigaclf.streaming.network.transposed import TransposedConvolution
 from napari_gigaclf.streaming.planning.schedule import AxisSchedule
 
 
-def tiled_macs(graph: Graph, schedules: Sequence[AxisSchedule]) -> int:
-    """Return the multiply-accumulates of all tiles.
+def tiled_macs(graph: Graph, computed: Iterable[int], schedules: Sequence[AxisSchedule]) -> int:
+    """Return the multiply-accumulates of all tiles, for the maps that are computed.
 
     A transposed convolution works input by input: inputs at a border, which two tiles read, count twice.
     """
     total = 0
-    for index, node in enumerate(graph.nodes):
+    for index, node in ((index, graph.nodes[index]) for index in computed):
         if isinstance(node.operation, TransposedConvolution):
             total += node.operation.macs_per_input * prod(schedule.read_total(index) for schedule in schedules)
         else:

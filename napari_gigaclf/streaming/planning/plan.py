@@ -4,7 +4,7 @@ A plan is a pure function of the network, the image's shape and the memory budge
 Arithmetic and reads are exact (tests count them); ``peak_bytes`` is an upper estimate.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import lcm, prod
@@ -17,8 +17,8 @@ from napari_gigaclf.streaming.network.intervals import Ratio, Rule
 from napari_gigaclf.streaming.network.operations import Extent, macs_of
 from napari_gigaclf.streaming.planning.arithmetic import tiled_macs, untiled_macs
 from napari_gigaclf.streaming.planning.cuts import choose_cuts
-from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, reaches, schedule_axis
-from napari_gigaclf.streaming.planning.stages import Stage, whole_stage
+from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, map_sizes, reaches, schedule_axis
+from napari_gigaclf.streaming.planning.stages import Stage, few, kept_peak, stages_of, storing_options
 
 DEFAULT_MEMORY_BYTES = 2 * 1024**3
 """Budget where the caller names none."""
@@ -64,6 +64,8 @@ class StreamPlan:
     """What the pass starts from and delivers."""
     stages: tuple["StreamPlan", ...] = field(default=(), repr=False)
     """The passes one by one, where statistics over the whole image ask for several; the totals are here."""
+    stored_bytes: int = 0
+    """Maps kept in memory from one pass to the next."""
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -90,8 +92,8 @@ class StreamPlan:
 
     @property
     def reads(self) -> int:
-        """Regions read from the source in one pass."""
-        return self.num_tiles
+        """Regions read from the source, forward (and again as many backward)."""
+        return sum(plan.num_tiles for plan in self.stages or (self,) if plan.stage.reads_image)
 
     @property
     def recomputed_macs(self) -> int:
@@ -129,9 +131,9 @@ class StreamPlan:
         """Return whether a border of this map is handed from tile to tile."""
         return node in self.carried_maps
 
-    def with_schedules(self, schedules: tuple[AxisSchedule, ...]) -> "StreamPlan":
-        """Return the plan with other schedules (a single region instead of all tiles)."""
-        return replace(self, schedules=schedules, grid=(1,) * len(schedules), carried_maps=frozenset())
+    def with_schedules(self, stage: Stage, schedules: tuple[AxisSchedule, ...]) -> "StreamPlan":
+        """Return the plan of another stage and its schedules (a single region instead of all tiles)."""
+        return replace(self, stage=stage, schedules=schedules, grid=(1,) * len(schedules), carried_maps=frozenset())
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Yield the lines of the printed table."""
@@ -143,7 +145,20 @@ class StreamPlan:
         yield "arithmetic", f"{self.macs / 1e9:.2f} GMAC (untiled {self.untiled_macs / 1e9:.2f})"
         yield "carried maps", str(self.num_carried)
         yield "carried borders", f"{self.carry_bytes / 1e6:.1f} MB{' for the backward pass' if self.backward else ''}"
+        if self.stages:
+            again = sum(plan.stage.reads_image for plan in self.stages)
+            yield "passes", f"{len(self.stages)}, {again} of them from the image; {self.stored_bytes / 1e6:.1f} MB kept"
+            for number, plan in enumerate(self.stages, start=1):
+                yield f"  pass {number}", plan.stage_line()
         yield "peak memory", f"<= {self.peak_bytes / 1e6:.0f} MB beyond parameters and output"
+
+    def stage_line(self) -> str:
+        """Return what one of several passes does, in a line."""
+        stage = self.stage
+        starts = [*(["the image"] if stage.reads_image else []), *([f"{len(stage.given)} maps"] if stage.given else [])]
+        kinds = ((stage.observed, "observed"), (stage.written, "whole"))
+        gives = [f"{len(items)} {name}" for items, name in kinds if items]
+        return f"{self.macs / 1e9:.2f} GMAC from {' and '.join(starts)}, gives {' and '.join(gives)}"
 
     def __str__(self) -> str:
         """Return the plan as a table."""
@@ -175,6 +190,8 @@ def plan_run(
     *,
     backward: bool,
     weight_bytes: int,
+    vector_macs: int = 0,
+    vector_shapes: tuple[tuple[int, ...], ...] = (),
 ) -> StreamPlan:
     """Choose the tile and return the plan.
 
@@ -192,6 +209,10 @@ def plan_run(
         Whether a backward pass will follow.
     weight_bytes
         Bytes of the parameters that get a gradient.
+    vector_macs
+        Multiply-accumulates of what is computed from statistics.
+    vector_shapes
+        Of the tensors without space that are returned.
 
     Raises
     ------
@@ -203,15 +224,20 @@ def plan_run(
     space = tuple(image_shape[2:])
     rules = [axis_rules(graph, axis, len(space)) for axis in range(len(space))]
 
-    def plan_for(tile: tuple[int, ...]) -> StreamPlan:
-        return _plan_tile(graph, rules, image_shape, responses, tile, backward, weight_bytes if backward else 0)
+    def plan_for(tile: tuple[int, ...], stored: frozenset[int]) -> StreamPlan:
+        weights = weight_bytes if backward else 0
+        plans = _plan_tile(graph, rules, image_shape, responses, tile, backward, weights, stored)
+        return _together(graph, plans, vector_macs, vector_shapes, {index: kept[index] for index in stored})
 
-    if budget.tile is not None:
-        return plan_for(budget.tile * (len(space) if len(budget.tile) == 1 else 1))
+    kept = _map_bytes(graph, rules, image_shape, responses)
     allowed = DEFAULT_MEMORY_BYTES if budget.memory_bytes is None else budget.memory_bytes
+    options = [stored for stored in storing_options(graph) if sum(kept[index] for index in stored) <= allowed * 0.8]
+    if budget.tile is not None:
+        return plan_for(budget.tile * (len(space) if len(budget.tile) == 1 else 1), options[0])
     smallest: StreamPlan | None = None
-    for tile in _candidates(graph, rules, space, MACS_PER_TILE.get(budget.device, MACS_PER_TILE["cpu"])):
-        plan = plan_for(tile)
+    tiles = _candidates(graph, rules, space, MACS_PER_TILE.get(budget.device, MACS_PER_TILE["cpu"]))
+    for tile, stored in ((tile, stored) for stored in few(options) for tile in tiles):
+        plan = plan_for(tile, stored)
         if plan.peak_bytes <= allowed:
             return plan
         smallest = plan if smallest is None or plan.peak_bytes < smallest.peak_bytes else smallest
@@ -251,16 +277,27 @@ def _candidates(
 
 def _plan_tile(
     graph: Graph, rules: Sequence[Sequence[Rule]], image_shape: Sequence[int], responses: Sequence[Tensor],
-    tile: tuple[int, ...], backward: bool, weight_bytes: int,
-) -> StreamPlan:  # fmt: skip
-    """Return the plan for one tile size."""
-    batch, space = image_shape[0], image_shape[2:]
-    channels = tuple(response.shape[1] for response in responses)
-    position_bytes = [batch * response.shape[1] * response.element_size() for response in responses]
+    tile: tuple[int, ...], backward: bool, weight_bytes: int, stored: frozenset[int],
+) -> list[StreamPlan]:  # fmt: skip
+    """Return the plans of all stages for one tile size."""
+    space, position_bytes = image_shape[2:], _position_bytes(image_shape, responses)
     steps = [[reach.step for reach in reaches(graph, axis)] for axis in rules]
     sides = [min(side, n) for side, n in zip(tile, space, strict=True)]
-    stage = whole_stage(graph)
-    cuts = choose_cuts(graph, rules, stage.targets, sides, steps, position_bytes)
+    stages = stages_of(graph, stored)
+    targets = frozenset().union(*(stage.targets for stage in stages))
+    cuts = choose_cuts(graph, rules, targets, sides, steps, position_bytes)
+    return [
+        _plan_stage(graph, rules, stage, cuts, image_shape, responses, tile, backward, weight_bytes) for stage in stages
+    ]
+
+
+def _plan_stage(
+    graph: Graph, rules: Sequence[Sequence[Rule]], stage: Stage, cuts: frozenset[int], image_shape: Sequence[int],
+    responses: Sequence[Tensor], tile: tuple[int, ...], backward: bool, weight_bytes: int,
+) -> StreamPlan:  # fmt: skip
+    """Return the plan of one stage."""
+    batch, space, position_bytes = image_shape[0], image_shape[2:], _position_bytes(image_shape, responses)
+    channels = tuple(response.shape[1] for response in responses)
     schedules = tuple(
         schedule_axis(graph, axis, stage, cuts, n, side) for axis, n, side in zip(rules, space, tile, strict=True)
     )
@@ -273,7 +310,7 @@ def _plan_tile(
         tile=tile,
         grid=tuple(s.num_tiles for s in schedules),
         backward=backward,
-        macs=batch * tiled_macs(graph, schedules),
+        macs=batch * tiled_macs(graph, stage.computed, schedules),
         untiled_macs=batch * untiled_macs(graph, schedules),
         carried_maps=frozenset(
             i for i in range(len(graph.nodes)) if any(b > a for s in schedules for a, b in s.kept[i])
@@ -284,6 +321,58 @@ def _plan_tile(
         schedules=schedules,
         cuts=cuts,
         stage=stage,
+    )
+
+
+def _position_bytes(image_shape: Sequence[int], responses: Sequence[Tensor]) -> list[int]:
+    """Return the bytes of every map per position of space."""
+    return [image_shape[0] * response.shape[1] * response.element_size() for response in responses]
+
+
+def _map_bytes(
+    graph: Graph, rules: Sequence[Sequence[Rule]], image_shape: Sequence[int], responses: Sequence[Tensor]
+) -> list[int]:
+    """Return the bytes of every map."""
+    sizes = [map_sizes(graph, axis, size) for axis, size in zip(rules, image_shape[2:], strict=True)]
+    per_position = _position_bytes(image_shape, responses)
+    return [amount * prod(axis[index] for axis in sizes) for index, amount in enumerate(per_position)]
+
+
+def _together(
+    graph: Graph, plans: Sequence[StreamPlan], vector_macs: int, vector_shapes: tuple[tuple[int, ...], ...],
+    stored: Mapping[int, int],
+) -> StreamPlan:  # fmt: skip
+    """Return the plan of all stages, whose numbers are totals.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    plans
+        Of the stages, in order.
+    vector_macs
+        Multiply-accumulates of the computations between the stages, which are the same untiled.
+    vector_shapes
+        Of the tensors without space that are returned.
+    stored
+        Bytes of the maps that are kept from stage to stage.
+    """
+    last, backward = plans[-1], plans[-1].backward
+    untiled = untiled_macs(graph, last.schedules)
+    if len(plans) == 1 and not graph.found:
+        return last
+    carries = sum(plan.carry_bytes for plan in plans) if backward else max(plan.carry_bytes for plan in plans)
+    working = max(plan.peak_bytes - plan.carry_bytes for plan in plans)
+    return replace(
+        last,
+        output_shapes=(*last.output_shapes, *vector_shapes),
+        macs=sum(plan.macs for plan in plans) + vector_macs,
+        untiled_macs=last.image_shape[0] * untiled + vector_macs,
+        carried_maps=frozenset().union(*(plan.carried_maps for plan in plans)),
+        carry_bytes=carries,
+        stored_bytes=sum(stored.values()),
+        peak_bytes=carries + working + kept_peak(graph, stored, backward=backward),
+        stages=tuple(plans),
     )
 
 

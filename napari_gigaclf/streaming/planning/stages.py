@@ -2,9 +2,14 @@
 
 A network without statistics over the whole image is one stage: from the image to its output. Statistics cut it: what
 reads them can only start when they are known, so it belongs to a later stage (:func:`stages_of`).
+
+Without kept maps every stage begins at the image again: with L barriers the first layers are computed L + 1 times. A
+map kept where it crosses a barrier (made before it, read behind it) need not be computed again. The maps crossing the
+last barriers are the smallest and have the most arithmetic behind them, so they are kept first; if memory allows, all.
+Known weakness: maps are kept from some barrier on, all or none; dropping a single large one is not tried.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from napari_gigaclf.streaming.network.graph import Graph
@@ -53,6 +58,65 @@ def stage_for(
     return Stage(given=given & active, written=wanted_written, observed=wanted_observed, active=tuple(sorted(active)))
 
 
-def whole_stage(graph: Graph) -> Stage:
-    """Return the one stage from the image to the outputs."""
-    return stage_for(graph, written=graph.outputs)
+def stages_of(graph: Graph, stored: frozenset[int] = frozenset()) -> tuple[Stage, ...]:
+    """Return the stages in order: stage k takes the statistics that have k others behind them.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    stored
+        Maps kept in memory by the stage which makes them, so that later ones need not compute them again.
+    """
+    depth_of = graph.depths[0]
+    found = []
+    for depth in range(graph.num_stages):
+        written = {index for index in (*stored, *graph.outputs) if depth_of[index] == depth}
+        observed = [index for index in graph.observed if depth_of[index] == depth]
+        given = frozenset(index for index in stored if depth_of[index] < depth)
+        found.append(stage_for(graph, written=written, observed=observed, given=given))
+    return tuple(found)
+
+
+def crossing_maps(graph: Graph, first: int) -> frozenset[int]:
+    """Return the maps which are made before, and read behind, the barriers from number ``first`` on.
+
+    Barrier b lies between stage b and stage b + 1.
+    """
+    depth_of = graph.depths[0]
+    found = set()
+    for node, depth in zip(graph.nodes, depth_of, strict=True):
+        found |= {source for source in node.inputs if source and depth_of[source] < depth and depth > first}
+    return frozenset(found - ({0} if len(graph.outputs) > 1 else {0, *graph.outputs}))  # of one, perhaps cells only
+
+
+def storing_options(graph: Graph) -> list[frozenset[int]]:
+    """Return the sets of maps that may be kept, from all to none."""
+    options: list[frozenset[int]] = []
+    for first in range(graph.num_stages):
+        stored = crossing_maps(graph, first)
+        if stored not in options:
+            options.append(stored)
+    return options if frozenset() in options else [*options, frozenset()]
+
+
+def few(options: Sequence[frozenset[int]]) -> list[frozenset[int]]:
+    """Return at most six of the options, the first and the last among them."""
+    return list(dict.fromkeys([*options[:: max(1, len(options) // 4)], options[-1]]))
+
+
+def kept_peak(graph: Graph, stored: Mapping[int, int], *, backward: bool) -> int:
+    """Return the most bytes of kept maps, and of their gradients, alive at once; given the bytes of each.
+
+    Backward, a map's gradient lives from the last stage that reads the map to the stage that made it; two of them while
+    they are being summed.
+    """
+    depth_of, last_read = graph.depths[0], dict.fromkeys(stored, 0)
+    for node, depth in zip(graph.nodes, depth_of, strict=True):
+        for source in set(node.inputs) & set(stored):
+            last_read[source] = max(last_read[source], depth)
+    crossing = (
+        sum(size for index, size in stored.items() if depth_of[index] < depth <= last_read[index])
+        for depth in range(graph.num_stages)
+    )
+    return sum(stored.values()) + (2 * max(crossing) if backward else 0)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.graph import Graph
-from napari_gigaclf.streaming.network.spaceless import NamedTensor
-from napari_gigaclf.streaming.network.statistics import Kind, Statistic
+from napari_gigaclf.streaming.network.spaceless import NamedTensor, tensors_read
+from napari_gigaclf.streaming.network.statistics import Kind, Statistic, precise_type
 from napari_gigaclf.streaming.planning.plan import StreamPlan
 from napari_gigaclf.streaming.planning.stages import Stage
 from napari_gigaclf.streaming.running.flat import flat_tiles
@@ -24,7 +24,7 @@ from napari_gigaclf.streaming.running.kept import Kept, WholeMap
 from napari_gigaclf.streaming.running.passes import Backward, Callbacks, Forward, Tape
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image
-from napari_gigaclf.streaming.running.statistics import Observer, Seeder, precise_type
+from napari_gigaclf.streaming.running.statistics import Observer, Seeder
 from napari_gigaclf.streaming.running.tiles import Work
 
 
@@ -73,6 +73,8 @@ class Job:
     """Maps which earlier stages left, (B, C, *space)."""
     known: dict[int, Any] = field(default_factory=dict)
     """Tensors without space, behind statistics of earlier stages, which this stage reads; by index."""
+    known_before: dict[int, Any] = field(default_factory=dict)
+    """Those which earlier stages read; they tell what a kept map is where the image is flat."""
 
     def kept_maps(self) -> dict[int, Kept]:
         """Return what takes the maps that the stage delivers."""
@@ -107,8 +109,15 @@ class Job:
         return maps, statistics
 
     def fixed_tensors(self) -> list[Tensor]:
-        """Return the tensors that the graph reads and that get no gradient: statistics, frozen parameters."""
-        names = {constant.name for constant in self.graph.constants if isinstance(constant, NamedTensor)}
+        """Return the tensors that the stage reads and that get no gradient: statistics, frozen parameters."""
+        waiting = [
+            i for node in self.plan.stage.computed for i in self.graph.nodes[node].tensors if i not in self.known
+        ]
+        names: set[str] = set()
+        while waiting:
+            constant = self.graph.constants[waiting.pop()]
+            waiting += tensors_read(constant)
+            names |= {constant.name} if isinstance(constant, NamedTensor) else set()
         return [self.weights[name] for name in sorted(names - set(self.parameters))]
 
     def forward(self, *, keep: bool) -> tuple[Found, dict[int, Observer], Tape, StreamReport]:
@@ -117,8 +126,9 @@ class Job:
         with torch.no_grad():
             flat, tensors = None, self.graph.tensors(self.weights, self.known)
             if self.image.flat_value is not None and not self.graph.is_random:
-                responses = self.graph.respond(self.image.flat_value, self.weights, len(self.plan.grid), self.known)
-                flat = flat_tiles(self.graph, self.plan, responses, tensors)
+                known = {**self.known_before, **self.known}
+                responses = self.graph.respond(self.image.flat_value, self.weights, len(self.plan.grid), known)
+                flat = flat_tiles(self.graph, self.plan, responses, self.graph.tensors(self.weights, known))
             work = Work(
                 graph=self.graph, plan=plan, tensors=tensors,
                 overwritable=self.graph.overwritable(), needs_grad=(False,) * len(self.graph.nodes),
@@ -177,7 +187,8 @@ class Streamed(torch.autograd.Function):
         ctx.autocast = autocast_context(job.image.device)
         # Saved so that a change in place before backward is noticed, as usual; also of what gets no gradient.
         ctx.save_for_backward(image, *inputs, *job.fixed_tensors())
-        ctx.job, ctx.observers = job, observers
+        ctx.job = replace(job, maps=dict.fromkeys(job.maps, image))  # only their order: saved tensors can be freed
+        ctx.observers = observers
         return (*(found.maps[i] for i in job.plan.stage.written), *found.statistics.values())
 
     @staticmethod

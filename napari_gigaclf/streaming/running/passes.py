@@ -193,7 +193,9 @@ class Backward:
     @property
     def leaves(self) -> dict[int, Tensor]:
         """The tensors without space that want a gradient, by index."""
-        return {index: tensor for index, tensor in enumerate(self.work.tensors) if tensor.requires_grad}
+        return {
+            index: tensor for index, tensor in enumerate(self.work.tensors) if getattr(tensor, "requires_grad", False)
+        }
 
     def run(self) -> dict[int, Tensor]:
         """Return the gradients of the tensors without space; that of the image goes where it is wanted.

@@ -1,5 +1,6 @@
 """What a run did: tiles run and skipped, reads, seconds, bytes of carried borders."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 
@@ -39,6 +40,15 @@ class StreamReport:
             reads=self.reads + reads,
             seconds=self.seconds + seconds,
         )
+
+    @staticmethod
+    def together(reports: Sequence["StreamReport"], *, at_once: bool) -> "StreamReport":
+        """Return the report of several stages; ``at_once``: their borders are held at the same time."""
+        fields = ("tiles", "tiles_run", "tiles_skipped_flat", "tiles_run_backward", "tiles_skipped_zero", "reads")
+        counts = {name: sum(getattr(report, name) for report in reports) for name in fields}
+        peaks = [report.peak_carry_bytes for report in reports]
+        seconds = sum(report.seconds for report in reports)
+        return StreamReport(**counts, seconds=seconds, peak_carry_bytes=sum(peaks) if at_once else max(peaks))
 
     def at_least(self, *, peak_carry_bytes: int) -> "StreamReport":
         """Return the report with a peak that is no lower than this."""

@@ -6,16 +6,64 @@ backward runs the last stage first; its gradients of gates and norms pass throug
 the stage before as gradients of its statistics. Parameters that occur only in between get theirs on the way.
 """
 
-from dataclasses import replace
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from napari_gigaclf.progress import Progress
+from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.operations import fill_in
 from napari_gigaclf.streaming.network.spaceless import Spaceless
 from napari_gigaclf.streaming.network.statistics import Statistic
+from napari_gigaclf.streaming.planning.stages import Stage
 from napari_gigaclf.streaming.running.autograd import Job, run_stage
+from napari_gigaclf.streaming.running.report import StreamReport
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """Adds up what the stages report."""
+
+    job: Job
+    """With the plan of all stages, and the caller's callbacks."""
+    reports: dict[int, StreamReport] = field(default_factory=dict)
+    started: dict[str, float] = field(default_factory=dict)
+    """When each phase began."""
+
+    def publish(self, number: int) -> Callable[[StreamReport], None]:
+        """Return what takes the reports of a stage."""
+
+        def take(report: StreamReport) -> None:
+            self.reports[number] = report
+            self.job.publish(StreamReport.together(list(self.reports.values()), at_once=self.job.plan.backward))
+
+        return take
+
+    def progress(self, number: int) -> Callable[[Progress], None] | None:
+        """Return what takes the progress of a stage."""
+        given, plan = self.job.callbacks.progress, self.job.plan
+        if given is None:
+            return None
+
+        def take(progress: Progress) -> None:
+            now = time.perf_counter()
+            start = self.started.setdefault(progress.phase, now - progress.seconds)
+            passes = number if progress.phase == "forward" else len(plan.stages) - 1 - number
+            done, total = progress.done + passes * plan.num_tiles, len(plan.stages) * plan.num_tiles
+            given(replace(progress, done=done, total=total, seconds=now - start))
+
+        return take
+
+    def stage(self, number: int) -> Job:
+        """Return the job of one stage."""
+        if not self.job.plan.stages:
+            return self.job
+        callbacks = replace(self.job.callbacks, progress=self.progress(number))
+        return replace(self.job, plan=self.job.plan.stages[number], callbacks=callbacks, publish=self.publish(number))
 
 
 def run_job(job: Job, image: Tensor | None) -> Any:  # noqa: ANN401 - what the module returns
@@ -31,18 +79,39 @@ def run_job(job: Job, image: Tensor | None) -> Any:  # noqa: ANN401 - what the m
     if torch.is_grad_enabled() and job.sink is not None:
         image = torch.zeros((), requires_grad=True) if image is None else image
         image = image if image.requires_grad else image.detach().requires_grad_()
-    graph, plan = job.graph, job.plan
+    maps, tensors = run_stages(job, image, max(len(job.plan.stages), 1))
+    for index in job.graph.found:
+        tensors[index]
+    return fill_in(job.graph.result, maps, tensors)
+
+
+def run_stages(job: Job, image: Tensor | None, count: int) -> tuple[dict[int, Tensor], Spaceless]:
+    """Run so many stages; return the maps they leave, and the tensors without space that are known then."""
+    graph = job.graph
     maps: dict[int, Tensor] = {}
     statistics: dict[Statistic, Tensor] = {}
     tensors = Spaceless(graph.constants, job.weights, observe=lambda statistic: statistics[statistic])
-    stages = plan.stages or (plan,)
-    for stage_plan in stages:
-        stage = stage_plan.stage
-        reads = {t for index in stage.computed for t in graph.nodes[index].tensors if graph.depths[1][t]}
+    before: dict[int, Any] = {}
+    account = Account(job=job)
+    for number in range(count):
+        stage_job = account.stage(number)
+        stage = stage_job.plan.stage
         given = {index: maps[index] for index in sorted(stage.given)}
-        found = run_stage(
-            replace(job, plan=stage_plan), image, given, {index: tensors[index] for index in sorted(reads)}
-        )
+        known = {index: tensors[index] for index in behind_statistics(graph, stage)}
+        found = run_stage(replace(stage_job, known_before=before), image, given, known)
+        before.update({index: t.detach() if isinstance(t, Tensor) else t for index, t in known.items()})
         maps.update(found.maps)
         statistics.update(found.statistics)
-    return fill_in(graph.result, maps, ())
+    return maps, tensors
+
+
+def behind_statistics(graph: Graph, stage: Stage) -> list[int]:
+    """Return the tensors behind statistics which a stage reads."""
+    reads = {t for index in stage.computed for t in graph.nodes[index].tensors if graph.depths[1][t]}
+    return sorted(reads)
+
+
+def tensors_before(job: Job, stage: Stage, count: int) -> dict[int, Any]:
+    """Return the tensors behind statistics which a stage reads, once so many stages have run over the whole image."""
+    _, tensors = run_stages(job, None, count)
+    return {index: tensors[index] for index in behind_statistics(job.graph, stage)}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from napari_gigaclf.streaming.network.operations import Extent
-from napari_gigaclf.streaming.network.statistics import Kind, Statistic
+from napari_gigaclf.streaming.network.statistics import Kind, Statistic, precise_type
 
 TileIndex = tuple[int, ...]
 
@@ -39,11 +39,6 @@ class Gathered(Protocol):
     def seed(self, tile: TileIndex, extent: Extent, block: Tensor, gradients: Mapping[Kind, Tensor]) -> Tensor:
         """Return the gradient of a tile's block from those of the statistics, (batch, channels) each."""
         ...
-
-
-def precise_type(device: torch.device) -> torch.dtype:
-    """Return the type in which statistics are summed: double, but where a device has none."""
-    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def widened(block: Tensor) -> Tensor:
@@ -85,6 +80,8 @@ class Moments:
         """Return mean, sum or variance."""
         assert self.mean is not None, "every map has positions"
         assert self.squares is not None, "every map has positions"
+        if kind == "count":
+            return torch.full_like(self.mean, self.count)
         return {"mean": self.mean, "sum": self.mean * self.count, "variance": self.squares / self.count}[kind]
 
     def touches(self, tile: TileIndex, extent: Extent, gradients: Mapping[Kind, Tensor]) -> bool:
@@ -228,7 +225,8 @@ class Observer:
         wanted = [statistic.kind for statistic in statistics]
         moments = Moments(varies="variance" in wanted)
         makers: dict[Kind, Gathered] = {
-            "mean": moments, "sum": moments, "variance": moments, "max": Highest(sizes=sizes), "amax": Ties(),
+            "mean": moments, "sum": moments, "variance": moments, "count": moments,
+            "max": Highest(sizes=sizes), "amax": Ties(),
         }  # fmt: skip
         return Observer({kind: makers[kind] for kind in wanted})
 

@@ -1,5 +1,7 @@
 """What cannot be streamed exactly is refused at construction: operation, module and remedy are named."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -25,11 +27,19 @@ def inside(module):
 
 
 MODULES = {
-    "GroupNorm in module '1.1'.*statistics": inside(nn.GroupNorm(2, 4)),
-    "InstanceNorm2d in module '1.1'.*statistics": inside(nn.InstanceNorm2d(4)),
-    "BatchNorm2d in module '1.1'.*training mode.*eval": inside(nn.BatchNorm2d(4)),
     "AlphaDropout in module '1.1'.*active alpha dropout.*eval": inside(nn.AlphaDropout(0.1)),
-    "AdaptiveAvgPool2d in module '1.1'.*outside": inside(nn.AdaptiveAvgPool2d(1)),
+    "AdaptiveAvgPool2d in module '1.1'.*one cell": inside(nn.AdaptiveAvgPool2d(7)),
+    "mean in the outermost module.*part of space": Calls(lambda x: x.mean(2)),
+    "mean in the outermost module.*axis": Calls(lambda x: x.mean()),
+    "Dropout in module '1.1.2'.*active dropout": inside(
+        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.1))
+    ),
+    "BatchNorm1d in module '1.1.2'.*batch of vectors": inside(
+        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(4))
+    ),
+    "relu.* in the outermost module.*share its memory": Calls(
+        lambda x: x * F.relu_(x.mean((2, 3)).unsqueeze(-1)).unsqueeze(-1)
+    ),
     "Flatten in module '1.1'.*outside": inside(nn.Flatten()),
     "interpolate in the outermost module.*mode='area'": Calls(lambda x: F.interpolate(x, scale_factor=2, mode="area")),
     "interpolate in the outermost module.*antialias": Calls(
@@ -39,8 +49,6 @@ MODULES = {
     "MaxUnpool2d in module '1.1'.*use interpolation": inside(nn.MaxUnpool2d(2)),
     "Conv2d in module '1.1'.*circular": inside(nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular")),
     "MaxPool2d in module '1.1'.*indices": inside(nn.MaxPool2d(2, return_indices=True)),
-    "BatchNorm2d in module '1.1'.*statistics": inside(nn.BatchNorm2d(4, track_running_stats=False).eval()),
-    "mean in the outermost module.*axis": Calls(lambda x: x.mean((2, 3))),
     "softmax in the outermost module.*axis": Calls(lambda x: F.softmax(x, dim=-1)),
     "getitem in the outermost module.*": Calls(lambda x: x[:, :, ::2]),
     "add in the outermost module.*place to place": Calls(lambda x: x + torch.ones(1, 1, 5, 5)),
@@ -86,17 +94,24 @@ def test_second_derivative_is_refused():
         torch.autograd.grad(streamed(x).sum(), x, create_graph=True)
 
 
-def test_batch_norm_is_refused_when_training_begins_and_accepted_when_it_ends():
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
-    streamed, image = stream(module, tile=8), torch.randn(1, 3, 20, 20)
-    streamed(image)
-    streamed.train()
-    assert module.training
-    with pytest.raises(UnsupportedOperation, match="training mode"):
-        streamed(image)
-    streamed.eval()
+def test_statistics_joined_as_if_they_had_space_are_refused():
+    module = Calls(lambda x: x * x.mean((2, 3)))
+    with pytest.raises(UnsupportedOperation, match=r"mul in .*place to place"):
+        stream(module).plan((1, 3, 20, 20))
+
+
+def test_batch_norm_follows_the_mode():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).double().eval()
+    streamed, image = stream(module, tile=8), torch.randn(1, 3, 20, 20, dtype=torch.float64)
+    assert not streamed.plan(image.shape).stages
     torch.testing.assert_close(streamed(image), module(image))
     streamed.train()
+    assert module.training
+    assert len(streamed.plan(image.shape).stages) == 2
+    untiled = copy.deepcopy(module)
+    torch.testing.assert_close(streamed(image), untiled(image))
+    torch.testing.assert_close(module[1].running_var, untiled[1].running_var)
+    assert module[1].num_batches_tracked == untiled[1].num_batches_tracked == 1
     module[1].eval()  # frozen statistics, everything else trains
     torch.testing.assert_close(streamed(image), module(image))
 
