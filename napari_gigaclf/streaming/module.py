@@ -5,6 +5,7 @@ untiled module up to rounding. Replacing ``module`` by ``stream(module)`` is the
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.progress import CancelToken, ProgressCallback
-from napari_gigaclf.streaming.capture.builder import capture
+from napari_gigaclf.streaming.capture.choosing import FRONT_ENDS, Captured, FrontEnd, read
+from napari_gigaclf.streaming.capture.conditions import ImageKind, autocast_type
 from napari_gigaclf.streaming.capture.refusals import check_plain
 from napari_gigaclf.streaming.capture.settings import settings_of
 from napari_gigaclf.streaming.capture.trial import trial_run
@@ -106,7 +108,7 @@ def chosen_output(graph: Graph, number: int | None) -> int:
 class StreamedModule(nn.Module):
     """A network that runs tile by tile, exactly. Made by :func:`stream`."""
 
-    def __init__(self, module: nn.Module, budget: Budget) -> None:
+    def __init__(self, module: nn.Module, budget: Budget, front_end: FrontEnd = "auto") -> None:
         super().__init__()
         # The wrapped module's own tables: same parameters, same names in state_dict, one truth.
         self._parameters = module._parameters
@@ -116,7 +118,8 @@ class StreamedModule(nn.Module):
         self.training = module.training
         self._wrapped = (module,)  # in a tuple, so that it is not registered a second time
         self._budget = budget
-        self._graphs: dict[tuple[object, ...], Graph] = {}
+        self._front_end: FrontEnd = front_end
+        self._graphs: dict[tuple[object, ...], list[Captured]] = {}
         self._plans: dict[tuple[object, ...], StreamPlan] = {}
         self._report: StreamReport | None = None
         self._graph()
@@ -308,31 +311,49 @@ class StreamedModule(nn.Module):
         run = TileRun(work=work, tile=tile, sources={0: image.block(plan.made(0, tile))}, pieces={})
         return run.run().targets[index]
 
-    def _graph(self) -> Graph:
+    def _graph(self, image: ImageKind | None = None) -> Graph:
         """Return the graph of the module as it is now, captured again when anything but values of weights has changed.
+
+        Parameters
+        ----------
+        image
+            What it is wanted for: code may do different things for different shapes. None: for images in general.
 
         Raises
         ------
         UnsupportedOperation
-            As :func:`capture`; also for hooks added since.
+            As :func:`read`; also for hooks added since.
         """
         check_plain(self.module)
         key = settings_of(self.module)
-        if key not in self._graphs:
-            graph = fold_batch_norms(capture(self.module))
-            if len(self._graphs) >= GRAPHS_KEPT:
-                self._graphs.clear()
-            self._graphs[key] = graph
+        known = self._graphs.get(key, ())
+        for one in known:
+            if one.holds(image) or (image is not None and one.graph.num_axes not in (None, len(image.shape) - 2)):
+                return one.graph  # an image of the wrong dimension is refused by the plan
+        conditions = [one.conditions for one in known if one.conditions is not None]
+        one_shape = image is not None and any(not one.hold_in_space(image) for one in conditions)
+        captured = read(self.module, self._front_end, image, self._dtype(), self._device(), one_shape=one_shape)
+        captured = replace(captured, graph=fold_batch_norms(captured.graph))
+        if sum(map(len, self._graphs.values())) >= GRAPHS_KEPT:
+            self._graphs.clear()
             self._plans.clear()
-        return self._graphs[key]
+        self._graphs.setdefault(key, []).append(captured)
+        return captured.graph
+
+    def _kind(self, shape: Sequence[int], dtype: torch.dtype) -> ImageKind:
+        """Return what the module's code may ask about an image."""
+        device = self._device()
+        return ImageKind(shape=tuple(shape), dtype=dtype, device=device, autocast=autocast_type(device))
 
     def _sized(self, shape: Sequence[int], dtype: torch.dtype) -> Graph:
         """Return the graph with all sizes in numbers, for an image of this full shape."""
-        return self._graph().sized(ImageFacts(shape=tuple(shape), double=dtype == torch.float64))
+        return self._graph(self._kind(shape, dtype)).sized(
+            ImageFacts(shape=tuple(shape), double=dtype == torch.float64)
+        )
 
     def _plan(self, shape: Sequence[int], dtype: torch.dtype, *, backward: bool) -> StreamPlan:
         """Return the plan for an image of this full shape."""
-        graph, weights = self._graph(), self._weights()
+        graph, weights = self._graph(self._kind(shape, dtype)), self._weights()
         num_axes = len(shape) - 2
         if num_axes < 1 or (graph.num_axes is not None and graph.num_axes != num_axes):
             raise ValueError(
@@ -340,8 +361,7 @@ class StreamedModule(nn.Module):
                 f"{graph.num_axes or 'at least 1'} axes of space"
             )
         device = self._device()
-        half = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
-        key = (id(graph), tuple(shape), dtype, self._dtype(), device, half, backward)
+        key = (id(graph), tuple(shape), dtype, self._dtype(), device, autocast_type(device), backward)
         if key in self._plans:
             return self._plans[key]
         graph = self._sized(shape, dtype)
@@ -394,7 +414,11 @@ class StreamedModule(nn.Module):
 
 
 def stream(
-    module: nn.Module, *, tile: int | Sequence[int] | None = None, memory: int | str | None = None
+    module: nn.Module,
+    *,
+    tile: int | Sequence[int] | None = None,
+    memory: int | str | None = None,
+    capture: FrontEnd = "auto",
 ) -> StreamedModule:
     """Return the module, made to run tile by tile over images of any size, exactly.
 
@@ -407,6 +431,9 @@ def stream(
         Side of a tile in input pixels, one number or one per axis; any size works. None: chosen by the plan.
     memory
         Bytes, or a text like ``"2GB"``, for everything held beyond parameters and the result.
+    capture
+        How the module's code is read: ``"fx"`` (milliseconds), ``"export"`` (seconds; follows code that looks at
+        shapes, uses keywords or dataclasses), or ``"auto"``, the second where the first cannot follow.
 
     Returns
     -------
@@ -418,7 +445,7 @@ def stream(
     UnsupportedOperation
         Naming the operation, the module's path and a remedy.
     ValueError
-        If ``tile`` or ``memory`` makes no sense.
+        If ``tile``, ``memory`` or ``capture`` makes no sense.
 
     Examples
     --------
@@ -430,4 +457,6 @@ def stream(
     budget = Budget(
         tile=None if tile is None else parse_tile(tile), memory_bytes=None if memory is None else parse_bytes(memory)
     )
-    return StreamedModule(module, budget)
+    if capture not in FRONT_ENDS:
+        raise ValueError(f"capture={capture!r} is none of {', '.join(FRONT_ENDS)}")
+    return StreamedModule(module, budget, capture)

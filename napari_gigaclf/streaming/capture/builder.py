@@ -32,7 +32,7 @@ from napari_gigaclf.streaming.capture import (
 )  # fmt: skip
 from napari_gigaclf.streaming.capture.calls import Call, Recogniser
 from napari_gigaclf.streaming.capture.modules import module_call, plain_activation
-from napari_gigaclf.streaming.capture.refusals import HINTS, check_plain, remedy_for
+from napari_gigaclf.streaming.capture.refusals import HINTS, CodeNotFollowed, check_plain, remedy_for
 from napari_gigaclf.streaming.capture.results import result_of
 from napari_gigaclf.streaming.capture.tracing import INNER, Shell, trace
 from napari_gigaclf.streaming.network.dropout import SEED
@@ -58,6 +58,9 @@ from napari_gigaclf.streaming.network.operations import (
 from napari_gigaclf.streaming.network.spaceless import ComputedTensor, Constant, FixedTensor, NamedTensor, tensors_read
 from napari_gigaclf.streaming.network.statistics import Statistic
 
+QUESTIONS = frozenset({"getattr", "size", "dim", "ndimension", "numel", "_assert"})
+"""Calls that ask a map about itself, which has an answer only where a map has a shape: see :mod:`.exporting`."""
+
 
 def named_in_place(
     target: object, args: tuple[Argument, ...], kwargs: dict[str, Argument]
@@ -74,7 +77,7 @@ def named_in_place(
     }
 
 
-class _Builder:
+class Builder:
     """Turns the listed calls into nodes, one after the other."""
 
     def __init__(self, shell: Shell) -> None:
@@ -215,7 +218,9 @@ class _Builder:
         if len(call.args) == 1 and self.is_found(call.args[0]) and not node.kwargs:
             return self.module_without_space(module, call)
         known = module_call(module)
-        if known is None or node.kwargs or len(call.args) != 1:
+        if known is not None and (node.kwargs or len(call.args) != 1):
+            raise CodeNotFollowed(str(call.refuse("it is called with keywords", "give it the map alone")))
+        if known is None:
             raise call.refuse("it is not an operation the engine knows", remedy_for(call.kind))
         function, arguments = known
         own = {key: self.own(path, item) for key, item in arguments.items()}
@@ -314,7 +319,8 @@ class _Builder:
             return parts
         recogniser = self.methods.get(name) if method else self.functions.get(target)
         if recogniser is None:
-            raise call.refuse("it is not an operation the engine knows", remedy_for(name))
+            refusal = call.refuse("it is not an operation the engine knows", remedy_for(name))
+            raise CodeNotFollowed(str(refusal)) if name in QUESTIONS else refusal
         result = self.run(recogniser, call)
         if name in (*pointwise.MAY_SHARE, "getitem", "narrow"):
             self.shared(result, (args, kwargs))
@@ -416,7 +422,7 @@ def capture(module: nn.Module) -> Graph:
     """
     check_plain(module)
     shell, traced = trace(module)
-    builder = _Builder(shell)
+    builder = Builder(shell)
     for node in traced.nodes:
         if node.op == "placeholder":
             builder.known[node] = NodeRef(0)

@@ -8,6 +8,15 @@ from torch.utils.module_tracker import ModuleTracker
 
 from napari_gigaclf.errors import UnsupportedOperation
 
+
+class CodeNotFollowed(UnsupportedOperation):
+    """Refused for how the code is written, not for what it computes: another way of reading it may succeed."""
+
+
+class SizeUsed(UnsupportedOperation):
+    """Refused for a number made from the image's size, which is known once one size of image is looked at alone."""
+
+
 REMEDIES = {
     "global": "keep it outside: stream the trunk up to this point and put the rest into the pooling and the head",
     "upsampling": "use interpolation, a transposed convolution or pixel shuffle, or keep it outside",

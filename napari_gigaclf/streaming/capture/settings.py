@@ -28,7 +28,7 @@ class _Same:
 
 
 def settings_of(module: nn.Module) -> tuple[object, ...]:
-    """Return a key that changes when a module's structure, attributes or mode change, but not with its weights."""
+    """Return a key that changes when a module's structure, attributes, types or mode change, not with its weights."""
     return tuple((path, _of_one(child)) for path, child in module.named_modules(remove_duplicate=False))
 
 
@@ -36,7 +36,7 @@ def _of_one(module: nn.Module) -> tuple[object, ...]:
     """Return the key of one module without its children."""
     own = module.__dict__
     shapes = tuple(
-        (name, None if tensor is None else tuple(tensor.shape))
+        (name, None if tensor is None else (tuple(tensor.shape), tensor.dtype, tensor.device))
         for table in ("_parameters", "_buffers")
         for name, tensor in own[table].items()
     )

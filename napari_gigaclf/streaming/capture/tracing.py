@@ -19,11 +19,12 @@ from torch import Tensor, fx, nn
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.capture.modules import module_call
+from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed
 
 INNER = "module"
 """Name of the captured module inside the tracer's outer shell."""
 
-_TRACING = threading.Lock()
+ONE_AT_A_TIME = threading.Lock()
 """While it traces, ``torch.fx`` replaces ``nn.Module``'s call for the whole process: one thread at a time."""
 
 _plain_isinstance = isinstance
@@ -130,9 +131,9 @@ def trace(module: nn.Module) -> tuple[Shell, fx.Graph]:
     UnsupportedOperation
         If it decides by looking at the image, draws random numbers, or switches gradients or autocast.
     """
-    shell, random_state = Shell(module), _random_state()
+    shell, before = Shell(module), random_state()
     try:
-        with _TRACING, torch.enable_grad(), _taken_for_tensors():
+        with ONE_AT_A_TIME, torch.enable_grad(), _taken_for_tensors():
             traced = _Tracer().trace(shell)
     except UnsupportedOperation:
         raise
@@ -146,12 +147,12 @@ def trace(module: nn.Module) -> tuple[Shell, fx.Graph]:
         LookupError,
         NotImplementedError,
     ) as error:
-        raise UnsupportedOperation(
+        raise CodeNotFollowed(
             f"cannot stream {type(module).__name__}: its forward decides by looking at the image or its shape "
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
             "make forward a fixed sequence of operations, or stream its convolutional part alone"
         ) from error
-    if random_state != _random_state():
+    if before != random_state():
         raise UnsupportedOperation(
             f"cannot stream {type(module).__name__}: its forward draws random numbers, which would differ from tile to "
             "tile; draw them outside the streamed module"
@@ -185,7 +186,7 @@ def _autocast_state() -> tuple[bool, ...]:
     return tuple(torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda"))
 
 
-def _random_state() -> tuple[object, ...]:
+def random_state() -> tuple[object, ...]:
     """Return the states of the generators that code draws from, to be compared."""
     numpy_state = np.random.get_state(legacy=True)  # noqa: NPY002 - the generator that other people's code draws from
     return torch.get_rng_state().numpy().tobytes(), random.getstate(), str(numpy_state[2:]), numpy_state[1].tobytes()  # type: ignore[index]

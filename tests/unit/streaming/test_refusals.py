@@ -52,7 +52,7 @@ MODULES = {
     "softmax in the outermost module.*axis": Calls(lambda x: F.softmax(x, dim=-1)),
     "getitem in the outermost module.*": Calls(lambda x: x[:, :, ::2]),
     "add in the outermost module.*place to place": Calls(lambda x: x + torch.ones(1, 1, 5, 5)),
-    "decides by looking at the image": Calls(lambda x: x if x.sum() > 0 else -x),
+    "decides by looking at the image.s values": Calls(lambda x: x if x.sum() > 0 else -x),
     "returns no map": Calls(lambda x: (1, None)),
     "joins maps of": Calls(lambda x: x + F.max_pool2d(x, 2)),
     "random numbers": Calls(lambda x: x * torch.rand_like(torch.ones(1))),

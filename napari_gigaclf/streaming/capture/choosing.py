@@ -1,0 +1,78 @@
+"""Reads a network's code: with ``torch.fx`` where that can follow it, with ``torch.export`` where not."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from napari_gigaclf.streaming.capture.builder import capture
+from napari_gigaclf.streaming.capture.conditions import Conditions, ImageKind
+from napari_gigaclf.streaming.capture.exported import graph_of
+from napari_gigaclf.streaming.capture.exporting import exported, exported_somehow
+from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed, SizeUsed, check_plain
+from napari_gigaclf.streaming.network.graph import Graph
+
+FrontEnd = Literal["auto", "fx", "export"]
+FRONT_ENDS: tuple[FrontEnd, ...] = ("auto", "fx", "export")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Captured:
+    """A network's graph, and the images it holds for."""
+
+    graph: Graph
+    conditions: Conditions | None
+    """None: any image."""
+
+    def holds(self, image: ImageKind | None) -> bool:
+        """Return whether the graph is the network's for an image; for no image in particular, always."""
+        return self.conditions is None or image is None or self.conditions.hold(image)
+
+
+def read(
+    module: nn.Module,
+    front_end: FrontEnd,
+    image: ImageKind | None,
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    one_shape: bool = False,
+) -> Captured:
+    """Return a module's graph in its present mode.
+
+    Parameters
+    ----------
+    module
+        Any network.
+    front_end
+        ``"fx"``, ``"export"``, or ``"auto"``: the second where the first cannot follow the code.
+    image
+        The image it is wanted for; None: images in general.
+    dtype
+        Of an example image, where no image is given.
+    device
+        Likewise.
+    one_shape
+        Whether to read it for images of that shape alone, which is quicker (no inequalities to solve).
+
+    Raises
+    ------
+    UnsupportedOperation
+        Naming the operation, the module's path and a remedy.
+    """
+    if front_end != "export":
+        try:
+            return Captured(graph=capture(module), conditions=None)
+        except CodeNotFollowed:
+            if front_end == "fx":
+                raise
+    check_plain(module)
+    found = exported_somehow(module, dtype, device) if image is None else exported(module, image, one_shape=one_shape)
+    try:
+        return Captured(graph=graph_of(found), conditions=found.conditions)
+    except SizeUsed:
+        if found.conditions.one_shape:
+            raise
+    found = exported(module, found.conditions.example, one_shape=True)
+    return Captured(graph=graph_of(found), conditions=found.conditions)

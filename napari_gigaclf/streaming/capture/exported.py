@@ -1,0 +1,178 @@
+"""Turns a network that ``torch.export`` followed into the engine's graph, with the same recognisers as :mod:`.builder`.
+
+What the output does not need is left out unseen (a pooler whose result nobody takes), so refusals are kept until
+something needs what was refused; only what overwrites a tensor is refused at once.
+"""
+
+import operator
+
+import torch
+from torch import fx
+from torch.export.graph_signature import InputKind
+from torch.utils import _pytree as pytree
+
+from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming.capture.aten import Operator, arguments_of, operator_of, recogniser_for
+from napari_gigaclf.streaming.capture.builder import Builder
+from napari_gigaclf.streaming.capture.calls import Call
+from napari_gigaclf.streaming.capture.exporting import Exported
+from napari_gigaclf.streaming.capture.refusals import SizeUsed, remedy_for
+from napari_gigaclf.streaming.capture.tracing import INNER
+from napari_gigaclf.streaming.network.graph import FixedTensor, Graph
+from napari_gigaclf.streaming.network.operations import Argument, NodeRef, TensorRef, references
+
+ON_CONSTANTS = frozenset({"lift_fresh_copy", "detach", "alias"})
+"""What ``torch.tensor(...)`` in a network's code leaves in an exported graph."""
+
+
+def _own_name(target: str) -> str:
+    """Return a name in the module from one in the shell around it."""
+    return target.removeprefix(INNER).removeprefix(".")
+
+
+class _ExportedBuilder(Builder):
+    """Turns exported nodes into nodes of the engine's graph."""
+
+    def __init__(self, exported: Exported) -> None:
+        super().__init__(exported.shell)
+        self.exported = exported
+        self.refused: dict[fx.Node, UnsupportedOperation] = {}
+        self.fixed: set[int] = set()
+
+    def argument(self, template: object) -> Argument:
+        if isinstance(template, fx.Node) and template in self.refused:
+            raise self.refused[template]
+        return super().argument(template)
+
+    def inputs(self) -> None:
+        """Give placeholders their meaning: the image, parameters, buffers, tensors that the code made."""
+        specs = {spec.arg.name: spec for spec in self.exported.program.graph_signature.input_specs}
+        for node in self.exported.program.graph.nodes:
+            if node.op != "placeholder":
+                continue
+            spec = specs[node.name]
+            if node is self.exported.image:
+                self.known[node] = NodeRef(0)
+            elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER):
+                self.known[node] = self.named(_own_name(str(spec.target)))
+            elif spec.kind == InputKind.CONSTANT_TENSOR:
+                self.known[node] = self.made(str(spec.target))
+            else:
+                self.refused[node] = UnsupportedOperation(
+                    f"cannot stream a module that uses '{spec.target}', which is no tensor; use tensors"
+                )
+
+    def made(self, target: str) -> TensorRef:
+        """Return the reference for a tensor that is neither parameter nor buffer."""
+        value = self.exported.program.constants[target]
+        if not isinstance(value, torch.Tensor) or value.requires_grad:
+            raise UnsupportedOperation(
+                f"cannot stream '{_own_name(target)}': it is no tensor, or one with a gradient that is no parameter of "
+                "the module; register it as a parameter or buffer"
+            )
+        ref = self.constant(FixedTensor(value=value), value)
+        self.fixed.add(ref.index)
+        return ref
+
+    def call_of(self, node: fx.Node, kind: str) -> Call:
+        """Return a call without arguments, for refusals."""
+        stack = node.meta.get("nn_module_stack") or {}
+        path = _own_name(str(next(reversed(stack.values()), ("",))[0]))
+        return Call(kind=kind, path=path, args=(), kwargs={}, constant=self.value)
+
+    def translate(self, node: fx.Node) -> Argument:
+        """Return what a node gives."""
+        found = operator_of(node)
+        if node.target is operator.getitem and isinstance(node.args[0], fx.Node):
+            parts = self.argument(node.args[0])
+            if isinstance(parts, tuple | list):
+                return parts[node.args[1]]  # type: ignore[index]
+        name = found.name if found else getattr(node.target, "__name__", str(node.target))
+        call = self.call_of(node, name)
+        if not isinstance(node.meta.get("val"), torch.Tensor | tuple | list):
+            refusal = call.refuse(
+                "it makes a number from the image's size or values, and tiles have other sizes",
+                "compute it outside the streamed module",
+            )
+            raise SizeUsed(str(refusal))
+        if found is None:
+            switch = {"wrap_with_set_grad_enabled": "switches gradients off", "wrap_with_autocast": "switches autocast"}
+            raise call.refuse(
+                f"it {switch.get(name, 'is not an operation the engine knows')}",
+                "call requires_grad_(False) on what does not train, and use torch.autocast around the streamed module"
+                if name in switch
+                else remedy_for(name),
+            )
+        return self.operation(found, node, call)
+
+    def operation(self, found: Operator, node: fx.Node, call: Call) -> Argument:
+        """Return what an operator gives: a map, several, or a tensor without space."""
+        given = tuple(self.argument(item) for item in node.args)
+        args, kwargs = arguments_of(found, given, {key: self.argument(item) for key, item in node.kwargs.items()})
+        call = Call(kind=call.kind, path=call.path, args=args, kwargs=kwargs, constant=self.value)
+        if not any(isinstance(ref, NodeRef) for ref in references((args, kwargs))):
+            if found.name in ON_CONSTANTS and isinstance(given[0], TensorRef) and given[0].index in self.fixed:
+                return given[0]
+            if found.random:
+                raise call.refuse("it draws a tensor at every run", "compute it outside the streamed module")
+            # Its own schema's arguments: the operator itself is called again.
+            plain = Call(kind=call.kind, path=call.path, args=given, kwargs=dict(node.kwargs), constant=self.value)
+            return self.computed(plain, found.overload, found.name, False, found.overwrites)
+        recogniser = recogniser_for(found, self.functions, self.methods)
+        if recogniser is None:
+            raise call.refuse("it is not an operation the engine knows", remedy_for(found.name))
+        result = self.run(recogniser, call)
+        if found.shares:
+            self.sharing |= {ref.index for ref in references((args, kwargs, result)) if isinstance(ref, NodeRef)}
+        if found.overwrites:
+            if self.exported.asks_for_contiguous:
+                raise call.refuse(
+                    "it overwrites a map, and contiguous() in the same code may or may not have made a copy",
+                    "use clone(), or an operation that is not in place",
+                )
+            self.take_over(call, args[0], result)
+        return result
+
+    def build(self) -> Graph:
+        """Return the graph."""
+        self.inputs()
+        output: fx.Node | None = None
+        for node in self.exported.program.graph.nodes:
+            if node.op == "placeholder":
+                continue
+            if node.op == "output":
+                output = node
+                continue
+            try:
+                self.known[node] = self.translate(node)
+            except UnsupportedOperation as error:
+                found = operator_of(node)
+                if found is not None and found.overwrites:
+                    raise
+                self.refused[node] = error
+        assert output is not None, "every graph has an output"
+        return self.finish(self.result(output))
+
+    def result(self, output: fx.Node) -> Argument:
+        """Return what the module returns, refused unless it is made of maps."""
+        found, shape = output.args[0], self.exported.program.call_spec.out_spec
+        assert isinstance(found, tuple | list)
+        if shape is None or shape.is_leaf():
+            return self.argument(found[0])
+        if shape.type not in (tuple, list, dict):
+            raise UnsupportedOperation(
+                f"cannot stream a module whose result is a {shape.type.__name__}; let a small module around it return "
+                "the map you want (for example `.last_hidden_state`), and stream that"
+            )
+        return pytree.tree_unflatten([self.argument(item) for item in found], shape)
+
+
+def graph_of(exported: Exported) -> Graph:
+    """Return the engine's graph of an exported network.
+
+    Raises
+    ------
+    UnsupportedOperation
+        Naming the operation, the module's path and a remedy.
+    """
+    return _ExportedBuilder(exported).build()

@@ -1,0 +1,188 @@
+"""Follows a network's code with ``torch.export`` and an example image that has a shape but no values.
+
+This is the second way to read code, where ``torch.fx`` (:mod:`.tracing`) cannot follow it: shapes and types are there
+to look at, and calls may have any form. Operations stay whole (no decomposition), parameters keep their names, and
+whatever the code decided by the example's shape is kept as conditions (:mod:`.conditions`).
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+from torch._subclasses import FakeTensorMode
+from torch.export import ExportedProgram
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+from torch.overrides import TorchFunctionMode
+
+from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming.capture.conditions import (
+    Conditions,
+    ImageKind,
+    autocast_type,
+    conditions_of,
+    symbolic_axes,
+)
+from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed
+from napari_gigaclf.streaming.capture.tracing import ONE_AT_A_TIME, Shell, random_state
+
+SIZES: Mapping[int, Sequence[tuple[int, ...]]] = {
+    1: ((4160,), (192,)),
+    2: ((2112, 2560), (192, 256)),
+    3: ((320, 384, 448), (96, 128, 160)),
+}
+"""Sides of example images by number of axes: large, since streamed images are, and no memory is needed for them; even
+several times over, and all different, so that decisions fall as for most images."""
+
+MOST_GUESSES = 4
+_TALKATIVE = ("torch.fx.experimental.symbolic_shapes", "torch._export.non_strict_utils")
+
+_FAILURES = (RuntimeError, TypeError, AttributeError, NameError, ValueError, LookupError, AssertionError)
+"""What other people's code and ``torch.export`` raise when they cannot be followed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """A followed network."""
+
+    shell: Shell
+    program: ExportedProgram
+    image: fx.Node
+    """The image's placeholder."""
+    conditions: Conditions
+    asks_for_contiguous: bool
+    """Whether the code calls ``contiguous()``, which leaves no trace where nothing had to be copied."""
+
+
+class _WatchedShell(Shell):
+    """Calls a module with the image alone and notes what its code asks about memory."""
+
+    def __init__(self, module: nn.Module, watch: "_Watch") -> None:
+        super().__init__(module)
+        self.training = module.training
+        self._watch = watch
+
+    def forward(self, image: Tensor) -> Tensor:
+        with self._watch:
+            return super().forward(image)
+
+
+class _Watch(TorchFunctionMode):
+    """Notices questions about memory layout, which an example answers differently from an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asks_for_contiguous = False
+        self.layout = ""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., object],
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        if function is Tensor.contiguous:
+            self.asks_for_contiguous = True
+        elif function in (Tensor.is_contiguous, Tensor.stride, Tensor.data_ptr, Tensor.storage_offset):
+            self.layout = getattr(function, "__name__", "stride")
+        return function(*args, **(kwargs or {}))
+
+
+def guesses(module: nn.Module) -> Iterator[tuple[int, ...]]:
+    """Yield shapes of example images: channels and axes as the first convolutions want them."""
+    found: dict[tuple[int, int], None] = {}
+    for child in module.modules():
+        if isinstance(child, nn.modules.conv._ConvNd):
+            found[child.in_channels, child.weight.ndim - 2] = None
+    for weight in module.parameters():
+        if 3 <= weight.ndim <= 5:
+            found[weight.shape[1], weight.ndim - 2] = None
+    for channels, axes in (*list(found)[:MOST_GUESSES], (3, 2), (1, 2)):
+        for space in SIZES[axes]:
+            yield (1, channels, *space)
+
+
+def exported_somehow(module: nn.Module, dtype: torch.dtype, device: torch.device) -> Exported:
+    """Return a network followed with the first example that it takes.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If it takes none; the reason is that of the likeliest example.
+    """
+    first: CodeNotFollowed | None = None
+    for shape in dict.fromkeys(guesses(module)):
+        try:
+            kind = ImageKind(shape=shape, dtype=dtype, device=device, autocast=autocast_type(device))
+            return exported(module, kind)
+        except CodeNotFollowed as error:
+            first = first or error
+    assert first is not None, "at least one shape is guessed"
+    raise first
+
+
+def exported(module: nn.Module, example: ImageKind, *, one_shape: bool = False) -> Exported:
+    """Return a network followed with an example of this kind; ``one_shape``: for images of its shape alone.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If its code cannot be followed, decides by values or memory layout, or draws random numbers.
+    """
+    name, watch, before = type(module).__name__, _Watch(), random_state()
+    shell = _WatchedShell(module, watch)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        image = torch.zeros(example.shape, dtype=example.dtype, device=example.device)
+    varying = {} if one_shape else symbolic_axes(example.shape)
+    try:
+        with ONE_AT_A_TIME, _quiet(), torch.inference_mode(False), torch.enable_grad():
+            program = torch.export.export(shell, (image,), dynamic_shapes={"image": varying}, strict=False)
+    except _FAILURES as error:
+        by_values = isinstance(error, GuardOnDataDependentSymNode)  # no other example would help
+        raise (UnsupportedOperation if by_values else CodeNotFollowed)(
+            f"cannot stream {name}: its forward decides by looking at the image's values, or does what torch.export "
+            f"cannot follow ({_first_line(error)}); make forward a fixed sequence of operations, or stream its "
+            "convolutional part alone"
+        ) from error
+    if before != random_state():
+        raise UnsupportedOperation(
+            f"cannot stream {name}: its forward draws random numbers, which would differ from tile to tile; draw them "
+            "outside the streamed module"
+        )
+    if watch.layout:
+        raise UnsupportedOperation(
+            f"cannot stream {name}: its forward looks at how a map lies in memory ({watch.layout}), which differs "
+            "between tiles and the image; leave that to PyTorch"
+        )
+    given = set(program.graph_signature.user_inputs)
+    place = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name in given)
+    return Exported(
+        shell=shell, program=program, image=place, conditions=conditions_of(place, example),
+        asks_for_contiguous=watch.asks_for_contiguous,
+    )  # fmt: skip
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep PyTorch from printing what it tried where code cannot be followed: the error says it."""
+
+    def refuse(record: logging.LogRecord) -> bool:
+        return False
+
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    for logger in loggers:
+        logger.addFilter(refuse)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(refuse)
+
+
+def _first_line(error: BaseException) -> str:
+    """Return what an error says in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__
