@@ -5,8 +5,10 @@ gets the function of ``torch`` or ``torch.nn.functional`` it belongs to, and tha
 that the recognisers of the first front end serve the second one too.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import getitem
 from typing import Any
 
 import torch
@@ -16,7 +18,7 @@ from torch.nn import functional as F
 from napari_gigaclf.streaming.capture.calls import Recogniser
 from napari_gigaclf.streaming.capture.pointwise import NAMES, elementwise
 
-RENAMED = {"self": "input", "train": "training", "enable_gqa": "enable_gqa"}
+RENAMED = {"train": "training", "split_sizes": "split_size"}
 """Names of arguments in schemas, and in Python."""
 LEFT_OUT = frozenset({"cudnn_enabled", "cudnn_enable"})
 """Arguments that change no number."""
@@ -64,9 +66,18 @@ def arguments_of(
     """
     if operator.name in NAMES or operator.name == "to":
         return args, dict(kwargs)
+    if operator.name == "slice":
+        return (args[0], _index(*args[1:], **kwargs)), {}
     names = [argument.name for argument in operator.overload._schema.arguments]
     named = {**dict(zip(names[1:], args[1:], strict=False)), **kwargs}
     return args[:1], {RENAMED.get(name, name): value for name, value in named.items() if name not in LEFT_OUT}
+
+
+def _index(dim: object = 0, start: object = None, end: object = None, step: object = 1) -> tuple[object, ...]:
+    """Return what ``aten.slice`` takes as an index in brackets; its own end is the greatest whole number."""
+    if not isinstance(dim, int) or dim < 0:
+        return (None,)  # counted from the back: left to the recogniser to refuse
+    return (*(slice(None),) * dim, slice(start, None if end == sys.maxsize else end, step))
 
 
 def recogniser_for(
@@ -75,6 +86,8 @@ def recogniser_for(
     """Return who recognises an operator, among the recognisers by function and by method's name."""
     if operator.name == "to" and operator.overload._overloadname == "dtype":
         return elementwise(Tensor.to)
+    if operator.name == "slice":
+        return functions[getitem]
     name = OWN_NAMES.get(operator.name, operator.name)
     places = (torch, torch._C._nn, F) if name in NAMES else (F, torch._C._nn, torch)
     for place in places:

@@ -12,17 +12,21 @@ from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
 from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming.capture import slices
 from napari_gigaclf.streaming.capture.aten import Operator, arguments_of, operator_of, recogniser_for
 from napari_gigaclf.streaming.capture.builder import Builder
 from napari_gigaclf.streaming.capture.calls import Call
 from napari_gigaclf.streaming.capture.exporting import Exported
 from napari_gigaclf.streaming.capture.refusals import SizeUsed, remedy_for
 from napari_gigaclf.streaming.capture.tracing import INNER
-from napari_gigaclf.streaming.network.graph import FixedTensor, Graph
+from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.operations import Argument, NodeRef, TensorRef, references
+from napari_gigaclf.streaming.network.spaceless import FixedTensor
 
 ON_CONSTANTS = frozenset({"lift_fresh_copy", "detach", "alias"})
 """What ``torch.tensor(...)`` in a network's code leaves in an exported graph."""
+CUTTING = {"chunk": "chunk", "split": "split", "split_with_sizes": "split", "tensor_split": "tensor_split"}
+"""Operators which give several parts of a map, and the methods they belong to."""
 
 
 def _own_name(target: str) -> str:
@@ -43,6 +47,10 @@ class _ExportedBuilder(Builder):
         if isinstance(template, fx.Node) and template in self.refused:
             raise self.refused[template]
         return super().argument(template)
+
+    def whole(self, node: fx.Node) -> Argument:
+        """Return what a node gives, several parts of a map included."""
+        return self.known[node] if node in self.known else self.argument(node)
 
     def inputs(self) -> None:
         """Give placeholders their meaning: the image, parameters, buffers, tensors that the code made."""
@@ -78,15 +86,16 @@ class _ExportedBuilder(Builder):
         """Return a call without arguments, for refusals."""
         stack = node.meta.get("nn_module_stack") or {}
         path = _own_name(str(next(reversed(stack.values()), ("",))[0]))
-        return Call(kind=kind, path=path, args=(), kwargs={}, constant=self.value)
+        return self.call(kind, path, (), {})
 
     def translate(self, node: fx.Node) -> Argument:
         """Return what a node gives."""
         found = operator_of(node)
         if node.target is operator.getitem and isinstance(node.args[0], fx.Node):
-            parts = self.argument(node.args[0])
-            if isinstance(parts, tuple | list):
-                return parts[node.args[1]]  # type: ignore[index]
+            cut = self.whole(node.args[0])
+            if isinstance(cut, slices.Parts):
+                part = cut.part(node.args[1])
+                return self.shared(self.run(lambda call: part, cut.call), cut.source)
         name = found.name if found else getattr(node.target, "__name__", str(node.target))
         call = self.call_of(node, name)
         if not isinstance(node.meta.get("val"), torch.Tensor | tuple | list):
@@ -109,21 +118,25 @@ class _ExportedBuilder(Builder):
         """Return what an operator gives: a map, several, or a tensor without space."""
         given = tuple(self.argument(item) for item in node.args)
         args, kwargs = arguments_of(found, given, {key: self.argument(item) for key, item in node.kwargs.items()})
-        call = Call(kind=call.kind, path=call.path, args=args, kwargs=kwargs, constant=self.value)
+        call = self.call(call.kind, call.path, args, kwargs)
         if not any(isinstance(ref, NodeRef) for ref in references((args, kwargs))):
             if found.name in ON_CONSTANTS and isinstance(given[0], TensorRef) and given[0].index in self.fixed:
                 return given[0]
             if found.random:
                 raise call.refuse("it draws a tensor at every run", "compute it outside the streamed module")
             # Its own schema's arguments: the operator itself is called again.
-            plain = Call(kind=call.kind, path=call.path, args=given, kwargs=dict(node.kwargs), constant=self.value)
+            plain = self.call(call.kind, call.path, given, dict(node.kwargs))
             return self.computed(plain, found.overload, found.name, False, found.overwrites)
+        if found.name in CUTTING:
+            parts = self.cutting[CUTTING[found.name]](call)
+            self.shared(parts.source, None)
+            return parts
         recogniser = recogniser_for(found, self.functions, self.methods)
         if recogniser is None:
             raise call.refuse("it is not an operation the engine knows", remedy_for(found.name))
         result = self.run(recogniser, call)
         if found.shares:
-            self.sharing |= {ref.index for ref in references((args, kwargs, result)) if isinstance(ref, NodeRef)}
+            self.shared(result, (args, kwargs))
         if found.overwrites:
             if self.exported.asks_for_contiguous:
                 raise call.refuse(
