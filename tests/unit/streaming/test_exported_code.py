@@ -192,7 +192,7 @@ REFUSED = {
     "set_grad_enabled in the outermost.*gradients off.*requires_grad_": without_gradient,
     "wrap_with_autocast.*switches autocast": autocast_inside,
     "slice in the outermost.*part of space": overwrites_a_part,
-    "mul_ in the outermost.*share its memory": overwrites_some_channels,
+    "mul in the outermost.*share its memory": overwrites_some_channels,
     "contiguous.. in the same code.*clone": overwrites_after_contiguous,
     "add_? in the outermost.*changes or draws": counts_its_calls,
     "lies in memory .is_contiguous": looks_at_memory,
