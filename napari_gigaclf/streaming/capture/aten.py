@@ -41,6 +41,11 @@ class Operator:
     """Whether its result may lie in the memory of its argument (a view)."""
     random: bool
 
+    @property
+    def mode(self) -> str | None:
+        """The mode of an interpolation."""
+        return INTERPOLATIONS.get(self.name[:-2])
+
 
 def operator_of(node: fx.Node) -> Operator | None:
     """Return the operator that a node calls; None where it calls something else."""
@@ -70,6 +75,8 @@ def arguments_of(
         return (args[0], _index(*args[1:], **kwargs)), {}
     names = [argument.name for argument in operator.overload._schema.arguments]
     named = {**dict(zip(names[1:], args[1:], strict=False)), **kwargs}
+    if operator.mode is not None:
+        return args[:1], _interpolated(operator.mode, named)
     return args[:1], {RENAMED.get(name, name): value for name, value in named.items() if name not in LEFT_OUT}
 
 
@@ -80,6 +87,22 @@ def _index(dim: object = 0, start: object = None, end: object = None, step: obje
     return (*(slice(None),) * dim, slice(start, None if end == sys.maxsize else end, step))
 
 
+INTERPOLATIONS = {
+    "upsample_nearest": "nearest", "_upsample_nearest_exact": "nearest-exact", "upsample_linear": "linear",
+    "upsample_bilinear": "bilinear", "upsample_trilinear": "trilinear", "upsample_bicubic": "bicubic",
+}  # fmt: skip
+"""Modes of ``F.interpolate`` by the operator's name without its number of axes."""
+
+
+def _interpolated(mode: str, named: Mapping[str, object]) -> dict[str, object]:
+    """Return the arguments of ``F.interpolate``."""
+    renamed = {"output_size": "size", "scale_factors": "scale_factor"}
+    given = {renamed.get(name, name): value for name, value in named.items() if value is not None}
+    if not mode.startswith("nearest"):
+        given["align_corners"] = bool(given.get("align_corners"))
+    return {**given, "mode": mode}
+
+
 def recogniser_for(
     operator: Operator, functions: Mapping[object, Recogniser], methods: Mapping[str, Recogniser]
 ) -> Recogniser | None:
@@ -88,6 +111,8 @@ def recogniser_for(
         return elementwise(Tensor.to)
     if operator.name == "slice":
         return functions[getitem]
+    if operator.mode is not None:
+        return functions.get(F.interpolate)
     name = OWN_NAMES.get(operator.name, operator.name)
     places = (torch, torch._C._nn, F) if name in NAMES else (F, torch._C._nn, torch)
     for place in places:
