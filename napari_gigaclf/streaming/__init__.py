@@ -4,9 +4,10 @@ See ``docs/numerics.md`` for the mathematics.
 """
 
 from napari_gigaclf.streaming.module import StreamedModule, stream
+from napari_gigaclf.streaming.network.patches import Patchwise
 from napari_gigaclf.streaming.planning.cells import CellGeometry
 from napari_gigaclf.streaming.planning.plan import StreamPlan
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Sink, Source
 
-__all__ = ["CellGeometry", "Sink", "Source", "StreamPlan", "StreamReport", "StreamedModule", "stream"]
+__all__ = ["CellGeometry", "Patchwise", "Sink", "Source", "StreamPlan", "StreamReport", "StreamedModule", "stream"]

@@ -55,6 +55,7 @@ from napari_gigaclf.streaming.network.operations import (
     references,
     references_of,
 )
+from napari_gigaclf.streaming.network.patches import Patchwise
 from napari_gigaclf.streaming.network.spaceless import ComputedTensor, Constant, FixedTensor, NamedTensor, tensors_read
 from napari_gigaclf.streaming.network.statistics import Statistic
 
@@ -217,6 +218,8 @@ class Builder:
         call = self.call(type(module).__name__, path, tuple(self.argument(item) for item in node.args), {})
         if len(call.args) == 1 and self.is_found(call.args[0]) and not node.kwargs:
             return self.module_without_space(module, call)
+        if isinstance(module, Patchwise) and len(call.args) == 1 and not node.kwargs:
+            return self.run(windows.patchwise(module), call)
         known = module_call(module)
         if known is not None and (node.kwargs or len(call.args) != 1):
             raise CodeNotFollowed(str(call.refuse("it is called with keywords", "give it the map alone")))

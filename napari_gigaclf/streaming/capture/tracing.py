@@ -20,6 +20,7 @@ from torch import Tensor, fx, nn
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.capture.modules import module_call
 from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed
+from napari_gigaclf.streaming.network.patches import Patchwise
 
 INNER = "module"
 """Name of the captured module inside the tracer's outer shell."""
@@ -120,7 +121,9 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if isinstance(m, nn.Sequential | nn.ModuleList | nn.ModuleDict):
             return False
-        return module_call(m) is not None or super().is_leaf_module(m, module_qualified_name)
+        return (
+            isinstance(m, Patchwise) or module_call(m) is not None or super().is_leaf_module(m, module_qualified_name)
+        )
 
 
 def trace(module: nn.Module) -> tuple[Shell, fx.Graph]:

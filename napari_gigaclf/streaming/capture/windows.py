@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser, per_axis
 from napari_gigaclf.streaming.network.dropout import Dropout
+from napari_gigaclf.streaming.network.graph import module_weights
 from napari_gigaclf.streaming.network.intervals import Mirror, Window
 from napari_gigaclf.streaming.network.operations import (
     AveragePooling,
@@ -16,6 +17,7 @@ from napari_gigaclf.streaming.network.operations import (
     MirrorPadding,
     TensorRef,
 )
+from napari_gigaclf.streaming.network.patches import PatchOperation, Patchwise
 from napari_gigaclf.streaming.network.resampling import Interpolation
 from napari_gigaclf.streaming.network.shuffling import PixelShuffle
 from napari_gigaclf.streaming.network.transposed import TransposedConvolution
@@ -122,6 +124,24 @@ def padding(call: Call) -> Recognised:
     raise call.refuse(f"{mode} padding joins far ends of the image", "use zero, reflect or replicate padding")
 
 
+def patchwise(module: Patchwise) -> Recogniser:
+    """Return the recogniser of a module called on patches."""
+
+    def recognise(call: Call) -> Recognised:
+        for path in module.mixing():
+            raise call.refuse(f"batch norm in its '{path}' looks at several patches at once", "call eval() on it")
+        inside = module.module
+        names = tuple(module_weights(inside))
+        place = f"{call.path}.module." if call.path else "module."
+        return PatchOperation(
+            source=call.map_of(call.args[0]), module=inside, names=names,
+            tensors=tuple(call.named(place + name) for name in names), windows=module.windows,
+            per_call=module.patches_per_call, path=call.path, checked=set(),
+        )  # fmt: skip
+
+    return recognise
+
+
 def function_table() -> dict[object, Recogniser]:
     """Return the recognisers of window functions, by the function found in the code."""
     table: dict[object, Recogniser] = {F.pad: padding, torch._C._nn.pad: padding}
@@ -138,7 +158,7 @@ def window_axes(operation: object) -> int | None:
     """Return over how many axes an operation works; None where it works over any number."""
     if isinstance(operation, Dropout):
         return operation.num_axes
-    if isinstance(operation, Convolution | MaxPooling | AveragePooling):
+    if isinstance(operation, Convolution | MaxPooling | AveragePooling | PatchOperation):
         return len(operation.windows)
     if isinstance(operation, TransposedConvolution):
         return len(operation.axes)

@@ -119,7 +119,7 @@ def choose_cuts(
     rules
         Per axis, every node's rule.
     targets
-        Maps that must be cut: delivered whole, or observed by statistics.
+        Maps that must be cut: delivered whole, observed by statistics, or of a cost that is not known.
     tile
         Side of a tile per axis, input pixels.
     steps

@@ -15,6 +15,7 @@ from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.intervals import Ratio, Rule
 from napari_gigaclf.streaming.network.operations import Extent, macs_of
+from napari_gigaclf.streaming.network.patches import PatchOperation
 from napari_gigaclf.streaming.planning.arithmetic import tiled_macs, untiled_macs
 from napari_gigaclf.streaming.planning.cuts import choose_cuts
 from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, map_sizes, reaches, schedule_axis
@@ -284,7 +285,8 @@ def _plan_tile(
     steps = [[reach.step for reach in reaches(graph, axis)] for axis in rules]
     sides = [min(side, n) for side, n in zip(tile, space, strict=True)]
     stages = stages_of(graph, stored)
-    targets = frozenset().union(*(stage.targets for stage in stages))
+    opaque = frozenset(i for i, node in enumerate(graph.nodes) if isinstance(node.operation, PatchOperation))
+    targets = opaque.union(*(stage.targets for stage in stages))
     cuts = choose_cuts(graph, rules, targets, sides, steps, position_bytes)
     return [
         _plan_stage(graph, rules, stage, cuts, image_shape, responses, tile, backward, weight_bytes) for stage in stages

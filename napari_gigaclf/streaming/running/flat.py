@@ -23,6 +23,7 @@ from napari_gigaclf.streaming.network.operations import (
     MaxPooling,
     MirrorPadding,
 )
+from napari_gigaclf.streaming.network.patches import PatchOperation
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
 from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, borderless, looks_back
 from napari_gigaclf.streaming.running.source import Image
@@ -106,7 +107,7 @@ def _seamless(operation: object, inputs: Sequence[Tensor]) -> bool:
     """Return whether an operation's padding equals the flat map it surrounds."""
     if isinstance(operation, MirrorPadding):
         return True
-    if isinstance(operation, Convolution):
+    if isinstance(operation, Convolution | PatchOperation):
         return bool((inputs[0] == 0).all())
     if isinstance(operation, ConstantPadding):
         return bool((inputs[0] == operation.value).all())
