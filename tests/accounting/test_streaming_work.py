@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_gigaclf.streaming import stream
@@ -14,6 +15,8 @@ from napari_gigaclf.testing.networks import (
     paper_table2_trunk,
 )
 
+DROPPING = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Dropout(0.3), nn.Conv2d(8, 8, 3), nn.Dropout2d())
+
 NETWORKS = {
     "paper Table 1": paper_table1_trunk(8),
     "paper Table 2": paper_table2_trunk(4, 8),
@@ -23,6 +26,7 @@ NETWORKS = {
     "U-Net, bilinear": UNet(3, 2, 6, depth=3, way="bilinear").eval(),
     "U-Net, transposed": UNet(3, 2, 6, depth=3, way="transposed").eval(),
     "ConvNeXt": ConvNeXt(8),
+    "active dropout": DROPPING,
 }
 
 

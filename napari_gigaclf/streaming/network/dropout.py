@@ -11,6 +11,7 @@ Integers of 64 bits wrap around, as PyTorch's do on every device.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import torch
@@ -25,8 +26,8 @@ SEED = "seed of dropout, drawn once per forward call"
 PRECISION = 53
 """Bits of the fraction that is compared with the probability, those of a float64."""
 
-MOST_COUNTERS = 1 << 20
-"""Values whose mask is computed at once: 8 MB of counters."""
+MOST_COUNTERS = 1 << 18
+"""Values whose mask is computed at once, give or take a row: 2 MB for each step of the mixing."""
 
 Alike = Literal["value", "channel", "sample", "batch"]
 """What is kept or dropped together: nothing (each value by itself), a sample's channel, a sample, the whole batch."""
@@ -116,15 +117,16 @@ class Dropout:
         spans = spans[: len(spans) - shared] + [(0, 1)] * shared
         full = [*leading, *sizes]
         mask = torch.empty([stop - start for start, stop in spans], dtype=torch.bool, device=seed.device)
-        inner = mask[0, 0].numel()
-        step = max(1, MOST_COUNTERS // max(inner, 1))
-        for sample in range(mask.shape[0]):
-            for first in range(0, mask.shape[1], step):
-                part = mask[sample : sample + 1, first : first + step]
-                index = torch.zeros((), dtype=torch.int64, device=seed.device)
-                starts = (sample, first, *(start for start, _ in spans[2:]))
-                for axis, (start, length, size) in enumerate(zip(starts, part.shape, full, strict=True)):
-                    places = torch.arange(start, start + length, device=seed.device)
-                    index = index * size + places.reshape([-1 if other == axis else 1 for other in range(mask.ndim)])
-                part.copy_(shifted(mixed(index ^ key), 64 - PRECISION) < threshold)
+        channels = max(1, MOST_COUNTERS // mask[0, 0].numel())
+        rows = max(1, MOST_COUNTERS // mask[0, 0, 0].numel())
+        for sample, channel, row in product(
+            range(mask.shape[0]), range(0, mask.shape[1], channels), range(0, mask.shape[2], rows)
+        ):
+            part = mask[sample : sample + 1, channel : channel + channels, row : row + rows]
+            starts = (sample, channel, spans[2][0] + row, *(start for start, _ in spans[3:]))
+            index = torch.zeros((), dtype=torch.int64, device=seed.device)
+            for axis, (start, length, size) in enumerate(zip(starts, part.shape, full, strict=True)):
+                places = torch.arange(start, start + length, device=seed.device)
+                index = index * size + places.reshape([-1 if other == axis else 1 for other in range(mask.ndim)])
+            part.copy_(shifted(mixed(index ^ key), 64 - PRECISION) < threshold)
         return mask

@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming import stream
 from napari_gigaclf.streaming.capture import random
+from napari_gigaclf.streaming.network import dropout
 from napari_gigaclf.testing.oracle import answer, disagreements
 
 WHOLE = 1000
@@ -89,6 +90,14 @@ def test_two_calls_and_two_layers_draw_differently():
     assert not torch.equal(one, two)
     assert set(one.unique().tolist()) == {0.0, 4.0}
     assert abs((one > 0).float().mean().item() - 0.25) < 0.03  # not 0.5: the two layers are independent
+
+
+@pytest.mark.parametrize("most", [1, 7, 40, 10**9])
+def test_how_much_is_mixed_at_once_does_not_change_the_mask(most, monkeypatch):
+    module, image = Net(), torch.randn(2, 3, 13, 11, dtype=torch.float64)
+    expected = seeded(stream(module, tile=WHOLE), image)
+    monkeypatch.setattr(dropout, "MOST_COUNTERS", most)
+    assert disagreements(expected, seeded(stream(module, tile=6), image)) == {}
 
 
 def correlation(one, two):
