@@ -81,6 +81,15 @@ class ChannelsLast(nn.Module):
         return x + (self.gamma * y).permute(self.first)  # type: ignore[no-any-return]
 
 
+class Parts(nn.Module):
+    """Parts of the channels, in another sequence, multiplied with other parts."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a map with as many channels."""
+        first = x.chunk(2, 1)[0]
+        return torch.cat([x[:, 1:], x.narrow(1, 0, 1) * first[:, -1:]], 1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A network, an image it can take, and tiles to stream it with."""
@@ -230,7 +239,7 @@ def _pointwise(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
     norm.running_var.uniform_(0.5, 2)
     layers: list[nn.Module] = [
         nn.Tanh(), nn.ReLU(), nn.GELU(), nn.PReLU(end.channels), nn.Sequential(norm, nn.ReLU()), nn.LeakyReLU(0.1),
-        nn.Dropout(0.5, inplace=True), nn.Identity(), ChannelsLast(end.channels, end.num_axes),
+        nn.Dropout(0.5, inplace=True), nn.Identity(), ChannelsLast(end.channels, end.num_axes), Parts(),
     ]  # fmt: skip
     return draw(st.sampled_from(layers)), end
 

@@ -297,10 +297,10 @@ class Builder:
         method = node.op == "call_method"
         target = node.target
         name = str(target) if method else getattr(target, "__name__", str(target))
-        if target is operator.getitem and isinstance(node.args[0], fx.Node):
+        if target in (operator.getitem, getattr) and isinstance(node.args[0], fx.Node):
             cut = self.known[node.args[0]]
             if isinstance(cut, slices.Parts):
-                part = cut.part(node.args[1])
+                part = cut.part({"values": 0, "indices": 1}.get(str(node.args[1]), node.args[1]))
                 return self.shared(self.run(lambda call: part, cut.call), cut.source)
         stack = node.meta.get("nn_module_stack") or {}
         path = str(next(reversed(stack), "")).removeprefix(INNER).removeprefix(".")

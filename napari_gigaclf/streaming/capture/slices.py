@@ -81,6 +81,23 @@ def cut(function: Callable[..., Sequence[Tensor]]) -> Callable[[Call], Parts]:
     return recognise
 
 
+def extreme(function: Callable[..., Sequence[Tensor]]) -> Callable[[Call], Parts]:
+    """Return a recogniser of ``max`` or ``min`` over channels, which gives values and numbers of channels."""
+
+    def both(source: Tensor, amount: object, axis: int) -> Sequence[Tensor]:
+        return function(source, axis, keepdim=True)
+
+    def recognise(call: Call) -> Parts:
+        bound = call.bind("input", dim=None, keepdim=False)
+        source = call.any_map_of(bound["input"])
+        expect_channel_axis(bound["dim"], source.order, call)
+        if bound["keepdim"] is not True:
+            raise call.refuse("it drops the channel axis", "use keepdim=True")
+        return Parts(call=call, source=source, function=both, amount=0)
+
+    return recognise
+
+
 def narrowed(call: Call) -> Recognised:
     """Recognise ``narrow`` over channels."""
     bound = call.bind("input", "dim", "start", "length")
@@ -133,10 +150,12 @@ def dropped(call: Call) -> Recognised:
 
 
 def cutting_table() -> dict[object, Callable[[Call], Parts]]:
-    """Return the recognisers of functions and methods (by name) which cut channels into parts."""
+    """Return the recognisers of functions and methods (by name) which give several maps."""
     table: dict[object, Callable[[Call], Parts]] = {}
     for name in ("chunk", "split", "tensor_split"):
         table[name] = table[getattr(torch, name)] = cut(getattr(torch.Tensor, name))
+    for name in ("max", "min"):
+        table[name] = table[getattr(torch, name)] = extreme(getattr(torch.Tensor, name))
     return table
 
 
