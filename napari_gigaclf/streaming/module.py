@@ -5,7 +5,6 @@ untiled module up to rounding. Replacing ``module`` by ``stream(module)`` is the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,13 +12,12 @@ from torch import Tensor, nn
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.progress import CancelToken, ProgressCallback
-from napari_gigaclf.streaming.capture.choosing import FRONT_ENDS, Captured, FrontEnd, read
+from napari_gigaclf.streaming.capture.choosing import FRONT_ENDS, Captured, FrontEnd, captured_for
 from napari_gigaclf.streaming.capture.conditions import ImageKind, autocast_type
 from napari_gigaclf.streaming.capture.refusals import check_plain
 from napari_gigaclf.streaming.capture.settings import settings_of
 from napari_gigaclf.streaming.capture.trial import trial_run
 from napari_gigaclf.streaming.network.dropout import SEED
-from napari_gigaclf.streaming.network.folding import fold_batch_norms
 from napari_gigaclf.streaming.network.graph import Graph, module_weights
 from napari_gigaclf.streaming.network.resampling import Interpolation
 from napari_gigaclf.streaming.network.sizes import LARGE, ImageFacts
@@ -267,31 +265,18 @@ class StreamedModule(nn.Module):
     def _graph(self, image: ImageKind | None = None) -> Graph:
         """Return the graph of the module as it is now, captured again when anything but values of weights has changed.
 
-        Parameters
-        ----------
-        image
-            What it is wanted for: code may do different things for different shapes. None: for images in general.
-
-        Raises
-        ------
-        UnsupportedOperation
-            As :func:`read`; also for hooks added since.
+        ``image`` says what it is wanted for, since code may do different things for different shapes; None: anything.
         """
         check_plain(self.module)
         key = settings_of(self.module)
-        known = self._graphs.get(key, ())
-        for one in known:
-            if one.holds(image) or (image is not None and one.graph.num_axes not in (None, len(image.shape) - 2)):
-                return one.graph  # an image of the wrong dimension is refused by the plan
-        conditions = [one.conditions for one in known if one.conditions is not None]
-        one_shape = image is not None and any(not one.hold_in_space(image) for one in conditions)
-        captured = read(self.module, self._front_end, image, self._dtype(), self._device(), one_shape=one_shape)
-        captured = replace(captured, graph=fold_batch_norms(captured.graph))
-        if sum(map(len, self._graphs.values())) >= GRAPHS_KEPT:
-            self._graphs.clear()
-            self._plans.clear()
-        self._graphs.setdefault(key, []).append(captured)
-        return captured.graph
+        known = self._graphs.get(key, [])
+        found = captured_for(known, self.module, self._front_end, image, self._dtype(), self._device())
+        if all(found is not one for one in known):
+            if sum(map(len, self._graphs.values())) >= GRAPHS_KEPT:
+                self._graphs.clear()
+                self._plans.clear()
+            self._graphs.setdefault(key, []).append(found)
+        return found.graph
 
     def _kind(self, shape: Sequence[int], dtype: torch.dtype) -> ImageKind:
         """Return what the module's code may ask about an image."""

@@ -1,6 +1,7 @@
 """Reads a network's code: with ``torch.fx`` where that can follow it, with ``torch.export`` where not."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -11,6 +12,7 @@ from napari_gigaclf.streaming.capture.conditions import Conditions, ImageKind
 from napari_gigaclf.streaming.capture.exported import graph_of
 from napari_gigaclf.streaming.capture.exporting import exported, exported_somehow
 from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed, SizeUsed, check_plain
+from napari_gigaclf.streaming.network.folding import fold_batch_norms
 from napari_gigaclf.streaming.network.graph import Graph
 
 FrontEnd = Literal["auto", "fx", "export"]
@@ -76,3 +78,24 @@ def read(
             raise
     found = exported(module, found.conditions.example, one_shape=True)
     return Captured(graph=graph_of(found), conditions=found.conditions)
+
+
+def captured_for(
+    known: Sequence[Captured],
+    module: nn.Module,
+    front_end: FrontEnd,
+    image: ImageKind | None,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Captured:
+    """Return which of a module's known graphs holds for an image, or a new one, as :func:`read` gives it.
+
+    Batch norms are folded in it. An image of the wrong dimension gets any graph, and is refused by the plan.
+    """
+    for one in known:
+        if one.holds(image) or (image is not None and one.graph.num_axes not in (None, len(image.shape) - 2)):
+            return one
+    conditions = [one.conditions for one in known if one.conditions is not None]
+    one_shape = image is not None and any(not condition.hold_in_space(image) for condition in conditions)
+    captured = read(module, front_end, image, dtype, device, one_shape=one_shape)
+    return replace(captured, graph=fold_batch_norms(captured.graph))
