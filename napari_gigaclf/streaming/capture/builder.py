@@ -2,8 +2,10 @@
 
 ``torch.fx`` follows the module's ``forward`` with a stand-in for the image and lists the calls. It comes before
 ``torch.export`` (:mod:`.exporting`) by measurement: 0.06 s against 1.2 s for ResNet-18 (torch 2.13, one core), it needs
-no example image, and modules keep their names. Each call is then recognised (:mod:`.pointwise`, :mod:`.windows`) or refused with the
-operation, the module's path and a remedy.
+no example image, and modules keep their names.
+
+Each call is then recognised (:mod:`.pointwise`, :mod:`.windows`) or refused with the operation, the module's path and a
+remedy.
 
 In-place operations are replaced by ordinary ones whose result takes over the name, which is what PyTorch's semantics
 come to when no views are involved. A map that may share its memory with another one (``contiguous``, ``detach``, a cast
