@@ -160,6 +160,11 @@ class StreamedModule(nn.Module):
         takes_gradient = isinstance(source, Tensor) and source.requires_grad
         backward = torch.is_grad_enabled() and (bool(wanted) or takes_gradient or sink is not None)
         plan = self._plan(image.shape, image.dtype, backward=backward)
+        if sink is not None and plan.reads > plan.num_tiles:
+            raise UnsupportedOperation(
+                "cannot give the image's gradient to a sink: several passes read the image, and each finds a part of "
+                "it; allow more memory, so that maps are kept between passes, or give the image as a tensor"
+            )
         job = Job(
             graph=self._sized(image.shape, image.dtype), plan=plan, image=image, parameters=tuple(wanted),
             weights=weights, sink=sink,

@@ -189,6 +189,35 @@ def test_training_gives_the_same_losses():
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-9)
 
 
+def test_region_equals_its_part_of_the_map_and_changes_no_running_statistics():
+    module = nn.Sequential(nn.InstanceNorm2d(3), nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.MaxPool2d(2))
+    module, image = module.double(), torch.randn(2, 3, 40, 50, dtype=torch.float64)
+    streamed = stream(module, tile=16)
+    part = streamed.region(image, (slice(3, 9), slice(20, 25)))
+    assert module[2].num_batches_tracked == 0
+    torch.testing.assert_close(part, module(image)[:, :, 3:9, 20:25], rtol=1e-10, atol=1e-12)
+    assert streamed.geometry()[0].receptive_field == 4  # what a cell sees by itself; statistics see everything
+
+
+def test_sink_takes_the_gradient_where_one_pass_reads_the_image():
+    module, array = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4)).double(), Glass().array
+    leaf = torch.from_numpy(array)[None].requires_grad_()
+    (module(leaf) ** 3).sum().backward()
+    gradient = np.full(array.shape, np.nan)
+    (stream(module, tile=16).stream(Glass(), gradient) ** 3).sum().backward()
+    np.testing.assert_allclose(gradient, leaf.grad[0].numpy(), rtol=1e-8, atol=1e-9)
+    with pytest.raises(UnsupportedOperation, match="several passes read the image"):
+        stream(module, tile=16, memory="1KB").stream(Glass(), gradient)
+
+
+def test_progress_counts_all_passes():
+    streamed, seen = stream(nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4)), tile=8), []
+    streamed.stream(torch.randn(1, 3, 20, 20), progress=seen.append).sum().backward()
+    assert [(p.done, p.total, p.phase) for p in seen] == [
+        (done, 18, phase) for phase in ("forward", "backward") for done in range(1, 19)
+    ]
+
+
 def test_second_derivative_is_refused():
     streamed = stream(nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2)), tile=4)
     x = torch.randn(1, 1, 9, 9, requires_grad=True)
