@@ -21,6 +21,7 @@ from napari_gigaclf.streaming.network.dropout import SEED
 from napari_gigaclf.streaming.network.graph import Graph, module_weights
 from napari_gigaclf.streaming.network.resampling import Interpolation
 from napari_gigaclf.streaming.network.sizes import LARGE, ImageFacts
+from napari_gigaclf.streaming.planning.amounts import parse_bytes, parse_tile
 from napari_gigaclf.streaming.planning.cells import CellGeometry, cell_of
 from napari_gigaclf.streaming.planning.options import parse_bytes, parse_tile
 from napari_gigaclf.streaming.planning.plan import Budget, StreamPlan, plan_run, whole_cell
@@ -31,8 +32,7 @@ from napari_gigaclf.streaming.running.kept import WholeMap, kept_cells
 from napari_gigaclf.streaming.running.passes import Callbacks, OutputCallback
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image, Source, SourceImage, TensorImage, spatial_slices
-from napari_gigaclf.streaming.running.stages import run_job, tensors_before
-from napari_gigaclf.streaming.running.tiles import TileRun, Work
+from napari_gigaclf.streaming.running.stages import run_job, run_region
 
 PLANS_KEPT = 32
 """Plans remembered, for training on images of a few sizes."""
@@ -49,6 +49,8 @@ def chosen_output(graph: Graph, number: int | None) -> int:
         If there is no such map, or no number although there are several.
     """
     count = len(graph.outputs)
+    if not count:
+        raise ValueError("the module returns no map over space")
     if (number is None and count > 1) or (number is not None and not 0 <= number < count):
         raise ValueError(
             f"output={number} names none of the {count} maps which the module returns; give 0 to {count - 1}"
@@ -160,11 +162,6 @@ class StreamedModule(nn.Module):
         takes_gradient = isinstance(source, Tensor) and source.requires_grad
         backward = torch.is_grad_enabled() and (bool(wanted) or takes_gradient or sink is not None)
         plan = self._plan(image.shape, image.dtype, backward=backward)
-        if sink is not None and plan.reads > plan.num_tiles:
-            raise UnsupportedOperation(
-                "cannot give the image's gradient to a sink: several passes read the image, and each finds a part of "
-                "it; allow more memory, so that maps are kept between passes, or give the image as a tensor"
-            )
         job = Job(
             graph=self._sized(image.shape, image.dtype), plan=plan, image=image, parameters=tuple(wanted),
             weights=weights, sink=sink,
@@ -254,18 +251,11 @@ class StreamedModule(nn.Module):
             for axis, size, span in zip(rules, space, wanted, strict=True)
         )
         plan = whole.with_schedules(stage, schedules)
-        tile = (0,) * len(space)
         job = Job(
             graph=graph, plan=whole, image=image, parameters=(), weights=self._weights(), sink=None,
             callbacks=Callbacks(), publish=self._publish, kept=WholeMap(),
         )  # fmt: skip
-        known = tensors_before(job, stage, graph.depths[0][index])
-        work = Work(
-            graph=graph, plan=plan, tensors=graph.tensors(job.weights, known),
-            needs_grad=(False,) * len(graph.nodes), overwritable=graph.overwritable(),
-        )  # fmt: skip
-        run = TileRun(work=work, tile=tile, sources={0: image.block(plan.made(0, tile))}, pieces={})
-        return run.run().targets[index]
+        return run_region(job, plan, index)
 
     def _graph(self, image: ImageKind | None = None) -> Graph:
         """Return the graph of the module as it is now, captured again when anything but values of weights has changed.

@@ -14,14 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.operations import fill_in
 from napari_gigaclf.streaming.network.spaceless import Spaceless
 from napari_gigaclf.streaming.network.statistics import Statistic
+from napari_gigaclf.streaming.planning.plan import StreamPlan
 from napari_gigaclf.streaming.planning.stages import Stage
 from napari_gigaclf.streaming.running.autograd import Job, run_stage
 from napari_gigaclf.streaming.running.report import StreamReport
+from napari_gigaclf.streaming.running.tiles import TileRun, Work
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +79,11 @@ def run_job(job: Job, image: Tensor | None) -> Any:  # noqa: ANN401 - what the m
     image
         The image, if it is a tensor.
     """
+    if job.sink is not None and job.plan.reads > job.plan.num_tiles:
+        raise UnsupportedOperation(
+            "cannot give the image's gradient to a sink: several passes read the image, and each finds a part of it; "
+            "allow more memory, so that maps are kept between passes, or give the image as a tensor"
+        )
     if torch.is_grad_enabled() and job.sink is not None:
         image = torch.zeros((), requires_grad=True) if image is None else image
         image = image if image.requires_grad else image.detach().requires_grad_()
@@ -111,7 +119,25 @@ def behind_statistics(graph: Graph, stage: Stage) -> list[int]:
     return sorted(reads)
 
 
-def tensors_before(job: Job, stage: Stage, count: int) -> dict[int, Any]:
-    """Return the tensors behind statistics which a stage reads, once so many stages have run over the whole image."""
-    _, tensors = run_stages(job, None, count)
-    return {index: tensors[index] for index in behind_statistics(job.graph, stage)}
+def run_region(job: Job, plan: StreamPlan, index: int) -> Tensor:
+    """Return one region of an output map, (B, C, *block); statistics of the whole image are streamed first.
+
+    Parameters
+    ----------
+    job
+        Without gradients, with the plan of all stages over the whole image.
+    plan
+        Of the region: one tile.
+    index
+        The map.
+    """
+    graph = job.graph
+    _, tensors = run_stages(job, None, graph.depths[0][index])
+    known = {other: tensors[other] for other in behind_statistics(graph, plan.stage)}
+    work = Work(
+        graph=graph, plan=plan, tensors=graph.tensors(job.weights, known), needs_grad=(False,) * len(graph.nodes),
+        overwritable=graph.overwritable(),
+    )  # fmt: skip
+    tile = (0,) * len(plan.grid)
+    run = TileRun(work=work, tile=tile, sources={0: job.image.block(plan.made(0, tile))}, pieces={})
+    return run.run().targets[index]

@@ -218,6 +218,13 @@ def test_progress_counts_all_passes():
     ]
 
 
+def test_a_classifier_has_no_cells():
+    streamed = stream(NETWORKS["classifier"], tile=64)
+    assert streamed.plan((2, 3, 90, 90)).output_shape == (2, 3)
+    with pytest.raises(ValueError, match="no map over space"):
+        streamed.geometry()
+
+
 def test_second_derivative_is_refused():
     streamed = stream(nn.Sequential(nn.Conv2d(1, 2, 3), nn.GroupNorm(1, 2)), tile=4)
     x = torch.randn(1, 1, 9, 9, requires_grad=True)
