@@ -21,7 +21,6 @@ from napari_gigaclf.streaming.network.dropout import SEED
 from napari_gigaclf.streaming.network.graph import Graph, module_weights
 from napari_gigaclf.streaming.network.resampling import Interpolation
 from napari_gigaclf.streaming.network.sizes import LARGE, ImageFacts
-from napari_gigaclf.streaming.planning.amounts import parse_bytes, parse_tile
 from napari_gigaclf.streaming.planning.cells import CellGeometry, cell_of
 from napari_gigaclf.streaming.planning.options import parse_bytes, parse_tile
 from napari_gigaclf.streaming.planning.plan import Budget, StreamPlan, plan_run, whole_cell
