@@ -157,11 +157,16 @@ class ConvNeXt(nn.Sequential):
 class UNet(nn.Module):
     """U-Net: two convolutions per level, max-pooling down, up-sampling back, each level joined with its skip.
 
-    Source: Ronneberger, Fischer, Brox (MICCAI 2015, arXiv:1505.04597), with padded convolutions and batch norm.
+    Source: Ronneberger, Fischer, Brox (MICCAI 2015, arXiv:1505.04597), with padded convolutions and batch norm. Images
+    need not be divisible: a level that comes back too small is brought to the size of its skip, by the ``joining``
+    that people use: ``"size"`` interpolates to it, ``"pad"`` adds zeros around.
     """
 
-    def __init__(self, before: int, after: int, width: int, *, depth: int, way: str) -> None:
+    def __init__(
+        self, before: int, after: int, width: int, *, depth: int, way: str, joining: str | None = None
+    ) -> None:
         super().__init__()
+        self.way, self.joining = way, joining
         widths = [width * 2**level for level in range(depth + 1)]
         self.down = nn.ModuleList(
             self.pair(a, b) for a, b in zip([before, *widths[:-1]], widths, strict=True)
@@ -195,5 +200,14 @@ class UNet(nn.Module):
             x = self.pool(x)
         x = self.down[-1](x)
         for skip, up, joined in zip(reversed(skips), reversed(self.up), reversed(self.joined), strict=True):
-            x = joined(torch.cat([skip, up(x)], 1))
+            x = joined(torch.cat([skip, self.fitted(up(x), skip)], 1))
         return self.head(x)  # type: ignore[no-any-return]
+
+    def fitted(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Return a map brought to the size of its skip."""
+        if self.joining == "size":
+            return F.interpolate(x, size=skip.shape[-2:], mode="nearest" if self.way == "transposed" else self.way)
+        if self.joining == "pad":
+            dy, dx = skip.size()[2] - x.size()[2], skip.size(3) - x.size(3)
+            return F.pad(x, [dx // 2, dx - dx // 2, dy // 2, dy - dy // 2])
+        return x

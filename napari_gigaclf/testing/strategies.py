@@ -49,6 +49,19 @@ class Concatenated(nn.Module):
         return torch.cat([branch(x) for branch in self.branches], dim=1)
 
 
+class Levels(nn.Module):
+    """A map beside what a branch makes of it at a coarser level, brought back to the map's own size."""
+
+    def __init__(self, branch: nn.Module, mode: str) -> None:
+        super().__init__()
+        self.branch, self.mode = branch, mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the map and the branch's, joined."""
+        coarse = self.branch(x)
+        return torch.cat([x, nn.functional.interpolate(coarse, size=x.shape[2:], mode=self.mode)], dim=1)
+
+
 class Gated(nn.Module):
     """A map scaled per channel and multiplied by a gate computed from itself."""
 
@@ -245,8 +258,20 @@ def _pointwise(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
 
 
 @st.composite
+def _levels(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
+    n = end.num_axes
+    kernel = tuple(draw(st.integers(1, min(4, size))) for size in end.sizes)
+    conv = CONVOLUTIONS[n - 1](end.channels, 2, draw(st.sampled_from([1, 3])), padding="same")
+    branch = nn.Sequential(MAX_POOLINGS[n - 1](kernel, ceil_mode=draw(st.booleans())), conv)
+    modes = ["nearest", "nearest-exact", ("linear", "bilinear", "trilinear")[n - 1]] + (["bicubic"] if n == 2 else [])
+    return Levels(branch, draw(st.sampled_from(modes))), _Growing(channels=end.channels + 2, sizes=end.sizes)
+
+
+@st.composite
 def _branches(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
-    kind = draw(st.sampled_from(["sum", "concatenation", "gate"]))
+    kind = draw(st.sampled_from(["sum", "concatenation", "gate", "levels"]))
+    if kind == "levels" and end.channels <= MOST_CHANNELS:
+        return draw(_levels(end))
     if kind == "concatenation" and end.channels <= MOST_CHANNELS:
         drawn = [draw(_convolution(end, keep_size=True)) for _ in range(draw(st.integers(1, 2)))]
         channels = end.channels + sum(after.channels for _, after in drawn)

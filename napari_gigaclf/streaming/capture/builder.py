@@ -26,6 +26,7 @@ from napari_gigaclf.streaming.capture import (
     layouts,
     pointwise,
     random,
+    sizes,
     slices,
     spaceless,
     statistics,
@@ -58,6 +59,7 @@ from napari_gigaclf.streaming.network.operations import (
     references_of,
 )
 from napari_gigaclf.streaming.network.patches import Patchwise
+from napari_gigaclf.streaming.network.sizes import Sizable, is_symbolic
 from napari_gigaclf.streaming.network.spaceless import ComputedTensor, Constant, FixedTensor, NamedTensor, tensors_read
 from napari_gigaclf.streaming.network.statistics import Statistic
 
@@ -94,7 +96,7 @@ class Builder:
         self.functions = {
             **pointwise.function_table(), **windows.function_table(), **layouts.function_table(),
             **slices.function_table(), **random.function_table(), **upsampling.function_table(),
-            **statistics.function_table(), nn.Identity: pointwise.same_map,
+            **statistics.function_table(), **sizes.function_table(), nn.Identity: pointwise.same_map,
         }  # fmt: skip
         self.methods = {
             **pointwise.method_table(), **layouts.method_table(), **slices.method_table(),
@@ -179,6 +181,8 @@ class Builder:
     def append(self, call: Call, operation: Operation) -> NodeRef:
         """Append a node."""
         inputs = sorted({ref.index for ref in self.maps(call, operation)})
+        if is_symbolic((call.args, dict(call.kwargs))) and not isinstance(operation, Sizable):
+            raise call.refuse("it computes with the size of a map", sizes.REMEDY)
         if any(isinstance(ref, NodeRef) and ref.order is not None for ref in references_of(operation)):
             raise call.refuse("its input's axes were permuted", "permute back to (batch, channels, space) before it")
         self.nodes.append(Node(name=call.path or call.kind, kind=call.kind, inputs=tuple(inputs), operation=operation))
@@ -315,7 +319,12 @@ class Builder:
         if name.endswith("_") and not name.startswith("_"):
             overwrites, name = True, name[:-1]
             target = target if method else getattr(F, name, getattr(torch, name, target))
+        size = sizes.size_of(target, args, kwargs, self.nodes)
+        if size is not None:
+            return size
         if not any(isinstance(ref, NodeRef) for ref in references((args, kwargs))):
+            if is_symbolic((args, kwargs)):
+                raise call.refuse("it computes with the size of a map", sizes.REMEDY)
             return self.computed(call, target, name, method, overwrites)
         target = pointwise.IN_PLACE_OPERATORS.get(target, target) if not method else target  # type: ignore[arg-type]
         if target in self.cutting:
@@ -379,6 +388,7 @@ class Builder:
             nodes=tuple(self.nodes), constants=tuple(self.constants), num_axes=num_axes, result=result,
             updates=tuple(self.updates),
         )  # fmt: skip
+        sizes.check_sizes(graph)
         return pruned(graph)
 
     def axes(self) -> int | None:

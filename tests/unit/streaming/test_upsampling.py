@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.inference.network import cell_axes
@@ -86,6 +87,90 @@ def test_unet_agrees(way, tile):
     wanted = (slice(7, 30), slice(21, 22))
     found = streamed.region(image, wanted)
     assert relative_error(expected.value[(slice(None), slice(None), *wanted)], found) < 1e-10
+
+
+@pytest.mark.parametrize("way", ["nearest", "bilinear", "transposed"])
+@pytest.mark.parametrize("joining", ["size", "pad"])
+@pytest.mark.parametrize("shape", [(53, 47), (8, 15), (31, 64)])
+def test_unet_agrees_where_its_levels_do_not_divide(way, joining, shape):
+    torch.manual_seed(0)
+    module = UNet(3, 2, 3, depth=3, way=way, joining=joining).double().eval()
+    image, streamed = torch.randn(1, 3, *shape, dtype=torch.float64), stream(module, tile=(9, 16))
+    expected = answer(module, image)
+    assert disagreements(expected, answer(streamed, image)) == {}
+    wanted = (slice(3, 7), slice(5, 13))
+    found = streamed.region(image, wanted)
+    assert relative_error(expected.value[(slice(None), slice(None), *wanted)], found) < 1e-10
+
+
+def test_one_wrapped_unet_takes_images_of_all_sizes():
+    module = UNet(1, 1, 2, depth=2, way="bilinear", joining="size").double().eval()
+    streamed = stream(module, tile=8)
+    for side in (4, 9, 10, 23):
+        image = torch.randn(1, 1, side, side + 3, dtype=torch.float64)
+        with torch.no_grad():
+            assert relative_error(module(image), streamed(image)) < 1e-10
+            assert streamed.plan(image.shape).output_shape == (1, 1, side, side + 3)
+
+
+class Written(nn.Module):
+    """Two convolutions and a forward written in the test."""
+
+    def __init__(self, code):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(2, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1)
+        self.code = code
+        self.double()
+
+    def forward(self, x):
+        return self.code(self, x)
+
+
+def unpacked(net, x):
+    _, _, height, width = x.shape
+    return F.interpolate(net.first(F.max_pool2d(x, 2)), size=(height, width))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        unpacked,
+        lambda net, x: net.second(F.interpolate(net.first(F.avg_pool2d(x, 3)), size=x.shape[2:], mode="bilinear")),
+        lambda net, x: F.interpolate(net.first(x), size=(2 * x.shape[2], x.shape[-1] * 2 - 1), mode="bicubic"),
+        lambda net, x: F.interpolate(net.first(x), size=x.size(-1)),
+        lambda net, x: F.pad(net.first(x), (0, 16 - x.size(dim=3) % 16, 0, 0)),
+        lambda net, x: F.interpolate(net.second(net.first(x)[:, :, :]), size=[x.size()[2], 7]),
+    ],
+)
+@pytest.mark.parametrize("shape", [(3, 5), (17, 16)])
+def test_sizes_taken_from_maps(code, shape):
+    torch.manual_seed(0)
+    module, image = Written(code), torch.randn(2, 2, *shape, dtype=torch.float64)
+    for tile in (2, (5, 4)):
+        assert disagreements(answer(module, image), answer(stream(module, tile=tile), image)) == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (lambda net, x: F.interpolate(net.first(x), size=(x.shape[1] * 2, x.shape[2])), "computes a size"),
+        (lambda net, x: F.interpolate(net.first(x), size=x.shape[1:]), "a number of channels"),
+        (lambda net, x: F.interpolate(net.first(x), size=(x.shape[7], 3)), "computes a size"),
+        (lambda net, x: F.interpolate(net.first(x), size=(torch.div(x.shape[2], 2), 3)), "computes with the size"),
+        (lambda net, x: net.first(x) * x.shape[2], "computes with the size"),
+        (lambda net, x: F.pad(net.first(x), (x.shape[2], 0), mode="reflect"), "from a map's size"),
+        (lambda net, x: net.first(x) if x.shape[2] % 2 else net.first(x) * 2, "decides by looking"),
+        (lambda net, x: net.first(x)[:, :, : x.shape[2] // 2], "getitem"),
+    ],
+)
+def test_other_uses_of_a_size_are_refused(code, text):
+    with pytest.raises(UnsupportedOperation, match=text):
+        stream(Written(code))
+
+
+def test_geometry_of_a_fixed_size_is_refused():
+    with pytest.raises(UnsupportedOperation, match="fixed size in '1'"):
+        stream(LAYERS["to a size"]).geometry()
 
 
 def test_unet_at_its_real_depth_computes_little_twice():
