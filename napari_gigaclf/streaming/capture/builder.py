@@ -438,15 +438,16 @@ def capture(module: nn.Module) -> Graph:
     check_plain(module)
     shell, traced = trace(module)
     builder = Builder(shell)
-    for node in traced.nodes:
-        if node.op == "placeholder":
-            builder.known[node] = NodeRef(0)
-        elif node.op == "get_attr":
-            builder.known[node] = builder.attribute(node)
-        elif node.op == "call_module":
-            builder.known[node] = builder.module(node)
-        elif node.op == "output":
-            return builder.finish(builder.returned(node.args[0]))
-        else:
-            builder.known[node] = builder.function(node)
+    with sizes.others_may_follow(builder.known):
+        for node in traced.nodes:
+            if node.op == "placeholder":
+                builder.known[node] = NodeRef(0)
+            elif node.op == "get_attr":
+                builder.known[node] = builder.attribute(node)
+            elif node.op == "call_module":
+                builder.known[node] = builder.module(node)
+            elif node.op == "output":
+                return builder.finish(builder.returned(node.args[0]))
+            else:
+                builder.known[node] = builder.function(node)
     raise AssertionError("a traced graph ends with its output")

@@ -5,11 +5,15 @@ They stay expressions (:mod:`..network.sizes`). Arithmetic on them is recognised
 """
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from torch import fx
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.capture import windows
 from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser
+from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed
 from napari_gigaclf.streaming.network.graph import Graph, Node
 from napari_gigaclf.streaming.network.operations import Argument, NodeRef, Operation, references
 from napari_gigaclf.streaming.network.resizing import SizedPadding
@@ -57,6 +61,23 @@ def size_of(
     if callable(target) and target in ARITHMETIC and is_symbolic(args) and not has_map:
         return SizeExpression(function=target, args=args)
     return None
+
+
+@contextmanager
+def others_may_follow(known: Mapping[fx.Node, Argument]) -> Iterator[None]:
+    """Refuse code that takes sizes from maps for how it is written: where a map has a shape, they are numbers.
+
+    Parameters
+    ----------
+    known
+        What the code's values are found to be, so far.
+    """
+    try:
+        yield
+    except UnsupportedOperation as error:
+        if any(is_symbolic(value) for value in known.values()):
+            raise CodeNotFollowed(str(error)) from error
+        raise
 
 
 def check_sizes(graph: Graph) -> None:

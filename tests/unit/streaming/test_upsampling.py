@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.inference.network import cell_axes
 from napari_gigaclf.streaming import stream
+from napari_gigaclf.streaming.capture.builder import capture
+from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed
 from napari_gigaclf.testing.networks import UNet
 from napari_gigaclf.testing.oracle import answer, disagreements, relative_error
 
@@ -163,9 +165,9 @@ def test_sizes_taken_from_maps(code, shape):
         (lambda net, x: net.first(x)[:, :, : x.shape[2] // 2], "getitem"),
     ],
 )
-def test_other_uses_of_a_size_are_refused(code, text):
-    with pytest.raises(UnsupportedOperation, match=text):
-        stream(Written(code))
+def test_other_uses_of_a_size_are_left_to_another_way_of_reading(code, text):
+    with pytest.raises(CodeNotFollowed, match=text):
+        capture(Written(code))
 
 
 def test_geometry_of_a_fixed_size_is_refused():
