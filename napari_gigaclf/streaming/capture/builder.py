@@ -2,10 +2,8 @@
 
 ``torch.fx`` follows the module's ``forward`` with a stand-in for the image and lists the calls. It comes before
 ``torch.export`` (:mod:`.exporting`) by measurement: 0.06 s against 1.2 s for ResNet-18 (torch 2.13, one core), it needs
-no example image, and modules keep their names.
-
-Each call is then recognised (:mod:`.pointwise`, :mod:`.windows`) or refused with the operation, the module's path and a
-remedy.
+no example image, and modules keep their names. Each call is then recognised (:mod:`.pointwise`) or refused
+with the operation, the module's path and a remedy.
 
 In-place operations are replaced by ordinary ones whose result takes over the name, which is what PyTorch's semantics
 come to when no views are involved. A map that may share its memory with another one (``contiguous``, ``detach``, a cast
@@ -319,8 +317,7 @@ class Builder:
         if name.endswith("_") and not name.startswith("_"):
             overwrites, name = True, name[:-1]
             target = target if method else getattr(F, name, getattr(torch, name, target))
-        size = sizes.size_of(target, args, kwargs, self.nodes)
-        if size is not None:
+        if (size := sizes.size_of(target, args, kwargs, self.nodes)) is not None:
             return size
         if not any(isinstance(ref, NodeRef) for ref in references((args, kwargs))):
             if is_symbolic((args, kwargs)):
