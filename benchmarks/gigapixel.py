@@ -209,17 +209,16 @@ def run_everywhere(side: int, memory: str) -> dict[str, object]:
 def run_step(side: int, memory: str) -> dict[str, object]:
     """Run a training step: global max-pooling, a linear head, a loss, backward."""
     import torch
-    from torch.nn import functional as F
+    from torch import nn
 
     from napari_gigaclf.streaming import stream
 
-    source, net = TissueSource(side), stream(network(), memory=memory)
-    head = torch.nn.Linear(128, 2)
+    classifier = nn.Sequential(network(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(128, 2))
+    source, net = TissueSource(side), stream(classifier, memory=memory)
     clock = Clock()
-    features = net.stream(source)
+    logits = net.stream(source)
     forward = clock.read()
-    loss = F.cross_entropy(head(F.adaptive_max_pool2d(features, 1).flatten(1)), torch.tensor([1]))
-    loss.backward()
+    nn.functional.cross_entropy(logits, torch.tensor([1])).backward()
     seconds = clock.read()
     report = net.last_report
     return {

@@ -148,8 +148,21 @@ def batch_norm(call: Call) -> Recognised:
     """Recognise batch norm, with fixed statistics or with those of the batch."""
     bound = call.bind(
         "input", running_mean=None, running_var=None, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5,
-        cudnn_enabled=True, num_batches_tracked=None,
+        num_batches_tracked=None,
     )  # fmt: skip
+    return normalised_by_batch(call, bound)
+
+
+def torch_batch_norm(call: Call) -> Recognised:
+    """Recognise ``torch.batch_norm``, whose arguments come in another order than those of ``F.batch_norm``."""
+    bound = call.bind(
+        "input", "weight", "bias", "running_mean", "running_var", "training", "momentum", "eps", "cudnn_enabled"
+    )
+    return normalised_by_batch(call, bound)
+
+
+def normalised_by_batch(call: Call, bound: dict[str, Argument]) -> Recognised:
+    """Return a batch norm from its arguments by name."""
     if bound["training"]:
         return statistics.batch_norm_training(call, bound)
     names = ("input", "running_mean", "running_var", "weight", "bias")
@@ -201,7 +214,7 @@ def function_table() -> dict[object, Recogniser]:
         for name in names:
             table.update({function: recogniser(function) for function in named_in(name, torch, F, torch._C._nn)})
     table.update(dict.fromkeys((torch.cat, torch.concat, torch.concatenate), concatenation))
-    table.update({F.batch_norm: batch_norm, torch.batch_norm: batch_norm, F.prelu: prelu, torch.prelu: prelu})
+    table.update({F.batch_norm: batch_norm, torch.batch_norm: torch_batch_norm, F.prelu: prelu, torch.prelu: prelu})
     table.update({F.local_response_norm: local_response, F.rrelu: rrelu, torch.rrelu: rrelu})
     return table
 

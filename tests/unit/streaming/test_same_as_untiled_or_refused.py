@@ -206,3 +206,37 @@ def test_statistics_changed_before_backward_are_noticed(image):
 def test_impossible_sizes(wrong):
     with pytest.raises(ValueError, match="="):
         stream(nn.Conv2d(3, 4, 3), **wrong)
+
+
+def torch_batch_norm(net, x):
+    first = net.first(x)
+    shift, scale = torch.arange(4.0, dtype=x.dtype), torch.arange(1.0, 5.0, dtype=x.dtype)
+    return torch.batch_norm(first, scale, shift, 2 * shift, 3 * scale, False, 0.1, 1e-5, True)
+
+
+def torch_instance_norm(net, x):
+    shift, scale = torch.arange(4.0, dtype=x.dtype), torch.arange(1.0, 5.0, dtype=x.dtype)
+    return torch.instance_norm(net.first(x), scale, shift, None, None, True, 0.1, 1e-5, True)
+
+
+def torch_group_norm(net, x):
+    shift, scale = torch.arange(4.0, dtype=x.dtype), torch.arange(1.0, 5.0, dtype=x.dtype)
+    return torch.group_norm(net.first(x), 2, scale, shift, 1e-5, True)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        torch_batch_norm, torch_instance_norm, torch_group_norm, lambda net, x: torch.softmax(net.first(x), 1),
+        lambda net, x: torch.dropout(net.first(x), 0.5, False),
+        lambda net, x: torch.conv2d(x, net.first.weight, None, 2),
+        lambda net, x: torch.celu(net.first(x), 0.5), lambda net, x: torch.max_pool2d(net.first(x), 3, 2, 1, 1, True),
+    ],
+)  # fmt: skip
+def test_functions_of_torch_take_their_own_order_of_arguments(code, image):
+    net = Written(code)
+    try:
+        found = stream(net, tile=8)(image)
+    except UnsupportedOperation:
+        return
+    torch.testing.assert_close(found, net(image), rtol=1e-10, atol=1e-12)
