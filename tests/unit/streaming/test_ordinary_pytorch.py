@@ -130,32 +130,6 @@ def test_ordinary_module_before_and_after(net, image):
     assert disagreements(expected, found) == {}
 
 
-def test_distributed_with_several_outputs_and_dropout(tmp_path):
-    class Levels(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.one, self.two, self.drop = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 5, 3, 2, 1), nn.Dropout(0.3)
-
-        def forward(self, x):
-            one = self.drop(torch.relu(self.one(x)))
-            return one, self.two(one)
-
-    distributed = torch.distributed
-    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
-    try:
-        module, image = Levels().double(), torch.randn(2, 3, 30, 21, dtype=torch.float64)
-        runs = []
-        for tile, wrap in ((1000, lambda m: m), (8, nn.parallel.DistributedDataParallel)):
-            module.zero_grad()
-            torch.manual_seed(0)
-            one, two = wrap(stream(module, tile=tile))(image)
-            (one.square().sum() + two.sum()).backward()
-            runs.append([one, two, *(p.grad.clone() for p in module.parameters())])
-        assert all(relative_error(a, b) < 1e-10 for a, b in zip(*runs, strict=True))
-    finally:
-        distributed.destroy_process_group()
-
-
 def test_transforms_of_functions_are_refused_not_wrong(net, image):
     streamed = stream(net, tile=16)
     with pytest.raises((RuntimeError, UnsupportedOperation)):
