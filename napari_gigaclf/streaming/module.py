@@ -98,12 +98,12 @@ class StreamedModule(nn.Module):
         Parameters
         ----------
         source
-            A tensor (B, C, *space), or a :class:`Source`, which is a batch of one.
+            A tensor ``(B, C, *space)``, or a :class:`Source`, which is a batch of one.
 
         Returns
         -------
         Tensor
-            (B, C_out, *cells), differentiable with respect to the parameters, and to the tensor if it requires a
+            ``(B, C_out, *cells)``, differentiable with respect to the parameters, and to the tensor if it requires a
             gradient. A module that returns several maps, in tuples, lists or dicts, returns them so here.
         """
         return self.stream(source)
@@ -122,17 +122,18 @@ class StreamedModule(nn.Module):
         Parameters
         ----------
         source
-            A tensor (B, C, *space), or a :class:`Source`.
+            A tensor ``(B, C, *space)``, or a :class:`Source`.
         sink
-            Takes the image's gradient during ``backward``, region by region: a :class:`Sink`, or an array (C, *space)
-            assignable by slices (numpy, zarr). Every pixel is written once.
+            Takes the image's gradient during ``backward``, region by region: a :class:`Sink`, or an array
+            ``(C, *space)`` assignable by slices (numpy, zarr). Every pixel is written once.
         progress
             Called after each tile, in both passes.
         cancel
             Asked before each tile, in both passes.
         on_output
-            Called after each forward tile with the slices over space and the finished block (B, C_out, *block); where
-            the module returns several maps, also with the map's number in the plan's ``output_shapes``.
+            Called after each forward tile with the slices over space and the finished block
+            ``(B, C_out, *block)``; where the module returns several maps, also with the map's number in the plan's
+            ``output_shapes``.
         cells
             Which cells of the output are wanted: booleans, one per cell, array or tensor. The whole map, which over a
             gigapixel image may be larger than memory, is then never made. None: all. For modules with one output.
@@ -140,7 +141,7 @@ class StreamedModule(nn.Module):
         Returns
         -------
         Tensor
-            (B, C_out, *cells); with ``cells`` (B, C_out, N), the wanted ones in raster order. Differentiable.
+            ``(B, C_out, *cells)``; with ``cells`` (B, C_out, N), the wanted ones in raster order. Differentiable.
 
         Raises
         ------
@@ -175,7 +176,7 @@ class StreamedModule(nn.Module):
         Parameters
         ----------
         shape
-            (C, *space) or (B, C, *space), pixels.
+            ``(C, *space)`` or ``(B, C, *space)``, pixels.
         backward
             Whether a backward pass follows, which needs the borders of all tiles.
         """
@@ -219,7 +220,7 @@ class StreamedModule(nn.Module):
         Parameters
         ----------
         source
-            A tensor (B, C, *space), or a :class:`Source`.
+            A tensor ``(B, C, *space)``, or a :class:`Source`.
         output_slices
             One slice per spatial axis of the output map.
         output
@@ -228,8 +229,8 @@ class StreamedModule(nn.Module):
         Returns
         -------
         Tensor
-            (B, C_out, *block), equal to that part of the whole map up to rounding; without gradient. Statistics of the
-            whole image, where the module takes any, are streamed first; running statistics stay as they are.
+            ``(B, C_out, *block)``, equal to that part of the whole map up to rounding; without gradient. Statistics
+            of the whole image, where the module takes any, are streamed first; running statistics stay as they are.
 
         Raises
         ------

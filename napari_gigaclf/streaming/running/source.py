@@ -26,7 +26,7 @@ class Source(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(C, *space), pixels."""
+        """``(C, *space)``, pixels."""
         ...
 
     @property
@@ -35,7 +35,7 @@ class Source(Protocol):
         ...
 
     def read(self, *slices: slice) -> Any:  # noqa: ANN401 - a numpy array or a tensor
-        """Return (C, *block), one slice per spatial axis, all inside the image."""
+        """Return ``(C, *block)``, one slice per spatial axis, all inside the image."""
         ...
 
 
@@ -44,7 +44,7 @@ class Sink(Protocol):
     """Takes the gradient of the image, region by region; every pixel is written once."""
 
     def write(self, slices: tuple[slice, ...], array: NDArray[Any]) -> None:
-        """Store (C, *block) at these slices, one per spatial axis."""
+        """Store ``(C, *block)`` at these slices, one per spatial axis."""
         ...
 
 
@@ -54,7 +54,7 @@ def slices_of(extent: Extent) -> tuple[slice, ...]:
 
 
 class TensorImage:
-    """A tensor in memory, (B, C, *space)."""
+    """A tensor in memory, ``(B, C, *space)``."""
 
     flat_value = None
 
@@ -65,7 +65,7 @@ class TensorImage:
         self.dtype = tensor.dtype
 
     def block(self, extent: Extent) -> Tensor:
-        """Return (B, C, *block) on the network's device."""
+        """Return ``(B, C, *block)`` on the network's device."""
         return self.tensor[(slice(None), slice(None), *slices_of(extent))].to(self.device)
 
     def is_flat(self, extent: Extent) -> bool:
@@ -91,7 +91,7 @@ class SourceImage:
         return found.to(self.device, self.float_dtype if found.is_floating_point() else found.dtype)
 
     def block(self, extent: Extent) -> Tensor:
-        """Read (1, C, *block).
+        """Read ``(1, C, *block)``.
 
         Raises
         ------
@@ -121,7 +121,7 @@ def numpy_dtype(dtype: Any) -> np.dtype[Any]:  # noqa: ANN401 - a numpy or torch
 
 
 def write_gradient(sink: Any, extent: Extent, gradient: Tensor | None, channels: int) -> None:  # noqa: ANN401
-    """Give a sink the gradient over an extent, (1, C, *block); None stands for zeros."""
+    """Give a sink the gradient over an extent, ``(1, C, *block)``; None stands for zeros."""
     if gradient is None:
         values = np.zeros((channels, *(stop - start for start, stop in extent)), dtype=np.float32)
     else:
