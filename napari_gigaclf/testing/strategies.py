@@ -197,7 +197,7 @@ def _upsampling(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
     mode = draw(st.sampled_from(kinds))
     smooth = not mode.startswith("nearest")
     if max(end.sizes) > MOST_PIXELS[n]:  # large enough: back to where it was
-        factors: tuple[float, ...] = (0.5,) * n
+        factors: tuple[float, ...] = tuple(0.5 if size > 1 else 1.0 for size in end.sizes)
     else:
         factors = tuple(draw(st.sampled_from([1, 2, 2, 2, 3, 1.5])) for _ in range(n))
     if n == 2 and all(factor == 2 for factor in factors) and end.channels % 4 == 0:
