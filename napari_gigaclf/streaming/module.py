@@ -5,6 +5,7 @@ untiled module up to rounding. Replacing ``module`` by ``stream(module)`` is the
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,7 +61,9 @@ def chosen_output(graph: Graph, number: int | None) -> int:
 class StreamedModule(nn.Module):
     """A network that runs tile by tile, exactly. Made by :func:`stream`."""
 
-    def __init__(self, module: nn.Module, budget: Budget, front_end: FrontEnd = "auto") -> None:
+    def __init__(
+        self, module: nn.Module, budget: Budget, front_end: FrontEnd = "auto", spill: Path | None = None
+    ) -> None:
         super().__init__()
         # The wrapped module's own tables: same parameters, same names in state_dict, one truth.
         self._parameters = module._parameters
@@ -71,6 +74,7 @@ class StreamedModule(nn.Module):
         self._wrapped = (module,)  # in a tuple, so that it is not registered a second time
         self._budget = budget
         self._front_end: FrontEnd = front_end
+        self._spill = spill
         self._graphs: dict[tuple[object, ...], list[Captured]] = {}
         self._plans: dict[tuple[object, ...], StreamPlan] = {}
         self._report: StreamReport | None = None
@@ -166,7 +170,7 @@ class StreamedModule(nn.Module):
             graph=self._sized(image.shape, image.dtype), plan=plan, image=image, parameters=tuple(wanted),
             weights=weights, sink=sink,
             callbacks=Callbacks(progress=progress, cancel=cancel, on_output=on_output), publish=self._publish,
-            kept=WholeMap() if cells is None else kept_cells(cells, plan.output_shape[2:]),
+            kept=WholeMap() if cells is None else kept_cells(cells, plan.output_shape[2:]), spill=self._spill,
         )  # fmt: skip
         return run_job(job, source if isinstance(source, Tensor) else None)
 
@@ -352,6 +356,7 @@ def stream(
     tile: int | Sequence[int] | None = None,
     memory: int | str | None = None,
     capture: FrontEnd = "auto",
+    spill: str | Path | None = None,
 ) -> StreamedModule:
     """Return the module, made to run tile by tile over images of any size, exactly.
 
@@ -363,10 +368,15 @@ def stream(
     tile
         Side of a tile in input pixels, one number or one per axis; any size works. None: chosen by the plan.
     memory
-        Bytes, or a text like ``"2GB"``, for everything held beyond parameters and the result.
+        Bytes, or a text like ``"2GB"``, for everything held beyond parameters and the result. What is left of it keeps
+        the graphs of tiles, so that the backward pass need not run them again. Where ``tile`` is given, too, the tile
+        stays, and the memory is kept as far as it allows; the plan's ``peak_bytes`` tells.
     capture
         How the module's code is read: ``"fx"`` (milliseconds), ``"export"`` (seconds; follows code that looks at
         shapes, uses keywords or dataclasses), or ``"auto"``, the second where the first cannot follow.
+    spill
+        Folder for a temporary file with the carried borders of a backward pass that ``memory`` has no room for; None:
+        the system's folder for temporary files. Without ``memory`` nothing is written.
 
     Returns
     -------
@@ -392,4 +402,4 @@ def stream(
     )
     if capture not in FRONT_ENDS:
         raise ValueError(f"capture={capture!r} is none of {', '.join(FRONT_ENDS)}")
-    return StreamedModule(module, budget, capture)
+    return StreamedModule(module, budget, capture, None if spill is None else Path(spill))

@@ -4,7 +4,7 @@ A plan is a pure function of the network, the image's shape and the memory budge
 Arithmetic and reads are exact (tests count them); ``peak_bytes`` is an upper estimate.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import lcm, prod
@@ -18,8 +18,11 @@ from napari_gigaclf.streaming.network.operations import Extent, macs_of
 from napari_gigaclf.streaming.network.patches import PatchOperation
 from napari_gigaclf.streaming.planning.arithmetic import tiled_macs, untiled_macs
 from napari_gigaclf.streaming.planning.cuts import choose_cuts
+from napari_gigaclf.streaming.planning.fitting import Sized, best_within
+from napari_gigaclf.streaming.planning.memory import TileMemory
 from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, map_sizes, reaches, schedule_axis
 from napari_gigaclf.streaming.planning.stages import Stage, few, kept_peak, stages_of, storing_options
+from napari_gigaclf.streaming.planning.table import rows
 
 DEFAULT_MEMORY_BYTES = 2 * 1024**3
 """Budget where the caller names none."""
@@ -55,6 +58,16 @@ class StreamPlan:
     """Carried borders held at the same time: those of one strip of tiles, or of all tiles for a backward pass."""
     peak_bytes: int
     """Upper estimate of what the engine holds beyond parameters and the output."""
+    graph_bytes: int
+    """Upper estimate of what autograd holds of one tile until it has gone back."""
+    kept_graphs: int = 0
+    """Tiles, the last ones, whose graphs the forward pass keeps, so that the backward pass need not run them again."""
+    rerun_macs: int = 0
+    """Multiply-accumulates of the backward pass's second forward run, if every tile has a gradient."""
+    spilled_tiles: int = 0
+    """Tiles, the first ones, whose received borders wait on disk for the backward pass."""
+    spill_bytes: int = 0
+    """Bytes of these borders."""
     channels: tuple[int, ...] = field(repr=False)
     """Channels of every map."""
     schedules: tuple[AxisSchedule, ...] = field(repr=False, compare=False)
@@ -97,6 +110,11 @@ class StreamPlan:
         return sum(plan.num_tiles for plan in self.stages or (self,) if plan.stage.reads_image)
 
     @property
+    def step_macs(self) -> int:
+        """Multiply-accumulates of forward and backward: a backward pass is counted as two forward ones."""
+        return 3 * self.macs + self.rerun_macs if self.backward else self.macs
+
+    @property
     def recomputed_macs(self) -> int:
         """Multiply-accumulates done again at the borders of tiles."""
         return self.macs - self.untiled_macs
@@ -136,34 +154,9 @@ class StreamPlan:
         """Return the plan of another stage and its schedules (a single region instead of all tiles)."""
         return replace(self, stage=stage, schedules=schedules, grid=(1,) * len(schedules), carried_maps=frozenset())
 
-    def rows(self) -> Iterator[tuple[str, str]]:
-        """Yield the lines of the printed table."""
-        yield "image", " x ".join(map(str, self.image_shape))
-        for shape in self.output_shapes:
-            yield "output", " x ".join(map(str, shape))
-        yield "tile", " x ".join(map(str, self.tile)) + " px"
-        yield "tiles", f"{self.num_tiles} ({' x '.join(map(str, self.grid))})"
-        yield "arithmetic", f"{self.macs / 1e9:.2f} GMAC (untiled {self.untiled_macs / 1e9:.2f})"
-        yield "carried maps", str(self.num_carried)
-        yield "carried borders", f"{self.carry_bytes / 1e6:.1f} MB{' for the backward pass' if self.backward else ''}"
-        if self.stages:
-            again = sum(plan.stage.reads_image for plan in self.stages)
-            yield "passes", f"{len(self.stages)}, {again} of them from the image; {self.stored_bytes / 1e6:.1f} MB kept"
-            for number, plan in enumerate(self.stages, start=1):
-                yield f"  pass {number}", plan.stage_line()
-        yield "peak memory", f"<= {self.peak_bytes / 1e6:.0f} MB beyond parameters and output"
-
-    def stage_line(self) -> str:
-        """Return what one of several passes does, in a line."""
-        stage = self.stage
-        starts = [*(["the image"] if stage.reads_image else []), *([f"{len(stage.given)} maps"] if stage.given else [])]
-        kinds = ((stage.observed, "observed"), (stage.written, "whole"))
-        gives = [f"{len(items)} {name}" for items, name in kinds if items]
-        return f"{self.macs / 1e9:.2f} GMAC from {' and '.join(starts)}, gives {' and '.join(gives)}"
-
     def __str__(self) -> str:
         """Return the plan as a table."""
-        return "\n".join(f"{name:<16} {value}" for name, value in self.rows())
+        return "\n".join(f"{name:<16} {value}" for name, value in rows(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,29 +218,38 @@ def plan_run(
     space = tuple(image_shape[2:])
     rules = [axis_rules(graph, axis, len(space)) for axis in range(len(space))]
 
-    def plan_for(tile: tuple[int, ...], stored: frozenset[int]) -> StreamPlan:
+    def plan_for(tile: tuple[int, ...], stored: frozenset[int]) -> Sized:
         weights = weight_bytes if backward else 0
-        plans = _plan_tile(graph, rules, image_shape, responses, tile, backward, weights, stored)
-        return _together(graph, plans, vector_macs, vector_shapes, {index: kept[index] for index in stored})
+        sized = _plan_tile(graph, rules, image_shape, responses, tile, backward, weights, stored)
+        if len(sized) == 1 and not graph.found:
+            return sized[0]
+        plans = [item.plan for item in sized]
+        return Sized(plan=_together(graph, plans, vector_macs, vector_shapes, {index: kept[index] for index in stored}))
 
     kept = _map_bytes(graph, rules, image_shape, responses)
     allowed = DEFAULT_MEMORY_BYTES if budget.memory_bytes is None else budget.memory_bytes
     options = [stored for stored in storing_options(graph) if sum(kept[index] for index in stored) <= allowed * 0.8]
     if budget.tile is not None:
-        return plan_for(budget.tile * (len(space) if len(budget.tile) == 1 else 1), options[0])
-    smallest: StreamPlan | None = None
+        found = plan_for(budget.tile * (len(space) if len(budget.tile) == 1 else 1), options[0])
+        if budget.memory_bytes is None:
+            return found.plan
+        return found.within(max(allowed, found.least_bytes)) or found.plan  # the tile was asked for: it stays
     tiles = _candidates(graph, rules, space, MACS_PER_TILE.get(budget.device, MACS_PER_TILE["cpu"]))
+    candidates = []
     for tile, stored in ((tile, stored) for stored in few(options) for tile in tiles):
-        plan = plan_for(tile, stored)
-        if plan.peak_bytes <= allowed:
-            return plan
-        smallest = plan if smallest is None or plan.peak_bytes < smallest.peak_bytes else smallest
-    assert smallest is not None, "there is always a candidate"
+        found = plan_for(tile, stored)
+        candidates.append(found)
+        if found.plan.peak_bytes <= allowed and (budget.memory_bytes is None or found.plan.stages):
+            return found.plan
     if budget.memory_bytes is None:
-        return smallest  # a default is advice, not a limit
+        return min(candidates, key=lambda item: item.plan.peak_bytes).plan  # a default is advice, not a limit
+    best = best_within(candidates, allowed)
+    if best is not None:
+        return best
+    least = min(candidates, key=lambda item: item.least_bytes)
     raise UnsupportedOperation(
         f"memory={allowed} bytes is too small for an image of {' x '.join(map(str, space))}: the best tile, "
-        f"{' x '.join(map(str, smallest.tile))} px, needs about {smallest.peak_bytes} bytes; allow more, or give a tile"
+        f"{' x '.join(map(str, least.plan.tile))} px, needs about {least.least_bytes} bytes; allow more, or another"
     )
 
 
@@ -279,7 +281,7 @@ def _candidates(
 def _plan_tile(
     graph: Graph, rules: Sequence[Sequence[Rule]], image_shape: Sequence[int], responses: Sequence[Tensor],
     tile: tuple[int, ...], backward: bool, weight_bytes: int, stored: frozenset[int],
-) -> list[StreamPlan]:  # fmt: skip
+) -> list[Sized]:  # fmt: skip
     """Return the plans of all stages for one tile size."""
     space, position_bytes = image_shape[2:], _position_bytes(image_shape, responses)
     steps = [[reach.step for reach in reaches(graph, axis)] for axis in rules]
@@ -296,34 +298,42 @@ def _plan_tile(
 def _plan_stage(
     graph: Graph, rules: Sequence[Sequence[Rule]], stage: Stage, cuts: frozenset[int], image_shape: Sequence[int],
     responses: Sequence[Tensor], tile: tuple[int, ...], backward: bool, weight_bytes: int,
-) -> StreamPlan:  # fmt: skip
+) -> Sized:  # fmt: skip
     """Return the plan of one stage."""
     batch, space, position_bytes = image_shape[0], image_shape[2:], _position_bytes(image_shape, responses)
     channels = tuple(response.shape[1] for response in responses)
     schedules = tuple(
         schedule_axis(graph, axis, stage, cuts, n, side) for axis, n, side in zip(rules, space, tile, strict=True)
     )
-    memory = _Memory(graph=graph, schedules=schedules, position_bytes=position_bytes, cuts=cuts)
+    memory = TileMemory(
+        graph=graph, schedules=schedules, position_bytes=position_bytes,
+        item_bytes=[response.element_size() for response in responses],
+    )  # fmt: skip
     carry_bytes = memory.all_carries() if backward else memory.strip_carries()
-    held = memory.step_peak() + memory.strip_carries() + 2 * weight_bytes if backward else memory.forward_peak()
-    return StreamPlan(
+    graph_bytes = memory.graph_bytes() if backward else 0
+    at_work = memory.strip_carries() + memory.working() + 2 * weight_bytes if backward else memory.forward_peak()
+    macs = batch * tiled_macs(graph, stage.computed, schedules)
+    plan = StreamPlan(
         image_shape=tuple(image_shape),
         output_shapes=tuple((batch, channels[i], *(s.sizes[i] for s in schedules)) for i in graph.outputs),
         tile=tile,
         grid=tuple(s.num_tiles for s in schedules),
         backward=backward,
-        macs=batch * tiled_macs(graph, stage.computed, schedules),
+        macs=macs,
         untiled_macs=batch * untiled_macs(graph, schedules),
         carried_maps=frozenset(
             i for i in range(len(graph.nodes)) if any(b > a for s in schedules for a, b in s.kept[i])
         ),
         carry_bytes=carry_bytes,
-        peak_bytes=carry_bytes + held,
+        peak_bytes=carry_bytes + at_work + graph_bytes,
+        graph_bytes=graph_bytes,
+        rerun_macs=macs if backward else 0,
         channels=channels,
         schedules=schedules,
         cuts=cuts,
         stage=stage,
     )
+    return Sized(plan=plan, memory=memory, at_work_bytes=at_work)
 
 
 def _position_bytes(image_shape: Sequence[int], responses: Sequence[Tensor]) -> list[int]:
@@ -361,14 +371,13 @@ def _together(
     """
     last, backward = plans[-1], plans[-1].backward
     untiled = untiled_macs(graph, last.schedules)
-    if len(plans) == 1 and not graph.found:
-        return last
     carries = sum(plan.carry_bytes for plan in plans) if backward else max(plan.carry_bytes for plan in plans)
     working = max(plan.peak_bytes - plan.carry_bytes for plan in plans)
     return replace(
         last,
         output_shapes=(*last.output_shapes, *vector_shapes),
         macs=sum(plan.macs for plan in plans) + vector_macs,
+        rerun_macs=sum(plan.rerun_macs for plan in plans),
         untiled_macs=last.image_shape[0] * untiled + vector_macs,
         carried_maps=frozenset().union(*(plan.carried_maps for plan in plans)),
         carry_bytes=carries,
@@ -376,68 +385,3 @@ def _together(
         peak_bytes=carries + working + kept_peak(graph, stored, backward=backward),
         stages=tuple(plans),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Memory:
-    """Bytes of a plan. The largest block of each map stands for all."""
-
-    graph: Graph
-    schedules: tuple[AxisSchedule, ...]
-    position_bytes: Sequence[int]
-    cuts: frozenset[int]
-
-    def made(self, node: int) -> int:
-        """Return the bytes of a map's largest computed block."""
-        return self.position_bytes[node] * prod(s.longest(node)[0] for s in self.schedules)
-
-    def joined(self, node: int) -> int:
-        """Return the bytes of a map's largest joined block; 0 where nothing is carried."""
-        if not any(b > a for s in self.schedules for a, b in s.kept[node]):
-            return 0
-        return self.position_bytes[node] * prod(s.longest(node)[1] for s in self.schedules)
-
-    def strip_carries(self) -> int:
-        """Return the bytes of the carried borders alive at once in a forward pass."""
-        return sum(self.position_bytes[node] * self._strip(node) for node in range(len(self.graph.nodes)))
-
-    def _strip(self, node: int) -> int:
-        total = 0
-        for axis, schedule in enumerate(self.schedules):
-            kept = max(b - a for a, b in schedule.kept[node])
-            before = prod(s.longest(node)[1] for s in self.schedules[:axis])
-            total += kept * before * prod(s.sizes[node] for s in self.schedules[axis + 1 :])
-        return total
-
-    def all_carries(self) -> int:
-        """Return the bytes of the carried borders of all tiles."""
-        return sum(self.position_bytes[node] * self._all(node) for node in range(len(self.graph.nodes)))
-
-    def _all(self, node: int) -> int:
-        total = 0
-        for axis, schedule in enumerate(self.schedules):
-            kept = sum(b - a for a, b in schedule.kept[node])
-            before = prod(sum(b - a for a, b in s.held[node]) for s in self.schedules[:axis])
-            total += kept * before * prod(s.made_total(node) for s in self.schedules[axis + 1 :])
-        return total
-
-    def forward_peak(self) -> int:
-        """Return the bytes of blocks alive at once while a tile runs forward."""
-        last_use = {source: index for index, node in enumerate(self.graph.nodes) for source in node.inputs}
-        alive, peak = 0, 0
-        for index, node in enumerate(self.graph.nodes):
-            made, joined = self.made(index), self.joined(index)
-            inputs = sum(max(self.made(i), self.joined(i)) for i in node.inputs)
-            peak = max(peak, alive + 2 * made + inputs, alive + made + joined)  # a window copies its blocks once inside
-            alive += joined or made
-            alive -= sum(self.joined(i) or self.made(i) for i in node.inputs if last_use[i] == index)
-        return peak
-
-    def step_peak(self) -> int:
-        """Return the bytes of blocks alive at once while a tile is run again and back."""
-        blocks = [self.made(i) + self.joined(i) for i in range(len(self.graph.nodes))]
-        working = max(
-            2 * self.made(i) + 2 * sum(max(self.made(j), self.joined(j)) for j in node.inputs)
-            for i, node in enumerate(self.graph.nodes)
-        )
-        return sum(blocks) + working

@@ -8,6 +8,7 @@ accumulation and ``DistributedDataParallel`` see ordinary gradients; the tiles' 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -69,6 +70,8 @@ class Job:
     """Takes the report after each pass."""
     kept: Kept
     """What is kept of the output, where there is one; several are kept whole."""
+    spill: Path | None = None
+    """Folder for carried borders for which there is no room in memory; None: the system's for temporary files."""
     maps: dict[int, Tensor] = field(default_factory=dict)
     """Maps which earlier stages left, (B, C, *space)."""
     known: dict[int, Any] = field(default_factory=dict)
@@ -79,6 +82,11 @@ class Job:
     def kept_maps(self) -> dict[int, Kept]:
         """Return what takes the maps that the stage delivers."""
         return {i: self.kept if (i,) == self.graph.outputs else WholeMap() for i in self.plan.stage.written}
+
+    @property
+    def own(self) -> list[int]:
+        """The ids of the parameters themselves: what autograd saved may be copies, under checkpointing and hooks."""
+        return [id(self.weights[name]) for name in self.parameters]
 
     @property
     def statistics(self) -> list[Statistic]:
@@ -120,8 +128,10 @@ class Job:
             names |= {constant.name} if isinstance(constant, NamedTensor) else set()
         return [self.weights[name] for name in sorted(names - set(self.parameters))]
 
-    def forward(self, *, keep: bool) -> tuple[Found, dict[int, Observer], Tape, StreamReport]:
-        """Run forward."""
+    def forward(
+        self, *, keep: bool, grad_work: Work | None = None
+    ) -> tuple[Found, dict[int, Observer], Tape, StreamReport]:
+        """Run forward; with ``grad_work``, keep the graphs of as many tiles as the plan says."""
         plan = self.plan
         with torch.no_grad():
             flat, tensors = None, self.graph.tensors(self.weights, self.known)
@@ -136,7 +146,8 @@ class Job:
             observers = {node: Observer.of(self.graph.observed[node], plan.sizes(node)) for node in plan.stage.observed}
             run = Forward(
                 work=work, image=self.image, flat=flat, callbacks=self.callbacks, keep=keep, report=StreamReport(),
-                given=self.maps, observers=observers, kept=self.kept_maps(),
+                given=self.maps, observers=observers, kept=self.kept_maps(), grad_work=grad_work,
+                spill_folder=self.spill,
             )  # fmt: skip
             maps = run.run()
             statistics = {statistic: observers[statistic.node].value(statistic) for statistic in self.statistics}
@@ -173,6 +184,62 @@ def gradient_flow(graph: Graph, stage: Stage, trained: Sequence[bool], sources: 
     return tuple(flows)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """The tensors without space, computed from stand-ins for what autograd was given."""
+
+    job: Job
+    computed: list[Any]
+    """The tensors, with PyTorch's graph from the stand-ins."""
+    stand_ins: dict[int, Tensor]
+    """Leaves in place of the parameters that want a gradient, by the id of the parameter itself."""
+    maps: dict[int, bool]
+    """Which given maps want a gradient."""
+
+    @staticmethod
+    def of(
+        job: Job, inputs: Sequence[Tensor], needs: Sequence[bool], autocast: Callable[[], AbstractContextManager[Any]]
+    ) -> "Trained":
+        """Compute them.
+
+        Parameters
+        ----------
+        job
+            The job.
+        inputs
+            The autograd step's inputs behind the image.
+        needs
+            Which of them want a gradient.
+        autocast
+            Gives the context of the forward pass.
+        """
+        given, wanted = job.sorted_inputs(inputs), job.sorted_inputs(needs)
+        stand_ins = {
+            place: p.detach().requires_grad_()
+            for place, p, wants in zip(job.own, given.parameters, wanted.parameters, strict=True) if wants
+        }  # fmt: skip
+        weights = {name: stand_ins.get(id(tensor), tensor) for name, tensor in job.weights.items()}
+        known = {**job.known, **{i: t.detach().requires_grad_(wanted.known[i]) for i, t in given.known.items()}}
+        with torch.enable_grad(), autocast():
+            computed = job.graph.tensors(weights, known)
+        return Trained(job=job, computed=computed, stand_ins=stand_ins, maps=wanted.maps)
+
+    @property
+    def wants(self) -> list[bool]:
+        """Which of them want a gradient."""
+        return [isinstance(tensor, Tensor) and tensor.requires_grad for tensor in self.computed]
+
+    def work(self, *, image: bool) -> Work:
+        """Return the work with a fresh leaf in place of each; ``image``: whether the image wants a gradient."""
+        job = self.job
+        leaves = [t.detach().requires_grad_(t.requires_grad) if isinstance(t, Tensor) else t for t in self.computed]
+        sources = {0: image and job.plan.stage.reads_image, **self.maps}
+        flows = gradient_flow(job.graph, job.plan.stage, self.wants, sources)
+        return Work(
+            graph=job.graph, plan=job.plan, tensors=leaves, needs_grad=flows, overwritable=job.graph.overwritable()
+        )
+
+
 class Streamed(torch.autograd.Function):
     """Forward and backward of a stage.
 
@@ -183,8 +250,12 @@ class Streamed(torch.autograd.Function):
     def forward(ctx: Any, job: Job, image: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:  # noqa: ANN401 - PyTorch's
         """Return the stage's maps and statistics."""
         ctx.set_materialize_grads(False)
-        found, observers, ctx.tape, ctx.report = job.forward(keep=True)
         ctx.autocast = autocast_context(job.image.device)
+        grad_work = None
+        if job.plan.kept_graphs:
+            needs = ctx.needs_input_grad
+            grad_work = Trained.of(job, inputs[: len(needs) - 2], needs[2:], ctx.autocast).work(image=needs[1])
+        found, observers, ctx.tape, ctx.report = job.forward(keep=True, grad_work=grad_work)
         # Saved so that a change in place before backward is noticed, as usual; also of what gets no gradient.
         ctx.save_for_backward(image, *inputs, *job.fixed_tensors())
         ctx.job = replace(job, maps=dict.fromkeys(job.maps, image))  # only their order: saved tensors can be freed
@@ -202,24 +273,10 @@ class Streamed(torch.autograd.Function):
         image, *saved = ctx.saved_tensors
         count = len(ctx.needs_input_grad) - 2
         inputs, needs = job.sorted_inputs(saved[:count]), job.sorted_inputs(ctx.needs_input_grad[2:])
-        # By the parameter itself, not by what was saved: checkpointing and other hooks give back copies.
-        own = [id(job.weights[name]) for name in job.parameters]
-        stand_ins = {
-            place: p.detach().requires_grad_()
-            for place, p, wanted in zip(own, inputs.parameters, needs.parameters, strict=True) if wanted
-        }  # fmt: skip
-        weights = {name: stand_ins.get(id(tensor), tensor) for name, tensor in job.weights.items()}
-        known = {**job.known, **{i: t.detach().requires_grad_(needs.known[i]) for i, t in inputs.known.items()}}
-        with torch.enable_grad(), ctx.autocast():
-            computed = job.graph.tensors(weights, known)
-        leaves = [t.detach().requires_grad_(t.requires_grad) if isinstance(t, Tensor) else t for t in computed]
+        trained = Trained.of(job, saved[:count], ctx.needs_input_grad[2:], ctx.autocast)
         wants_image = ctx.needs_input_grad[1] and job.plan.stage.reads_image
         grad_image = torch.zeros_like(image) if wants_image and job.sink is None else None
-        trained = [isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves]
-        flows = gradient_flow(job.graph, job.plan.stage, trained, {0: wants_image, **needs.maps})
-        work = Work(
-            graph=job.graph, plan=job.plan, tensors=leaves, needs_grad=flows, overwritable=job.graph.overwritable()
-        )
+        work = trained.work(image=wants_image)
         grad_maps = {i: torch.zeros_like(inputs.maps[i]) for i, wanted in needs.maps.items() if wanted}
         written, statistics = job.sorted_gradients(grad_outputs)
         observed = {node: Seeder(observer=ctx.observers[node], gradients=g) for node, g in statistics.items()}
@@ -231,13 +288,14 @@ class Streamed(torch.autograd.Function):
         sums = run.run()
         job.publish(run.report)
         for index in {t for i in job.plan.stage.computed for t in job.graph.nodes[i].tensors}:
-            if index not in sums and trained[index]:
-                sums[index] = torch.zeros_like(leaves[index])  # zero, not None: it was used, as in the untiled module
-        roots = {i: gradient for i, gradient in sums.items() if i not in known}
-        found = parameter_gradients(computed, roots, list(stand_ins.values()))
-        by_parameter = dict(zip(stand_ins, found, strict=True))
+            if index not in sums and trained.wants[index]:
+                # Zero, not None: it was used, as in the untiled module.
+                sums[index] = torch.zeros_like(work.tensors[index])
+        roots = {i: gradient for i, gradient in sums.items() if i not in job.known}
+        found = parameter_gradients(trained.computed, roots, list(trained.stand_ins.values()))
+        by_parameter = dict(zip(trained.stand_ins, found, strict=True))
         of_known = (sums[i].to(t.dtype) if i in sums else None for i, t in inputs.known.items())
-        of_parameters = (by_parameter.get(place) for place in own)
+        of_parameters = (by_parameter.get(place) for place in job.own)
         return (None, grad_image, *(grad_maps.get(i) for i in inputs.maps), *of_known, *of_parameters)
 
 

@@ -62,7 +62,7 @@ class FlatTiles:
 
     def fill(self, tile: Sequence[int]) -> TileResult:
         """Return what the tile gives: expanded constants, which take no memory."""
-        plan, result = self.plan, TileResult(targets={}, pieces={}, switches=[])
+        plan, result = self.plan, TileResult(targets={}, pieces={}, joints={})
         for node in plan.stage.active:
             made = plan.made(node, tile)
             if node in plan.stage.targets and not is_empty(made):

@@ -7,9 +7,10 @@ received. A tile whose incoming gradients are all zero is skipped; one whose inp
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,9 +20,11 @@ from napari_gigaclf.errors import Cancelled
 from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
 from napari_gigaclf.streaming.running.flat import FlatTiles
+from napari_gigaclf.streaming.running.graphs import TileGraph
 from napari_gigaclf.streaming.running.kept import Kept
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image, slices_of, write_gradient
+from napari_gigaclf.streaming.running.spill import SpillFile
 from napari_gigaclf.streaming.running.statistics import Observer, Seeder
 from napari_gigaclf.streaming.running.tiles import PieceKey, TileResult, TileRun, Work
 
@@ -31,8 +34,8 @@ also with the number of the map, as in the plan's ``output_shapes``."""
 
 TileIndex = tuple[int, ...]
 
-Pieces = dict[tuple[TileIndex, PieceKey], Tensor]
-"""Carried borders, or their gradients, by taker and piece."""
+Pieces = dict[TileIndex, dict[PieceKey, Tensor]]
+"""Carried borders, or their gradients, by the tile that takes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,16 @@ class Tape:
     """What a forward pass leaves for the backward pass."""
 
     pieces: Pieces = field(default_factory=dict)
-    flat: frozenset[TileIndex] = frozenset()
+    graphs: dict[TileIndex, TileGraph] = field(default_factory=dict)
+    """Graphs of the tiles that need not be run again; each serves once."""
+    spill: SpillFile | None = None
+    """Borders of the tiles for which there is no room in memory."""
+
+    def received(self, tile: TileIndex) -> dict[PieceKey, Tensor]:
+        """Return the borders handed to a tile, from memory or from disk."""
+        found = {} if self.spill is None else self.spill.get(tile)
+        found.update(self.pieces.get(tile, {}))
+        return found
 
 
 def tiles_of(plan: StreamPlan) -> Iterator[TileIndex]:
@@ -88,7 +100,11 @@ class Forward:
     """Maps which earlier stages left, (B, C, *space)."""
     observers: Mapping[int, Observer] = field(default_factory=dict)
     """Take the statistics of maps, by map."""
+    grad_work: Work | None = None
+    """The work with stand-ins that collect gradients, for the tiles whose graphs are kept."""
     tape: Tape = field(default_factory=Tape)
+    spill_folder: Path | None = None
+    """Where borders go for which the plan has no room in memory."""
     carry_bytes: int = 0
     kept: Mapping[int, Kept] = field(default_factory=dict)
     """Take the maps that the stage delivers, by map."""
@@ -104,40 +120,57 @@ class Forward:
         plan, start = self.work.plan, time.perf_counter()
         for done, tile in enumerate(tiles_of(plan), start=1):
             self.callbacks.check()
-            received = dict(self.received(tile))
+            received = self.tape.pieces.get(tile, {})
             if self.flat is not None and self.flat.is_flat(self.image, tile):
                 result = self.flat.fill(tile)
                 self.report = self.report.plus(tiles=1, tiles_skipped_flat=1)
             else:
                 sources = source_blocks(plan, tile, self.image, self.given)
-                result = TileRun(work=self.work, tile=tile, sources=sources, pieces=received).run()
+                result = self.run_tile(tile, sources, received, keep_graph=done > plan.num_tiles - plan.kept_graphs)
                 self.report = self.report.plus(tiles=1, tiles_run=1, reads=int(plan.stage.reads_image))
+            del received
+            self.release(tile, done)
             self.store(tile, result)
             self.callbacks.report(done, plan.num_tiles, "forward", start)
         self.report = self.report.plus(seconds=time.perf_counter() - start)
         return {index: self.kept[index].result() for index in plan.stage.written}
 
-    def received(self, tile: TileIndex) -> Iterator[tuple[PieceKey, Tensor]]:
-        """Yield the borders handed to a tile, forgetting them unless a backward pass will want them."""
-        for node in range(len(self.work.graph.nodes)):
-            for axis in range(len(tile)):
-                key = (tile, (node, axis))
-                piece = self.tape.pieces.get(key)
-                if piece is not None:
-                    yield (node, axis), piece
-                    if not self.keep:
-                        del self.tape.pieces[key]
-                        self.carry_bytes -= _bytes(piece)
+    def run_tile(
+        self, tile: TileIndex, sources: dict[int, Tensor], received: dict[PieceKey, Tensor], *, keep_graph: bool
+    ) -> TileResult:
+        """Run a tile, and keep its graph where the plan has room for it."""
+        if self.grad_work is None or not keep_graph:
+            return TileRun(work=self.work, tile=tile, sources=sources, pieces=received).run()
+        kept = TileGraph.run(self.grad_work, tile, sources, received, hands_on=True)
+        self.tape.graphs[tile] = kept
+        return kept.result
+
+    def release(self, tile: TileIndex, number: int) -> None:
+        """Forget a tile's received borders once it has run; put those on disk that a backward pass has no room for."""
+        if self.keep and number > self.work.plan.spilled_tiles:
+            return
+        pieces = self.tape.pieces.pop(tile, {})
+        if self.keep:
+            # Borders of a flat image are expanded constants, which take no memory.
+            constant = {key: piece for key, piece in pieces.items() if 0 in piece.stride()}
+            pieces = {key: piece for key, piece in pieces.items() if key not in constant}
+            if constant:
+                self.tape.pieces[tile] = constant
+            if pieces:
+                self.tape.spill = self.tape.spill or SpillFile(self.spill_folder)
+                self.tape.spill.put(tile, pieces)
+                self.report = self.report.plus(spilled_bytes=sum(map(_bytes, pieces.values())))
+        self.carry_bytes -= sum(map(_bytes, pieces.values()))
 
     def store(self, tile: TileIndex, result: TileResult) -> None:
         """Keep a tile's borders, write what it delivers, and let its statistics be taken."""
         for (node, axis), piece in result.pieces.items():
-            self.tape.pieces[taker(tile, axis), (node, axis)] = piece
+            self.tape.pieces.setdefault(taker(tile, axis), {})[node, axis] = piece
             self.carry_bytes += _bytes(piece)
         self.report = self.report.at_least(peak_carry_bytes=self.carry_bytes)
         plan, outputs = self.work.plan, self.work.graph.outputs
         for index, block in result.targets.items():
-            extent = plan.made(index, tile)
+            extent, block = plan.made(index, tile), block.detach()
             if index in self.observers:
                 self.observers[index].add(tile, extent, block)
             if index in self.kept:
@@ -190,13 +223,6 @@ class Backward:
     """Gradients of the graph's tensors without space, by index."""
     seeds: Pieces = field(default_factory=dict)
 
-    @property
-    def leaves(self) -> dict[int, Tensor]:
-        """The tensors without space that want a gradient, by index."""
-        return {
-            index: tensor for index, tensor in enumerate(self.work.tensors) if getattr(tensor, "requires_grad", False)
-        }
-
     def run(self) -> dict[int, Tensor]:
         """Return the gradients of the tensors without space; that of the image goes where it is wanted.
 
@@ -212,11 +238,11 @@ class Backward:
             seeds = self.taken_seeds(tile)
             touched = any(seeder.touches(tile, plan.made(index, tile)) for index, seeder in self.observed.items())
             if not gradients and not seeds and not touched:
+                self.tape.graphs.pop(tile, None)
                 self.report = self.report.plus(tiles_skipped_zero=1)
                 self.give_image(tile, None)
             else:
                 self.run_tile(tile, gradients, seeds)
-                self.report = self.report.plus(tiles_run_backward=1, reads=int(plan.stage.reads_image))
             self.callbacks.report(done, plan.num_tiles, "backward", start)
         self.report = self.report.plus(seconds=time.perf_counter() - start)
         return self.sums
@@ -235,66 +261,42 @@ class Backward:
         """Return, and forget, the gradients that later tiles found for the borders this tile handed on."""
         found: dict[PieceKey, Tensor] = {}
         for axis in range(len(tile)):
-            for node in range(len(self.work.graph.nodes)):
-                gradient = self.seeds.pop((taker(tile, axis), (node, axis)), None)
-                if gradient is not None:
-                    found[node, axis] = gradient
+            of_taker = self.seeds.get(taker(tile, axis), {})
+            found.update({key: of_taker.pop(key) for key in list(of_taker) if key[1] == axis})
+            if not of_taker:
+                self.seeds.pop(taker(tile, axis), None)
         return found
 
     def run_tile(self, tile: TileIndex, gradients: dict[int, Tensor], seeds: dict[PieceKey, Tensor]) -> None:
-        """Run a tile again with gradients, and back."""
-        blocks = source_blocks(self.work.plan, tile, self.image, self.given)
-        starts = {i: b.detach().requires_grad_(self.work.needs_grad[i]) for i, b in blocks.items()}
-        received = self.received(tile)
-        with torch.enable_grad(), self.autocast():
-            run = TileRun(work=self.work, tile=tile, sources=starts, pieces=received, seeds=seeds)
-            result = run.run()
-        roots, given = self.roots(tile, result, gradients)
-        borders = [key for key, piece in received.items() if piece.requires_grad]
-        entries = [index for index, block in starts.items() if block.requires_grad]
-        leaves = self.leaves
-        wanted = [*leaves.values(), *(received[key] for key in borders), *(starts[index] for index in entries)]
-        if not roots or not wanted:
-            self.give_image(tile, None)
-            return
-        found = torch.autograd.grad(roots, wanted, given, allow_unused=True)
-        self.add_weights(leaves, found)
-        for key, gradient in zip(borders, found[len(leaves) :], strict=False):
-            if gradient is not None and bool(gradient.any()):
-                self.seeds[tile, key] = gradient
-        self.give(tile, dict(zip(entries, found[len(leaves) + len(borders) :], strict=True)))
+        """Go back through a tile, which is run again unless its graph was kept."""
+        plan, graph = self.work.plan, self.tape.graphs.pop(tile, None)
+        self.report = self.report.plus(tiles_run_backward=1, tiles_kept=int(graph is not None))
+        if graph is None:
+            self.report = self.report.plus(reads=int(plan.stage.reads_image))
+            blocks = source_blocks(plan, tile, self.image, self.given)
+            with self.autocast():
+                graph = TileGraph.run(self.work, tile, blocks, self.tape.received(tile), hands_on=False)
+        found = graph.back(self.roots(tile, graph.result, gradients), seeds)
+        self.add_weights(found.weights)
+        self.seeds[tile] = found.pieces
+        self.give(tile, found.sources)
 
-    def roots(
-        self, tile: TileIndex, result: TileResult, gradients: dict[int, Tensor]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Return from where a tile's backward pass starts, and with which gradients."""
-        roots = [switch for switch in result.switches if switch.requires_grad]
-        given = [torch.ones_like(switch) for switch in roots]
+    def roots(self, tile: TileIndex, result: TileResult, gradients: dict[int, Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Return the delivered blocks from which a tile's backward pass starts, and with which gradients."""
+        found: list[tuple[Tensor, Tensor]] = []
         for index, block in result.targets.items():
             if not block.requires_grad:
                 continue
             if index in gradients:
-                roots.append(block)
-                given.append(gradients[index])
+                found.append((block, gradients[index]))
             extent = self.work.plan.made(index, tile)
             if index in self.observed and self.observed[index].touches(tile, extent):
-                roots.append(block)
-                given.append(self.observed[index].seed(tile, extent, block.detach()))
-        return roots, given
-
-    def received(self, tile: TileIndex) -> dict[PieceKey, Tensor]:
-        """Return the borders handed to a tile, as leaves where a gradient flows into their map."""
-        found: dict[PieceKey, Tensor] = {}
-        for node, wants in enumerate(self.work.needs_grad):
-            for axis in range(len(tile)):
-                piece = self.tape.pieces.get((tile, (node, axis)))
-                if piece is not None:
-                    found[node, axis] = piece.detach().requires_grad_(wants)
+                found.append((block, self.observed[index].seed(tile, extent, block.detach())))
         return found
 
-    def add_weights(self, leaves: Iterable[int], gradients: Sequence[Tensor | None]) -> None:
-        """Add a tile's weight gradients, which come first; half precision is summed in single."""
-        for index, gradient in zip(leaves, gradients, strict=False):
+    def add_weights(self, gradients: Mapping[int, Tensor | None]) -> None:
+        """Add a tile's weight gradients; half precision is summed in single."""
+        for index, gradient in gradients.items():
             if gradient is None:
                 continue
             if gradient.dtype in (torch.float16, torch.bfloat16):

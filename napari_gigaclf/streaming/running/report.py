@@ -15,7 +15,9 @@ class StreamReport:
     tiles_skipped_flat: int = 0
     """Tiles filled with the response to a flat image."""
     tiles_run_backward: int = 0
-    """Tiles run again, and back."""
+    """Tiles that went back."""
+    tiles_kept: int = 0
+    """Of these, tiles whose graph was kept, so that they were not run again."""
     tiles_skipped_zero: int = 0
     """Tiles without a gradient to propagate."""
     reads: int = 0
@@ -23,28 +25,27 @@ class StreamReport:
     seconds: float = 0.0
     """Wall-clock seconds, both passes."""
     peak_carry_bytes: int = 0
-    """Most bytes of carried borders held at once."""
+    """Most bytes of carried borders held in memory at once."""
+    spilled_bytes: int = 0
+    """Bytes of carried borders written to disk for the backward pass."""
 
-    def plus(
-        self, *, tiles: int = 0, tiles_run: int = 0, tiles_skipped_flat: int = 0, tiles_run_backward: int = 0,
-        tiles_skipped_zero: int = 0, reads: int = 0, seconds: float = 0.0,
-    ) -> "StreamReport":  # fmt: skip
-        """Return the report with these counts added."""
-        return replace(
-            self,
-            tiles=self.tiles + tiles,
-            tiles_run=self.tiles_run + tiles_run,
-            tiles_skipped_flat=self.tiles_skipped_flat + tiles_skipped_flat,
-            tiles_run_backward=self.tiles_run_backward + tiles_run_backward,
-            tiles_skipped_zero=self.tiles_skipped_zero + tiles_skipped_zero,
-            reads=self.reads + reads,
-            seconds=self.seconds + seconds,
-        )
+    def plus(self, **counts: float) -> "StreamReport":
+        """Return the report with these counts, by name, added."""
+        return replace(self, **{name: getattr(self, name) + count for name, count in counts.items()})
 
     @staticmethod
     def together(reports: Sequence["StreamReport"], *, at_once: bool) -> "StreamReport":
         """Return the report of several stages; ``at_once``: their borders are held at the same time."""
-        fields = ("tiles", "tiles_run", "tiles_skipped_flat", "tiles_run_backward", "tiles_skipped_zero", "reads")
+        fields = (
+            "tiles",
+            "tiles_run",
+            "tiles_skipped_flat",
+            "tiles_run_backward",
+            "tiles_skipped_zero",
+            "reads",
+            "tiles_kept",
+            "spilled_bytes",
+        )
         counts = {name: sum(getattr(report, name) for report in reports) for name in fields}
         peaks = [report.peak_carry_bytes for report in reports]
         seconds = sum(report.seconds for report in reports)

@@ -69,8 +69,9 @@ def put_together(extent: Extent, parts: Sequence[Part]) -> Tensor:
 class Join(torch.autograd.Function):
     """Joins parts into one block; backward adds the gradients that later tiles found for pieces of this block.
 
-    The second output is a switch of one number: its gradient only serves to run backward where no operation of this
-    tile reads the block, but later tiles do.
+    Those gradients (``seeds``) may come into their list after the block was joined: a tile whose graph is kept is
+    joined before the tiles behind it have run. The second output is a switch of one number: its gradient only serves
+    to run backward where no operation of this tile reads the block, but later tiles do.
     """
 
     @staticmethod
@@ -78,14 +79,17 @@ class Join(torch.autograd.Function):
         ctx: torch.autograd.function.FunctionCtx,
         extent: Extent,
         extents: tuple[Extent, ...],
-        seeds: tuple[Part, ...],
+        seeds: list[Part],
         *tensors: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Return the joined block and the switch."""
         ctx.set_materialize_grads(False)
         ctx.layout = (extent, extents, seeds)  # type: ignore[attr-defined]
+        switch = tensors[0].new_zeros(())
+        if extents == (extent,):
+            return tensors[0].view_as(tensors[0]), switch
         parts = [Part(extent=e, tensor=t) for e, t in zip(extents, tensors, strict=True)]
-        return put_together(extent, parts), tensors[0].new_zeros(())
+        return put_together(extent, parts), switch
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -94,7 +98,7 @@ class Join(torch.autograd.Function):
         grad = grads[0]
         given: list[Tensor | None] = []
         for index, where in enumerate(extents):
-            if not ctx.needs_input_grad[3 + index]:  # type: ignore[attr-defined]
+            if not ctx.needs_input_grad[3 + index] or (grad is None and not seeds):  # type: ignore[attr-defined]
                 given.append(None)
                 continue
             like = grad if grad is not None else seeds[0].tensor
@@ -131,9 +135,19 @@ class TileResult:
     targets: dict[int, Tensor]
     """Blocks of the maps for whose sake the stage runs; without those of which the tile finishes nothing."""
     pieces: dict[PieceKey, Tensor]
-    """Carried borders for the next tiles (forward pass only)."""
-    switches: list[Tensor]
-    """Roots, besides the output, from which a backward pass has to start."""
+    """Carried borders for the next tiles."""
+    joints: dict[int, "Joint"]
+    """Maps, by index, that take in the gradients of the borders handed on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joint:
+    """Where a map's block takes in the gradients that later tiles find for the borders cut from it."""
+
+    switch: Tensor
+    """A root, besides the output, from which a backward pass has to start."""
+    seeds: list[Part]
+    """The gradients; filled before the tile goes back."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -146,13 +160,13 @@ class TileRun:
     """The newly read block of the image (map 0), and blocks of the given maps; (batch, channels, *block)."""
     pieces: Mapping[PieceKey, Tensor]
     """Carried borders received."""
-    seeds: Mapping[PieceKey, Tensor] | None = None
-    """Gradients of the borders handed on; None in a forward pass."""
+    hands_on: bool = True
+    """Whether borders are cut off for the next tiles; not where a tile is run again."""
 
     def run(self) -> TileResult:
         """Compute every map's block in order, freeing each after its last use."""
         nodes, stage = self.work.graph.nodes, self.work.plan.stage
-        result = TileResult(targets={}, pieces={}, switches=[])
+        result = TileResult(targets={}, pieces={}, joints={})
         inputs = {index: nodes[index].inputs for index in stage.computed}
         last_use = {source: index for index, sources in inputs.items() for source in sources}
         blocks: dict[int, Tensor | None] = {}
@@ -205,16 +219,11 @@ class TileRun:
             for axis in range(len(tile))
             if (index, axis) in self.pieces
         ]
-        seeds = tuple(
-            Part(extent=kept[axis], tensor=self.seeds[index, axis])
-            for axis in range(len(tile))
-            if self.seeds is not None and (index, axis) in self.seeds
-        )
         parts = received if made is None else [*received, Part(extent=plan.made(index, tile), tensor=made)]
         if not parts:
             return None
-        block = self.join(index, parts, seeds, result)
-        if self.seeds is None:
+        block = self.join(index, parts, kept, result)
+        if self.hands_on:
             self.cut_off(index, block, kept, result)
         return block
 
@@ -223,24 +232,27 @@ class TileRun:
         giver = tuple(t - (other == axis) for other, t in enumerate(self.tile))
         return self.work.plan.carried(index, axis, giver)
 
-    def join(self, index: int, parts: list[Part], seeds: tuple[Part, ...], result: TileResult) -> Tensor:
+    def join(self, index: int, parts: list[Part], kept: Sequence[Extent], result: TileResult) -> Tensor:
         """Return the joined block; with gradients, let it take in those of the pieces handed on."""
         held = self.work.plan.held(index, self.tile)
-        if not seeds or not self.work.needs_grad[index]:
-            if len(parts) == 1:
-                return parts[0].tensor
-            if not self.work.needs_grad[index]:
-                return put_together(held, parts)
+        gives = any(self.is_given(axis, extent) for axis, extent in enumerate(kept))
+        if not self.work.needs_grad[index] or not (gives or len(parts) > 1):
+            return parts[0].tensor if len(parts) == 1 else put_together(held, parts)
         extents, tensors = tuple(part.extent for part in parts), [part.tensor for part in parts]
+        seeds: list[Part] = []
         block, switch = Join.apply(held, extents, seeds, *tensors)  # type: ignore[no-untyped-call]
-        if seeds:
-            result.switches.append(switch)
+        if gives:
+            result.joints[index] = Joint(switch=switch, seeds=seeds)
         return block  # type: ignore[no-any-return]
+
+    def is_given(self, axis: int, extent: Extent) -> bool:
+        """Return whether there is a piece, and a tile along the axis that takes it."""
+        return self.tile[axis] + 1 < self.work.plan.grid[axis] and not is_empty(extent)
 
     def cut_off(self, index: int, block: Tensor, kept: Sequence[Extent], result: TileResult) -> None:
         """Copy the pieces for the next tiles."""
         held = self.work.plan.held(index, self.tile)
         for axis, extent in enumerate(kept):
-            if self.tile[axis] + 1 < self.work.plan.grid[axis] and not is_empty(extent):
-                piece = crop(block, held, extent)
+            if self.is_given(axis, extent):
+                piece = crop(block.detach(), held, extent)
                 result.pieces[index, axis] = piece.clone(memory_format=memory_format(block))
