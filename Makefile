@@ -13,7 +13,7 @@ demo: $(STAMP)
 	@.ci/with_display $(BIN)/python -m napari_gigaclf demo --output demo
 
 test: $(STAMP) lint docs
-	.ci/with_display $(BIN)/python -m pytest -m "not slow"
+	.ci/with_display $(BIN)/python -m pytest
 
 test-slow: $(STAMP)
 	.ci/with_display $(BIN)/python -m pytest -m slow

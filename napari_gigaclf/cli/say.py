@@ -34,7 +34,7 @@ def harmless(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Return a text without line breaks and other control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return " ".join(harmless(text).split())
 
 
 def table(rows: Sequence[tuple[str, ...]], indent: str = "") -> str:

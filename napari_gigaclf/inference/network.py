@@ -14,8 +14,7 @@ from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.inference.cells import CellAxis
 from napari_gigaclf.inference.devices import Device
 from napari_gigaclf.inference.timing import PROBE_PX, responsive_tile, seconds_per_pixel, streamed_seconds_per_pixel
-from napari_gigaclf.streaming import StreamedModule, stream
-from napari_gigaclf.streaming.planning.cells import CellGeometry
+from napari_gigaclf.streaming import CellGeometry, StreamedModule, stream
 
 if TYPE_CHECKING:
     from napari_gigaclf.models import Classifier

@@ -9,7 +9,7 @@ PyTorch's default generator, so that ``torch.manual_seed`` reproduces it.
 Integers of 64 bits wrap around, as PyTorch's do on every device.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -17,8 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from napari_gigaclf.streaming.network.intervals import Rule, Window
-from napari_gigaclf.streaming.network.operations import Extent, NodeRef, TensorRef
+from napari_gigaclf.streaming.network.operations import Blocks, Extent, NodeRef, Place, PlaceByPlace, TensorRef
 
 SEED = "seed of dropout, drawn once per forward call"
 """Name under which the seed stands among a run's weights; no parameter has such a name."""
@@ -62,7 +61,7 @@ def mixed(counters: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dropout:
+class Dropout(PlaceByPlace):
     """Sets values to zero with probability p and divides the others by 1 - p."""
 
     source: NodeRef
@@ -78,21 +77,10 @@ class Dropout:
     order: tuple[int, ...] | None = None
     """The order of axes in which the code sees the map; the mask does not depend on it."""
 
-    def rules(self, num_axes: int) -> tuple[Rule, ...]:
-        """Return one identity per axis."""
-        return (Window(),) * num_axes
-
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-    ) -> Tensor:
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the block with its dropped values set to zero."""
         block = blocks[self.source.index]
-        dropped = self.dropped(tensors[self.seed.index].to(block.device), block.shape[:2], wanted, num_in)
+        dropped = self.dropped(tensors[self.seed.index].to(block.device), block.shape[:2], place.wanted, place.sizes)
         scale = 1 / (1 - self.p) if self.scaled and self.p < 1 else 1.0
         return block.masked_fill(dropped, 0.0) * scale
 

@@ -22,6 +22,7 @@ from napari_gigaclf.streaming.network.operations import (
     Input,
     NodeRef,
     Operation,
+    Place,
     Pointwise,
     TensorRef,
     references,
@@ -223,7 +224,8 @@ class Graph:
             given = tuple(rule.source(Span.of(wanted[0]), huge).tolist()[0] for rule in node.operation.rules(num_axes))
             reach = [stop - start for start, stop in given]
             blocks = {i: responses[i].expand(*responses[i].shape[:2], *reach) for i in node.inputs}
-            responses.append(node.operation.compute(blocks, tensors, wanted, given, (huge,) * num_axes))
+            place = Place(wanted=wanted, given=given, sizes=(huge,) * num_axes)
+            responses.append(node.operation.compute(blocks, tensors, place))
         return responses, tensors
 
 

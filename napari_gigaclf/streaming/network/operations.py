@@ -5,8 +5,7 @@ inputs into one block of its output with ordinary PyTorch, so that autograd and 
 convolution is implemented here: at the true border of the image the block is padded, and everywhere else the operation
 runs unpadded on a block that already holds its neighbours.
 
-Legend: ``wanted`` and ``given`` are extents, one (start, stop) per spatial axis in absolute positions of the output and
-of the input; ``num_in`` is the full size of the input per axis. Blocks are (batch, channels, *space).
+Blocks are (batch, channels, *space). Where in its map a block lies, an operation is told by a :class:`Place`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -97,6 +96,24 @@ def with_references(operation: "Operation", moved: Moved) -> "Operation":
     return replace(operation, **changes)  # type: ignore[type-var]
 
 
+Blocks = Mapping[int, Tensor]
+"""Blocks of the maps which an operation reads, by node."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Which block is computed, from which; positions are absolute."""
+
+    wanted: Extent
+    """Of the output."""
+    given: Extent
+    """Of the input: exactly what the input blocks cover."""
+    sizes: tuple[int, ...]
+    """The input map's full size per axis."""
+    overwrite: bool = False
+    """Whether the first argument's block may be reused for the result."""
+
+
 class Operation(Protocol):
     """One node's work."""
 
@@ -104,15 +121,8 @@ class Operation(Protocol):
         """Return how each spatial axis is used."""
         ...
 
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-    ) -> Tensor:
-        """Return the output block over ``wanted`` from input blocks (by node index) which cover exactly ``given``."""
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
+        """Return the output block at a place."""
         ...
 
 
@@ -148,21 +158,30 @@ def strided(block: Tensor, axis: int, first: int, count: int, step: int) -> Tens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
-    """The image itself."""
+class PlaceByPlace:
+    """Uses the input at the output's own position and nowhere else."""
 
     def rules(self, num_axes: int) -> tuple[Rule, ...]:
         """Return one identity per axis."""
         return (Window(),) * num_axes
 
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-    ) -> Tensor:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windowed:
+    """Slides a window along every axis."""
+
+    windows: tuple[Window, ...]
+
+    def rules(self, num_axes: int) -> tuple[Rule, ...]:
+        """Return the windows."""
+        return self.windows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input(PlaceByPlace):
+    """The image itself."""
+
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Never called: the image is read, not computed."""
         raise AssertionError("the input is read from its source")
 
@@ -189,7 +208,7 @@ def alike(arguments: Sequence[Argument]) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pointwise:
+class Pointwise(PlaceByPlace):
     """A function of the values at one place: activation, sum, product, concatenation, eval-mode batch norm."""
 
     function: Callable[..., Tensor]
@@ -203,56 +222,32 @@ class Pointwise:
     order: tuple[int, ...] | None = None
     """The order of axes in which the function sees its maps, and gives its own; None: (batch, channels, *space)."""
 
-    def rules(self, num_axes: int) -> tuple[Rule, ...]:
-        """Return one identity per axis."""
-        return (Window(),) * num_axes
-
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-        overwrite: bool = False,
-    ) -> Tensor:
-        """Return the function's value; ``overwrite`` allows the first argument's block to be reused for it."""
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
+        """Return the function's value."""
         blocks = {index: seen_in(block, self.order) for index, block in blocks.items()}
         args = [fill_in(item, blocks, tensors) for item in self.args]
         kwargs = {key: fill_in(item, blocks, tensors) for key, item in self.kwargs.items()}
-        if overwrite and self.in_place is not None and alike(args):
+        if place.overwrite and self.in_place is not None and alike(args):
             return put_back(self.in_place(*args, **kwargs), self.order)
         return put_back(self.function(*args, **kwargs), self.order)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Convolution:
+class Convolution(Windowed):
     """A convolution over 1, 2 or 3 axes with zero padding."""
 
     source: NodeRef
     weight: TensorRef
     bias: TensorRef | None
-    windows: tuple[Window, ...]
     groups: int
     macs_per_output: int
     """Multiply-accumulates per output position, all channels."""
 
-    def rules(self, num_axes: int) -> tuple[Rule, ...]:
-        """Return the windows."""
-        return self.windows
-
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-    ) -> Tensor:
-        """Return the convolution, padded only where ``wanted`` reaches over the image's border."""
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
+        """Return the convolution, padded only where the block reaches over the image's border."""
         block, weight = blocks[self.source.index], tensors[self.weight.index]
         bias = None if self.bias is None else tensors[self.bias.index]
-        padding = border_padding(self.windows, wanted, given)
+        padding = border_padding(self.windows, place.wanted, place.given)
         symmetric = [0] * len(padding)
         if all(before == after >= 0 for before, after in padding):
             symmetric = [before for before, _ in padding]  # let the convolution pad, without a copy
@@ -265,26 +260,14 @@ class Convolution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MaxPooling:
+class MaxPooling(Windowed):
     """The highest value of each window; padding counts as minus infinity."""
 
     source: NodeRef
-    windows: tuple[Window, ...]
 
-    def rules(self, num_axes: int) -> tuple[Rule, ...]:
-        """Return the windows."""
-        return self.windows
-
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-    ) -> Tensor:
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the pooled block."""
-        padding = border_padding(self.windows, wanted, given)
+        padding = border_padding(self.windows, place.wanted, place.given)
         block = pad_block(blocks[self.source.index], padding, -float("inf"))
         if not block.requires_grad and block.is_contiguous() and block.device.type == "cpu":
             return self.by_axes(block)
@@ -307,18 +290,13 @@ class MaxPooling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AveragePooling:
+class AveragePooling(Windowed):
     """The mean of each window, over as many places as PyTorch counts at the border."""
 
     source: NodeRef
-    windows: tuple[Window, ...]
     count_include_pad: bool
     divisor: int | None
     """``divisor_override``: what the window's sum is divided by."""
-
-    def rules(self, num_axes: int) -> tuple[Rule, ...]:
-        """Return the windows."""
-        return self.windows
 
     def counted(self, rule: Window, wanted: tuple[int, int], num_in: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Return how many places along one axis each wanted output's mean runs over."""
@@ -328,23 +306,16 @@ class AveragePooling:
             start, stop = np.maximum(start, 0), np.minimum(stop, num_in)
         return stop - start
 
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-    ) -> Tensor:
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the pooled block: full windows' means, corrected along the border for the places not counted."""
-        padding = border_padding(self.windows, wanted, given)
+        padding = border_padding(self.windows, place.wanted, place.given)
         block = pad_block(blocks[self.source.index], padding, 0.0)
         function = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[len(padding) - 1]
         kernel, stride = zip(*((rule.kernel, rule.stride) for rule in self.windows), strict=True)
         out: Tensor = function(block, kernel, stride)
         if self.divisor is not None:
             return out * (float(np.prod(kernel)) / self.divisor)
-        for axis, (rule, span, size) in enumerate(zip(self.windows, wanted, num_in, strict=True)):
+        for axis, (rule, span, size) in enumerate(zip(self.windows, place.wanted, place.sizes, strict=True)):
             counts = self.counted(rule, span, size)
             if (counts != rule.kernel).any():
                 shape = [1] * out.ndim
@@ -366,16 +337,9 @@ class ConstantPadding:
         """Return the windows of one tap."""
         return (Window(),) * (num_axes - len(self.windows)) + self.windows
 
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-    ) -> Tensor:
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the block with its frame, where it lies at the border."""
-        padding = border_padding(self.rules(len(wanted)), wanted, given)
+        padding = border_padding(self.rules(len(place.wanted)), place.wanted, place.given)
         return pad_block(blocks[self.source.index], padding, self.value)
 
 
@@ -391,19 +355,12 @@ class MirrorPadding:
         """Return the mirrors."""
         return (Window(),) * (num_axes - len(self.mirrors)) + self.mirrors
 
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-    ) -> Tensor:
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the block with its frame, gathered axis by axis."""
         out = blocks[self.source.index]
-        first = len(wanted) - len(self.mirrors)
+        first = len(place.wanted) - len(self.mirrors)
         for axis, rule in enumerate(self.mirrors, start=first):
-            places = rule.positions(np.arange(*wanted[axis]), num_in[axis]) - given[axis][0]
+            places = rule.positions(np.arange(*place.wanted[axis]), place.sizes[axis]) - place.given[axis][0]
             if len(places) != out.shape[2 + axis] or (np.diff(places) != 1).any():
                 out = out.index_select(2 + axis, torch.as_tensor(places, device=out.device))
         return out

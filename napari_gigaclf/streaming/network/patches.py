@@ -4,7 +4,7 @@ A patch encoder or a vision transformer on 224 pixels is a window like a convolu
 happens inside. That its result for a patch depends on this patch alone is what the declaration means.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.intervals import Rule, Window
-from napari_gigaclf.streaming.network.operations import Extent, NodeRef, TensorRef, border_padding, pad_block
+from napari_gigaclf.streaming.network.operations import Blocks, NodeRef, Place, TensorRef, border_padding, pad_block
 
 PATCHES_PER_CALL = 64
 
@@ -152,16 +152,9 @@ class PatchOperation:
         """Return the windows."""
         return self.windows
 
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-    ) -> Tensor:
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the features of the patches, padded only where they reach over the image's border."""
-        padding = border_padding(self.windows, wanted, given)
+        padding = border_padding(self.windows, place.wanted, place.given)
         block = pad_block(blocks[self.source.index], padding, 0.0)
         own = {name: tensors[ref.index] for name, ref in zip(self.names, self.tensors, strict=True)}
 

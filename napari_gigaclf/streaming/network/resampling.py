@@ -7,7 +7,7 @@ PyTorch's formula comes to. Where the factor is a small whole number, positions 
 image up to a shift, and PyTorch's own kernel runs on the block.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_gigaclf.streaming.network.intervals import Integers, Span
-from napari_gigaclf.streaming.network.operations import Argument, Extent, NodeRef
+from napari_gigaclf.streaming.network.operations import Argument, Blocks, NodeRef, Place
 from napari_gigaclf.streaming.network.sizes import ImageFacts, evaluated, is_symbolic, sizes_of
 
 Mode = Literal["nearest", "nearest-exact", "linear", "cubic"]
@@ -240,28 +240,23 @@ class Interpolation:
             self, axes=tuple(replace(r, nominal=n or r.nominal) for r, n in zip(self.axes, nominal, strict=True))
         )
 
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-    ) -> Tensor:
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the interpolated block."""
         block = blocks[self.source.index]
-        rules = self.rules(len(wanted))
-        factors = [rule.factor(size) for rule, size in zip(rules, num_in, strict=True)]
-        mode = KERNEL_MODES[self.mode][len(wanted) - 1]
+        rules = self.rules(len(place.wanted))
+        factors = [rule.factor(size) for rule, size in zip(rules, place.sizes, strict=True)]
+        mode = KERNEL_MODES[self.mode][len(place.wanted) - 1]
         whole = [factor for factor in factors if factor is not None]
         if mode and len(whole) == len(factors):
             out: Tensor = F.interpolate(block, scale_factor=[float(factor) for factor in whole], mode=mode)
-            for axis, ((start, stop), (first, _), factor) in enumerate(zip(wanted, given, whole, strict=True), start=2):
+            for axis, ((start, stop), (first, _), factor) in enumerate(
+                zip(place.wanted, place.given, whole, strict=True), start=2
+            ):
                 out = out.narrow(axis, start - first * factor, stop - start)
             return out
         exact = block.float() if block.dtype in (torch.float16, torch.bfloat16) else block
         for axis, rule in enumerate(rules):
-            exact = _gathered(exact, 2 + axis, rule.taps(num_in[axis]), wanted[axis], given[axis][0])
+            exact = _gathered(exact, 2 + axis, rule.taps(place.sizes[axis]), place.wanted[axis], place.given[axis][0])
         return exact.to(block.dtype)
 
 

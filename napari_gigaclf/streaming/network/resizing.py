@@ -1,13 +1,13 @@
 """Padding and cropping by widths that are computed from the sizes of maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.intervals import Rule, Window
-from napari_gigaclf.streaming.network.operations import Argument, ConstantPadding, Extent, NodeRef
+from napari_gigaclf.streaming.network.operations import Argument, Blocks, ConstantPadding, NodeRef, Place
 from napari_gigaclf.streaming.network.sizes import ImageFacts, evaluated
 
 
@@ -36,13 +36,6 @@ class SizedPadding:
         """Return the rules as far as they are known without an image: no width."""
         return (Window(),) * num_axes
 
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-    ) -> Tensor:
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Never called: an image's shape is known before anything is computed."""
         raise AssertionError("sizes are put in before a run")

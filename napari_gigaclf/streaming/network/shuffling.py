@@ -1,6 +1,6 @@
 """Channels become space and space becomes channels: ``pixel_shuffle`` and ``pixel_unshuffle``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from napari_gigaclf.errors import ImageTooSmallError
 from napari_gigaclf.streaming.network.intervals import Integers, Rule, Span, Window
-from napari_gigaclf.streaming.network.operations import Extent, NodeRef
+from napari_gigaclf.streaming.network.operations import Blocks, NodeRef, Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,20 +130,13 @@ class PixelShuffle:
         rule = Coarser(factor=self.factor) if self.inverse else Finer(factor=self.factor)
         return (rule,) * num_axes
 
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-    ) -> Tensor:
-        """Return the shuffled block, without what ``wanted`` leaves of its first and last inputs."""
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
+        """Return the shuffled block, without what the place leaves of its first and last inputs."""
         block = blocks[self.source.index]
         if self.inverse:
             return F.pixel_unshuffle(block, self.factor)
         out = F.pixel_shuffle(block, self.factor)
-        for axis, ((start, stop), (first, _)) in enumerate(zip(wanted, given, strict=True), start=2):
+        for axis, ((start, stop), (first, _)) in enumerate(zip(place.wanted, place.given, strict=True), start=2):
             out = out.narrow(axis, start - first * self.factor, stop - start)
         return out
 

@@ -7,7 +7,7 @@ neighbours, or that the true border's padding cuts away, are cut off; those whic
 the stride, ``output_padding``) are the bias alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_gigaclf.streaming.network.intervals import Integers, Rule, Span
-from napari_gigaclf.streaming.network.operations import Extent, NodeRef, TensorRef
+from napari_gigaclf.streaming.network.operations import Blocks, NodeRef, Place, TensorRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,23 +104,16 @@ class TransposedConvolution:
         """Return the axes' rules."""
         return self.axes
 
-    def compute(
-        self,
-        blocks: Mapping[int, Tensor],
-        tensors: Sequence[Tensor],
-        wanted: Extent,
-        given: Extent,
-        num_in: Sequence[int],
-    ) -> Tensor:
+    def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the block, without the outputs that lack neighbours."""
-        first = [start * rule.stride - rule.padding for rule, (start, _) in zip(self.axes, given, strict=True)]
-        cut = [start - begin for (start, _), begin in zip(wanted, first, strict=True)]
-        made = [(b - a - 1) * rule.stride + rule.spread for rule, (a, b) in zip(self.axes, given, strict=True)]
+        first = [start * rule.stride - rule.padding for rule, (start, _) in zip(self.axes, place.given, strict=True)]
+        cut = [start - begin for (start, _), begin in zip(place.wanted, first, strict=True)]
+        made = [(b - a - 1) * rule.stride + rule.spread for rule, (a, b) in zip(self.axes, place.given, strict=True)]
         added = [
-            max(stop - begin - have, 0) for (_, stop), begin, have in zip(wanted, first, made, strict=True)
+            max(stop - begin - have, 0) for (_, stop), begin, have in zip(place.wanted, first, made, strict=True)
         ]  # outputs behind the last tap: what output_padding is for
         out = self.spread_out(blocks[self.source.index], tensors, added)
-        for axis, (before, (start, stop)) in enumerate(zip(cut, wanted, strict=True), start=2):
+        for axis, (before, (start, stop)) in enumerate(zip(cut, place.wanted, strict=True), start=2):
             out = out.narrow(axis, before, stop - start)
         return out
 
@@ -139,4 +132,5 @@ class TransposedConvolution:
             rule.source(Span.of(span), 2 * far).tolist()[0] for rule, span in zip(self.axes, wanted, strict=True)
         )
         block = response.expand(*response.shape[:2], *(stop - start for start, stop in given))
-        return self.compute({self.source.index: block}, tensors, wanted, given, (2 * far,) * len(given))
+        place = Place(wanted=wanted, given=given, sizes=(2 * far,) * len(given))
+        return self.compute({self.source.index: block}, tensors, place)

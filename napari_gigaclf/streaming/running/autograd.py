@@ -5,7 +5,7 @@ accumulation and ``DistributedDataParallel`` see ordinary gradients; the tiles' 
 ``backward``. A network without statistics over the whole image is one such step.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -115,6 +115,15 @@ class Job:
                 of_map, precise = statistics.setdefault(statistic.node, {}), precise_type(gradient.device)
                 of_map[statistic.kind] = of_map.get(statistic.kind, 0) + gradient.to(precise)
         return maps, statistics
+
+    def tensors_behind(self, maps: Collection[int]) -> set[int]:
+        """Return the tensors without space which the stage reads to compute these of its maps, by index."""
+        needed, read = set(maps), set[int]()
+        for index in reversed(self.plan.stage.computed):
+            if index in needed:
+                needed.update(self.graph.nodes[index].inputs)
+                read.update(self.graph.nodes[index].tensors)
+        return read
 
     def fixed_tensors(self) -> list[Tensor]:
         """Return the tensors that the stage reads and that get no gradient: statistics, frozen parameters."""
@@ -287,7 +296,7 @@ class Streamed(torch.autograd.Function):
         )  # fmt: skip
         sums = run.run()
         job.publish(run.report)
-        for index in {t for i in job.plan.stage.computed for t in job.graph.nodes[i].tensors}:
+        for index in job.tensors_behind({*written, *statistics}):
             if index not in sums and trained.wants[index]:
                 # Zero, not None: it was used, as in the untiled module.
                 sums[index] = torch.zeros_like(work.tensors[index])

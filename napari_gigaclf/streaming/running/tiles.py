@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from napari_gigaclf.streaming.network.graph import Graph
-from napari_gigaclf.streaming.network.operations import Extent, NodeRef, Pointwise
+from napari_gigaclf.streaming.network.operations import Extent, NodeRef, Operation, Place, Pointwise
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
 
 PieceKey = tuple[int, int]
@@ -114,6 +114,14 @@ class Join(torch.autograd.Function):
         return (None, None, None, *given)
 
 
+def overwritten(operation: Operation) -> int | None:
+    """Return the map whose block the operation could reuse for its result; None where it cannot."""
+    if not isinstance(operation, Pointwise) or operation.in_place is None:
+        return None
+    first = operation.args[0]
+    return first.index if isinstance(first, NodeRef) else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What stays the same for all tiles of a pass."""
@@ -186,23 +194,16 @@ class TileRun:
         if index in self.sources:
             return self.sources[index]
         plan, node = self.work.plan, self.work.graph.nodes[index]
-        wanted, sizes = plan.made(index, self.tile), plan.sizes(node.inputs[0])
-        given = plan.read(index, self.tile)
+        wanted, given = plan.made(index, self.tile), plan.read(index, self.tile)
         inputs: dict[int, Tensor] = {}
         for source in node.inputs:
             block = blocks[source]
             assert block is not None, "the schedule makes every input before its reader"
             inputs[source] = crop(block, plan.held(source, self.tile), given)
-        operation = node.operation
-        if (
-            isinstance(operation, Pointwise)
-            and operation.in_place is not None
-            and isinstance(operation.args[0], NodeRef)
-        ):
-            first = operation.args[0].index
-            overwrite = self.may_overwrite(first, inputs[first] is blocks[first])
-            return operation.compute(inputs, self.work.tensors, wanted, given, sizes, overwrite)
-        return operation.compute(inputs, self.work.tensors, wanted, given, sizes)
+        first = overwritten(node.operation)
+        overwrite = first is not None and self.may_overwrite(first, inputs[first] is blocks[first])
+        place = Place(wanted=wanted, given=given, sizes=plan.sizes(node.inputs[0]), overwrite=overwrite)
+        return node.operation.compute(inputs, self.work.tensors, place)
 
     def may_overwrite(self, source: int, whole: bool) -> bool:
         """Return whether a reader may overwrite a block: it is fresh, whole, and nothing is cut from it."""

@@ -192,3 +192,29 @@ class Named(NamedTuple):
 def test_refused(code, text):
     with pytest.raises(UnsupportedOperation, match=text):
         stream(Written(code))
+
+
+class TwoHeads(nn.Module):
+    """Two maps, each behind a layer of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk, self.one, self.two = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 2, 1), nn.Conv2d(4, 3, 3, 2, 1)
+
+    def forward(self, x):
+        x = self.trunk(x)
+        return self.one(x), self.two(x)
+
+
+@pytest.mark.parametrize("used", [(0,), (1,), (0, 1)])
+def test_layers_behind_unused_outputs_alone_get_no_gradient(used):
+    # None and zero differ: with weight decay or momentum an optimiser moves a parameter whose gradient is zero.
+    torch.manual_seed(0)
+    module, image = TwoHeads().double(), torch.randn(1, 3, 20, 17, dtype=torch.float64)
+    given = []
+    for net in (module, stream(module, tile=8)):
+        module.zero_grad()
+        outputs = net(image)
+        sum(0 * outputs[number].sum() for number in used).backward()
+        given.append({name: p.grad is None for name, p in module.named_parameters()})
+    assert given[0] == given[1]
