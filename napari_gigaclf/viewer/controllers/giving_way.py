@@ -12,10 +12,11 @@ from napari_gigaclf.progress import CancelToken
 
 MOVING_SECONDS = 0.25
 """The view counts as moving for this long after its last movement; a window that lags moves it in jumps."""
-LONGEST_WAIT_SECONDS = 0.3
+LONGEST_WAIT_SECONDS = 1.0
 """Most that a run waits between two tiles: *Cancel* is seen sooner, but progress should be, too."""
-WAIT_SHARE = 2.0
-"""Most that a run waits, in seconds per second of work: a third of the speed is left, and glass is passed quickly."""
+WAIT_SHARE = 5.0
+"""Most that a run waits, in seconds per second of work: a sixth of the speed is left, and glass is passed quickly. With
+a third of the speed, one redraw in three still met a tile at work, which is what a person notices."""
 STEP_SECONDS = 0.02
 """How often a waiting run looks whether the view stands still, or the run is cancelled."""
 

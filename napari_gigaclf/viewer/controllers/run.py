@@ -8,7 +8,7 @@ Two workers: a quick one for plans and previews, a long one for the run, so that
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from napari_gigaclf.slides.tissue import TissueMask
 
 REFRESH_SECONDS = 0.25
-"""Least time between two redraws of the overlay: each costs the window about 15 ms on software OpenGL."""
+"""Least time between two redraws of the overlay, and of the progress bar: on software OpenGL either composes the whole
+window anew, for about 40 ms."""
+REFRESH_SECONDS_MOVING = 1.0
+"""The same while a person moves the view, whose own redraws come first."""
 
 
 class State(Enum):
@@ -261,7 +264,7 @@ class RunController:
         live = LiveMap(tuple(model.classes), plan.grid, model.card.positive_class or model.classes[-1])
         outline = [] if plan.tissue is None else [tissue_layer(plan.tissue, Frame.of_slide(slide))]
         self._post(lambda: self._started(generation, slide, live, outline))
-        report = _seldom(lambda progress: self._post(lambda: self._progressed(generation, progress)))
+        report = _seldom(lambda progress: self._post(lambda: self._progressed(generation, progress)), self._interval)
 
         def after_tile(progress: Progress) -> None:
             report(progress)
@@ -314,9 +317,13 @@ class RunController:
             return
         live.update(update)
         now = time.monotonic()
-        if now - self._last_refresh >= REFRESH_SECONDS:
+        if now - self._last_refresh >= self._interval():
             self._last_refresh = now
             self._view.refresh_map(slide)
+
+    def _interval(self) -> float:
+        """Return the least seconds between two redraws for the run's sake."""
+        return REFRESH_SECONDS_MOVING if self.giving_way.moving else REFRESH_SECONDS
 
     def _ran(
         self,
@@ -371,14 +378,14 @@ class RunController:
         self._view.show_state(state)
 
 
-def _seldom(report: ProgressCallback) -> ProgressCallback:
-    """Pass reports on at most ten times a second, and always the last one: each costs the window a new layout."""
+def _seldom(report: ProgressCallback, interval: Callable[[], float]) -> ProgressCallback:
+    """Pass reports on with at least so many seconds in between, and always the last one: each costs a new layout."""
     last = 0.0
 
     def report_seldom(progress: Progress) -> None:
         nonlocal last
         now = time.monotonic()
-        if progress.done >= progress.total or now - last >= REFRESH_SECONDS:
+        if progress.done >= progress.total or now - last >= interval():
             last = now
             report(progress)
 

@@ -80,7 +80,6 @@ class SlideBook:
         """Return name and key of each open slide; results that lie over one are taken soon."""
         entries = [(layer.name, layer_key(layer)) for layer in self._canvas.slide_layers()]
         if entries:
-            self._canvas.show_scale_bar()
             self._post(self._take_results)
         return entries
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 SETTLE_MS = 250
 """Changes that follow each other faster are one change."""
-NEW_SLIDE_MS = 500
+NEW_SLIDE_MS = 750
 """So long a slide that has just been opened is left to be drawn: planning imports torch, which would delay its first
-pixels by half a second."""
+pixels by half a second, and the scale bar's letters a fifth."""
 AUTO = "auto"
 
 

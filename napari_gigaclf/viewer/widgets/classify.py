@@ -34,7 +34,7 @@ from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.texts import estimate_text, problem_text, result_lines
 from napari_gigaclf.viewer.warm_up import build_units, import_readers, take_units
-from napari_gigaclf.viewer.widgets.choices import ChoicesPanel
+from napari_gigaclf.viewer.widgets.choices import NEW_SLIDE_MS, ChoicesPanel
 from napari_gigaclf.viewer.widgets.controls import Column, choose, line
 from napari_gigaclf.viewer.widgets.probe_table import ProbePanel
 from napari_gigaclf.viewer.widgets.run_panel import RunPanel
@@ -164,6 +164,7 @@ class ClassifyWidget(QWidget):
             self.plan_again()
         else:
             self.choices.change_soon()
+            QTimer.singleShot(NEW_SLIDE_MS, self._show_scale_bar)
 
     def plan_again(self) -> None:
         """Plan what is chosen now, if it is not planned already."""
@@ -195,6 +196,10 @@ class ClassifyWidget(QWidget):
         self.probes.show_waiting(num_waiting)
 
     # --- inside: wishes ---------------------------------------------------------------------------------------------
+
+    def _show_scale_bar(self) -> None:
+        if not self._closed:
+            self.canvas.show_scale_bar()
 
     def _looked(self, found: "tuple[dict[str, ModelConfig], Preferences]") -> None:
         """List the models that were found, and begin to plan."""
