@@ -21,6 +21,7 @@ from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
 from napari_gigaclf.streaming.running.flat import FlatTiles
 from napari_gigaclf.streaming.running.graphs import TileGraph
+from napari_gigaclf.streaming.running.heap import Heap
 from napari_gigaclf.streaming.running.kept import Kept
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image, slices_of, write_gradient
@@ -117,7 +118,7 @@ class Forward:
         Cancelled
             If the caller asked to stop.
         """
-        plan, start = self.work.plan, time.perf_counter()
+        plan, start, heap = self.work.plan, time.perf_counter(), Heap(self.work.plan.graph_bytes)
         for done, tile in enumerate(tiles_of(plan), start=1):
             self.callbacks.check()
             received = self.tape.pieces.get(tile, {})
@@ -131,6 +132,8 @@ class Forward:
             del received
             self.release(tile, done)
             self.store(tile, result)
+            del result
+            heap.tidy()
             self.callbacks.report(done, plan.num_tiles, "forward", start)
         self.report = self.report.plus(seconds=time.perf_counter() - start)
         return {index: self.kept[index].result() for index in plan.stage.written}
@@ -231,7 +234,7 @@ class Backward:
         Cancelled
             If the caller asked to stop.
         """
-        plan, start = self.work.plan, time.perf_counter()
+        plan, start, heap = self.work.plan, time.perf_counter(), Heap(self.work.plan.graph_bytes)
         for done, tile in enumerate(reversed(list(tiles_of(plan))), start=1):
             self.callbacks.check()
             gradients = self.target_gradients(tile)
@@ -243,6 +246,8 @@ class Backward:
                 self.give_image(tile, None)
             else:
                 self.run_tile(tile, gradients, seeds)
+            del gradients, seeds
+            heap.tidy()
             self.callbacks.report(done, plan.num_tiles, "backward", start)
         self.report = self.report.plus(seconds=time.perf_counter() - start)
         return self.sums

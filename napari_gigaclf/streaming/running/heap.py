@@ -1,0 +1,52 @@
+"""Gives memory back to the system which the C library's heap holds, but nobody uses.
+
+PyTorch takes the blocks of a tile from that heap, aligned. glibc, up to version 2.37 at least, often cannot serve an
+aligned request from an aligned block that was freed (its bug 14581), and takes new memory instead: a run of 784 tiles
+of 370 MB held 4.4 GB in the end, of which 110 MB were in use. Asking for large blocks from the system every time
+(``MALLOC_MMAP_THRESHOLD_``) cures that, but every page is then made anew, at 70 % more processor time; the same holds
+for giving back after every tile. Giving back seldom bounds the memory at little cost. PyTorch's own way of asking for
+huge pages (``THP_MEM_ALLOC_ENABLE=1`` in the environment before it is loaded) cures most of it and is faster, too.
+"""
+
+import ctypes
+import mmap
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+LEAST_ALLOWANCE = 256 << 20
+"""Bytes that may gather in any case."""
+_PAGES = Path("/proc/self/statm")
+
+
+class Heap:
+    """Watches the memory of the process from tile to tile.
+
+    Parameters
+    ----------
+    allowance
+        Bytes that may gather before memory is given back.
+    """
+
+    def __init__(self, allowance: int) -> None:
+        self._trim = _trim_function()
+        self._allowance = max(LEAST_ALLOWANCE, allowance)
+        self._limit = _resident_bytes() + self._allowance if self._trim is not None else 0
+
+    def tidy(self) -> None:
+        """Give free memory back if more than the allowance has gathered; call it when a tile is done."""
+        if self._trim is not None and _resident_bytes() > self._limit:
+            self._trim(0)
+            self._limit = _resident_bytes() + self._allowance
+
+
+def _trim_function() -> Callable[[int], object] | None:
+    """Return glibc's ``malloc_trim``; None where there is another C library, or no /proc."""
+    if not sys.platform.startswith("linux") or not _PAGES.exists():
+        return None
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)
+
+
+def _resident_bytes() -> int:
+    """Return the bytes of memory that the process holds."""
+    return int(_PAGES.read_bytes().split()[1]) * mmap.PAGESIZE
