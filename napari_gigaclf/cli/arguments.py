@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 def _info(command: argparse.ArgumentParser) -> None:
     command.add_argument("slide", type=Path, metavar="SLIDE", help="file or folder")
     command.add_argument("--um-per-px", type=_positive, metavar="X", help="its true micrometres per pixel, if you know")
+    _place(command)
     _json(command)
 
 
@@ -71,6 +72,7 @@ def _classify(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--slide-um-per-px", type=_positive, metavar="X", help="micrometres per pixel of the slides; wins over the file"
     )
+    _place(command)
     command.add_argument(
         "--region", type=_region, metavar="R", help="y0,y1,x0,x1 in level-0 pixels, or a GeoJSON file with polygons"
     )
@@ -92,6 +94,11 @@ def _classify(command: argparse.ArgumentParser) -> None:
 def _demo(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output", type=Path, default=Path("demo"), metavar="DIR", help="folder for the results")
     command.add_argument("--no-window", action="store_true", help="do not open napari, take no screenshot")
+
+
+def _place(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--scene", metavar="S", help="scene of a file with several: number or name (the first)")
+    command.add_argument("--z", type=_plane, metavar="N", help="focal plane, counted from 0 (the middle one)")
 
 
 def _json(command: argparse.ArgumentParser) -> None:
@@ -118,6 +125,8 @@ def _classify_config(values: argparse.Namespace) -> Config:
         level=values.level,
         um_per_px=values.um_per_px,
         slide_um_per_px=values.slide_um_per_px,
+        scene=values.scene,
+        z=values.z,
         region=values.region,
         saliency=None if values.saliency == "none" else values.saliency,
         tissue=not values.no_tissue,
@@ -132,7 +141,9 @@ def _classify_config(values: argparse.Namespace) -> Config:
 
 _CONFIGS: Mapping[str, Callable[[argparse.Namespace], Config]] = MappingProxyType(
     {
-        "info": lambda v: InfoConfig(slide=v.slide, um_per_px=v.um_per_px, json=v.json, debug=v.debug),
+        "info": lambda v: InfoConfig(
+            slide=v.slide, um_per_px=v.um_per_px, scene=v.scene, z=v.z, json=v.json, debug=v.debug
+        ),
         "classify": _classify_config,
         "models": lambda v: ModelsConfig(json=v.json, debug=v.debug),
         "doctor": lambda v: DoctorConfig(json=v.json, debug=v.debug),
@@ -156,6 +167,12 @@ def _level(text: str) -> int | str:
         return text
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is neither a level (0, 1, ...) nor 'auto'")
+    return int(text)
+
+
+def _plane(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no focal plane (0, 1, ...)")
     return int(text)
 
 

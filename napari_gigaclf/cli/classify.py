@@ -116,7 +116,8 @@ def _classify(batch: _Batch, job: Job, stop: CancelToken) -> None:
 
     config = batch.config
     begin = time.perf_counter()
-    with open_slide(job.path, config.slide_um_per_px) as slide, progress_bar(slide.name) as progress:
+    opened = open_slide(job.path, config.slide_um_per_px, scene=config.scene, z=config.z)
+    with opened as slide, progress_bar(slide.name) as progress:
         origin = qupath_origin(slide.properties)
         prediction = classify(
             _with_coarse_levels(slide, progress, stop),

@@ -27,6 +27,10 @@ class InfoConfig(Config):
     slide: Path
     um_per_px: float | None = None
     """The user's own scale of level 0."""
+    scene: str | None = None
+    """Name or number of the scene; None: the first."""
+    z: int | None = None
+    """Focal plane, counted from 0; None: the one that is opened by default."""
     json: bool = False
 
 
@@ -43,6 +47,10 @@ class ClassifyConfig(Config):
     """Scale the network is shown; None: the model's."""
     slide_um_per_px: float | None = None
     """The user's own scale of level 0 of the slides; None: what the file says."""
+    scene: str | None = None
+    """Name or number of the scene, for every slide; None: the first."""
+    z: int | None = None
+    """Focal plane, counted from 0, for every slide; None: the one that is opened by default."""
     region: Box | Path | None = None
     """Level-0 pixels, or a GeoJSON file with polygons."""
     saliency: str | None = "predicted"

@@ -10,7 +10,7 @@ from napari_gigaclf.slides import Slide, open_slide
 def run(config: Config) -> int:
     """Print what a slide is; return the exit code."""
     assert isinstance(config, InfoConfig)
-    with open_slide(config.slide, config.um_per_px) as slide:
+    with open_slide(config.slide, config.um_per_px, scene=config.scene, z=config.z) as slide:
         content = description(slide)
     if config.json:
         say_json(content)
@@ -42,7 +42,9 @@ def description(slide: Slide) -> dict[str, Any]:
             for number, level in enumerate(slide.levels)
         ],
         "scenes": list(slide.scenes),
+        "scene": slide.scenes[slide.scene],
         "num_z": slide.num_z,
+        "z": slide.z,
         "associated_images": list(slide.associated),
         "properties": dict(slide.properties),
     }
@@ -70,9 +72,9 @@ def _text(content: dict[str, Any]) -> str:
         ("id", content["id"]),
     ]
     if len(content["scenes"]) > 1:
-        facts.append(("scenes", ", ".join(content["scenes"])))
+        facts.append(("scenes", f"{', '.join(content['scenes'])} (this is {content['scene']})"))
     if content["num_z"] > 1:
-        facts.append(("focal planes", str(content["num_z"])))
+        facts.append(("focal planes", f"{content['num_z']}, counted from 0 (this is {content['z']})"))
     return f"{table(facts)}\n\n{table(rows, '  ')}"
 
 

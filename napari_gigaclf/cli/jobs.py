@@ -38,7 +38,7 @@ def plan_jobs(config: ClassifyConfig, slides: Sequence[Path], request: Mapping[s
     taken: set[str] = set()
     for path in slides:
         try:
-            with open_slide(path, config.slide_um_per_px) as slide:
+            with open_slide(path, config.slide_um_per_px, scene=config.scene, z=config.z) as slide:
                 folder = folder_name(stem(path), slide.id, taken)
         except SlideError as error:
             jobs.append(Job(path=path, folder="", error=error))

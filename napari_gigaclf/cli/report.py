@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_gigaclf.cli.say import percent
+from napari_gigaclf.slides.choice import place_name
 
 
 def result_object(
@@ -17,6 +18,8 @@ def result_object(
         "slide": summary["slide"],
         "path": str(path),
         "slide_id": record["slide"]["id"],
+        "scene": record["slide"].get("scene"),
+        "z": record["slide"].get("z"),
         "probabilities": summary["probabilities"],
         "probabilities_are": summary["probabilities_are"],
         "research_use_only": summary["research_use_only"],
@@ -62,8 +65,9 @@ def result_text(summary: Mapping[str, Any], folder: Path) -> str:
     partial = "" if summary["complete"] else " PARTIAL, the run was stopped:"
     scale = mean_scale(record["input"]["um_per_px"])
     skipped = work["tiles_skipped_flat"]
+    name = place_name(summary["slide"], record["slide"].get("scene"), record["slide"].get("z"))
     lines = [
-        f"{summary['slide']}:{partial} {place}{percent(probabilities) or summary['message'] or 'no answer'}{meaning}",
+        f"{name}:{partial} {place}{percent(probabilities) or summary['message'] or 'no answer'}{meaning}",
         f"  {record['model']['name']} on level {record['input']['level']} at "
         + ("unknown um/px" if scale is None else f"{scale:.4g} um/px")
         + f", {summary['seconds']:.1f} s on {work['device']}, {work['tiles_run']} tiles"

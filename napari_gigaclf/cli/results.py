@@ -1,7 +1,9 @@
 """The output folder: a folder per slide, and a table of all slides in it.
 
 A slide's folder is called after its name and the fingerprint of its content, so that two slides of one name never meet,
-and a slide is recognised wherever it lies. A result counts as finished if it is complete and the same was asked for.
+and a slide is recognised wherever it lies. Scenes and focal planes of one file have fingerprints, and so folders, of
+their own (``image_fingerprint``), which is why a request need not tell them apart. A result counts as finished if it is
+complete and the same was asked for.
 """
 
 import json

@@ -24,6 +24,7 @@ from napari_gigaclf.inference.map_image import MapImage
 from napari_gigaclf.inference.outlines import Outline, outlines
 from napari_gigaclf.inference.prediction import Prediction
 from napari_gigaclf.inference.query import THRESHOLD
+from napari_gigaclf.slides.choice import place_name
 from napari_gigaclf.writing import replacing
 
 JSON_FORMAT = "napari-gigaclf prediction 1"
@@ -32,12 +33,13 @@ JSON_FORMAT = "napari-gigaclf prediction 1"
 
 def map_image(prediction: Prediction) -> MapImage:
     """Return the probability map with names, place and notes, ready to be written as an image."""
+    slide = prediction.record.slide
     return MapImage(
         values=np.asarray(prediction.probability_map, dtype=np.float32),
         channels=prediction.classes,
         grid=prediction.grid,
-        um_per_px=prediction.record.slide.um_per_px,
-        name=f"{prediction.record.slide.name}: probability by {prediction.record.model.name}",
+        um_per_px=slide.um_per_px,
+        name=f"{place_name(slide.name, slide.scene, slide.z)}: probability by {prediction.record.model.name}",
         notes=notes(prediction),
     )
 
@@ -256,6 +258,8 @@ def results_row(summary: Mapping[str, Any]) -> dict[str, object]:
     row: dict[str, object] = {
         "slide": summary["slide"],
         "slide_id": record["slide"]["id"],
+        "scene": record["slide"].get("scene"),
+        "z": record["slide"].get("z"),
         "status": "done" if summary["complete"] else "partial",
         "message": summary["message"],
         "um_per_px_y": um[0],

@@ -19,6 +19,10 @@ class SlideRecord:
     """Height and width of level 0."""
     um_per_px: tuple[float, float] | None
     um_per_px_source: str
+    scene: str | None = None
+    """Name of the scene that was looked at; None if the file has one only."""
+    z: int | None = None
+    """Focal plane that was looked at, counted from 0; None if the scene has one only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import napari_gigaclf
 from napari_gigaclf.inference.prediction import MIN_CELL_TISSUE
 from napari_gigaclf.inference.record import InputRecord, ModelRecord, RunRecord, SlideRecord, WorkRecord
 from napari_gigaclf.inference.saliency import Saliency
+from napari_gigaclf.slides.choice import open_plane, open_scene
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference.preparation import PreparedRun
@@ -63,6 +64,8 @@ def _slide(prepared: "PreparedRun") -> SlideRecord:
         shape=(slide.levels[0].height, slide.levels[0].width),
         um_per_px=slide.um_per_px,
         um_per_px_source=slide.um_per_px_source,
+        scene=open_scene(slide),
+        z=open_plane(slide),
     )
 
 

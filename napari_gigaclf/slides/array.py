@@ -38,7 +38,9 @@ class SlideFacts:
     properties: dict[str, str] = field(default_factory=dict)
     associated: tuple[str, ...] = ()
     scenes: tuple[str, ...] = ("0",)
+    scene: int = 0
     num_z: int = 1
+    z: int = 0
 
 
 class ArraySlide:
@@ -153,9 +155,19 @@ class ArraySlide:
         return self.facts.scenes
 
     @property
+    def scene(self) -> int:
+        """Number of the open scene in ``scenes``."""
+        return self.facts.scene
+
+    @property
     def num_z(self) -> int:
         """Focal planes of the open scene."""
         return self.facts.num_z
+
+    @property
+    def z(self) -> int:
+        """The open focal plane, counted from 0."""
+        return self.facts.z
 
     @property
     def id(self) -> str:

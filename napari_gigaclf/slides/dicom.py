@@ -249,6 +249,7 @@ def _open(
             um_per_px_source=UNKNOWN_SCALE if found is None else "DICOM PixelSpacing",
             properties={"instances": str(sum(len(group) for group in groups))},
             num_z=max(1, len(planes)),
+            z=number,
         ),
         sources,
         kind=kind if rgb else ("fluorescence" if first.kind == "fluorescence" else "other"),

@@ -121,7 +121,9 @@ def _open(
             um_per_px_source=UNKNOWN_SCALE if image.um_per_px is None else "OME-Zarr scale",
             properties={"zarr format": str(arrays[0].metadata.zarr_format)},
             scenes=names,
+            scene=chosen,
             num_z=num_z,
+            z=plane,
         ),
         [
             LevelSource(shape=level.size, chunks=level.chunks, fetch=level.fetch_with(fill if rgb else None), step=step)

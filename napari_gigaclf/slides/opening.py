@@ -10,6 +10,7 @@ from napari_gigaclf.errors import SlideError
 from napari_gigaclf.slides import image, openslide_formats
 from napari_gigaclf.slides.array import ArraySlide
 from napari_gigaclf.slides.boundary import slide_errors
+from napari_gigaclf.slides.choice import choose_scene, choose_z
 from napari_gigaclf.slides.memory import open_array
 from napari_gigaclf.slides.slide import GIVEN_BY_USER
 from napari_gigaclf.slides.suffixes import SLIDE_SUFFIXES
@@ -48,7 +49,7 @@ def open_slide(
     Raises
     ------
     SlideError
-        If the file cannot be opened: one line that names the file and the reason.
+        If the file cannot be opened, or has no such scene or plane: one line that names the file and the reason.
     """
     given = _parse_scale(source, um_per_px)
     if isinstance(source, (str, os.PathLike)):
@@ -58,7 +59,19 @@ def open_slide(
     else:
         with slide_errors("array"):
             slide = open_array(source)
+    _check_chosen(slide, scene, z)
     return slide if given is None else with_scale(slide, given, GIVEN_BY_USER)
+
+
+def _check_chosen(slide: ArraySlide, scene: int | str | None, z: int | None) -> None:
+    """Refuse a scene or plane that is not there, also for formats whose readers know of one only and do not look."""
+    label = slide.path or slide.name
+    try:
+        choose_scene(label, slide.scenes, scene)
+        choose_z(label, slide.num_z, z)
+    except SlideError:
+        slide.close()
+        raise
 
 
 def with_scale(slide: ArraySlide, um_per_px: tuple[float, float], source: str) -> ArraySlide:

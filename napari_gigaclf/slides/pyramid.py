@@ -139,7 +139,9 @@ def as_array_slide(slide: Slide) -> ArraySlide:
             properties=slide.properties,
             associated=slide.associated,
             scenes=slide.scenes,
+            scene=slide.scene,
             num_z=slide.num_z,
+            z=slide.z,
         ),
         [
             LevelSource(

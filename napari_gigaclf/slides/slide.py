@@ -170,8 +170,18 @@ class Slide(Protocol):
         ...
 
     @property
+    def scene(self) -> int:
+        """Number of the open scene in ``scenes``."""
+        ...
+
+    @property
     def num_z(self) -> int:
         """Focal planes of the open scene."""
+        ...
+
+    @property
+    def z(self) -> int:
+        """The open focal plane, counted from 0."""
         ...
 
     def read(self, level: int, y0: int, y1: int, x0: int, x1: int) -> NDArray[Any]:

@@ -45,6 +45,12 @@ class SlideContract:
         assert slide.levels
         assert all(isinstance(level, Level) for level in slide.levels)
 
+    def test_the_open_scene_and_plane_are_among_those_there_are(self, slide: Slide) -> None:
+        """Scenes have names of their own; both are counted from 0."""
+        assert len(set(slide.scenes)) == len(slide.scenes) >= 1
+        assert 0 <= slide.scene < len(slide.scenes)
+        assert 0 <= slide.z < slide.num_z
+
     def test_sizes_fall_and_the_aspect_holds_to_a_pixel(self, slide: Slide) -> None:
         """No label, macro or thumbnail is among the levels."""
         first = slide.levels[0]

@@ -4,7 +4,7 @@ The pixels are a made-up picture, pink and violet on white. What matters is the 
 order of images, missing tiles and misleading extras as in the makers' files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,19 @@ def write_ome_tiff(path: Path, image: NDArray[Any], *, um_per_px: tuple[float, f
         )  # fmt: skip
         for times in (1, 2):
             writer.write(halved(image, times), subfiletype=1, metadata=None, **options)
+    return path
+
+
+def write_scenes(path: Path, scenes: Sequence[NDArray[np.uint8]], *, um_per_px: float = 1.0) -> Path:
+    """Write an OME-TIFF of several scenes, each (z, y, x, 3): focal planes of one level each."""
+    import tifffile
+
+    sizes = {f"PhysicalSize{axis}": um_per_px for axis in "XY"}
+    units = {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
+    options: dict[str, Any] = {"tile": (TILE, TILE), "compression": "zlib", "photometric": "rgb"}
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for planes in scenes:
+            writer.write(planes, metadata={"axes": "ZYXS", **sizes, **units}, **options)
     return path
 
 

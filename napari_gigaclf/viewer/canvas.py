@@ -4,7 +4,7 @@ All methods belong to the GUI thread. Layers over a slide carry its id and what 
 their metadata, so that they are found again whatever a person renames or reorders.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,6 +78,30 @@ class SlideCanvas:
     def loaded_results(self) -> list[Any]:
         """Return the probability layers that bring a whole result with them."""
         return [layer for layer in self.viewer.layers if layer.metadata.get("prediction") is not None]
+
+    def add_slide(self, layers: Sequence[LayerData]) -> None:
+        """Show a slide that has just been opened, as napari would show what its reader returns."""
+        for data, kwargs, layer_type in layers:
+            getattr(self.viewer, f"add_{layer_type}")(data, **kwargs)
+
+    def bring_forward(self, slide: Any) -> None:  # noqa: ANN401
+        """Lay a slide and its overlays over the other slides, under what a person drew, and make sure one sees it."""
+        layers = list(self.viewer.layers)
+        ours, others = [], []
+        for index, layer in enumerate(layers):
+            shown, over = layer.metadata.get("slide"), layer.metadata.get("slide_id")
+            if slide.id in (over, None if shown is None else shown.id):
+                ours.append(index)
+            elif shown is not None or over is not None:
+                others.append(index)
+        self.viewer.layers.move_multiple(ours, max(others, default=-1) + 1)
+        for index in ours:
+            if layers[index].metadata.get("slide") is not None:
+                layers[index].visible = True
+        try:
+            self.view_box(slide)
+        except RegionError:  # another scene may be smaller than the place one looks at
+            self.look_at(slide, (slide.levels[0].height / 2, slide.levels[0].width / 2))
 
     def adopt(self, layer: Any, slide: Any) -> None:  # noqa: ANN401
         """Remember the slide which a layer shows."""

@@ -34,10 +34,13 @@ class ChannelNotes:
 
 
 def channel_notes(slide: Any) -> ChannelNotes:  # noqa: ANN401 - a Slide
-    """Read the notes of an open OME-TIFF or OME-Zarr; nothing where there are none or they are damaged."""
+    """Read the notes of an open OME-TIFF or OME-Zarr; nothing where there are none or they are damaged.
+
+    They are those of the file's first scene; another one has none.
+    """
     path: Path | None = slide.path
     nothing = ChannelNotes(names=())
-    if path is None or not slide.format.startswith("OME"):
+    if path is None or slide.scene > 0 or not slide.format.startswith("OME"):
         return nothing
     try:
         notes = _of_zarr(path) if path.is_dir() else _of_tiff(path)

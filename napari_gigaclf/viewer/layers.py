@@ -127,11 +127,14 @@ def slide_layers(
     names
         Names of the channels; without any they are counted.
     """
+    from napari_gigaclf.slides.choice import full_name
+
+    title = full_name(slide)
     pyramid = list(levels if levels is not None else slide.levels)
     frame = Frame.of_slide(slide)
     common = {**frame.place(), "metadata": {"slide": slide}, "multiscale": True}
     if is_colour(slide):
-        return [(pyramid, {**common, "name": slide.name, "rgb": True}, "image")]
+        return [(pyramid, {**common, "name": title, "rgb": True}, "image")]
     if pyramid[0].ndim == len(AXIS_LABELS):
         planes = [pyramid]
     else:
@@ -140,7 +143,7 @@ def slide_layers(
     for channel, plane in enumerate(planes):
         kwargs: dict[str, Any] = {**common, "rgb": False, "blending": "additive"}
         called = names[channel] if names else f"channel {channel + 1}"
-        kwargs["name"] = slide.name if len(planes) == 1 else f"{slide.name} {called}"
+        kwargs["name"] = title if len(planes) == 1 else f"{title} {called}"
         kwargs["colormap"] = CHANNEL_COLOURS[0 if len(planes) == 1 else 1 + channel % (len(CHANNEL_COLOURS) - 1)]
         kwargs["contrast_limits"] = limits[channel] if limits else _type_range(slide.dtype)
         layers.append((plane, kwargs, "image"))

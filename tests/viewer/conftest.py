@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from napari_gigaclf.slides import Slide, open_slide
+from napari_gigaclf.testing.slide_files import write_scenes
 from napari_gigaclf.viewer.worker import Worker
 
 
@@ -127,3 +128,11 @@ def cancel_limit() -> float:
     """Half a second on a machine that has a core for us; in proportion where its cores are shared."""
     waiting = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 1.0
     return 0.5 * max(1.0, waiting)
+
+
+@pytest.fixture
+def scenes_file(tmp_path: Path, pixels: np.ndarray) -> Path:
+    """An OME-TIFF of 1 um/px with two scenes: three focal planes, and two of a larger image; all of them differ."""
+    first = np.stack([np.roll(pixels, 8 * z, axis=1) for z in range(3)])
+    second = np.stack([np.tile(np.roll(pixels, 8 * z, axis=0), (2, 1, 1)) for z in range(2)])
+    return write_scenes(tmp_path / "many.ome.tif", [first, second])

@@ -8,6 +8,7 @@ from napari_gigaclf.geometry import PixelGrid
 from napari_gigaclf.inference.export_tiff import write_ome_tiff
 from napari_gigaclf.inference.export_zarr import write_ome_zarr
 from napari_gigaclf.inference.map_image import MapImage
+from napari_gigaclf.slides import open_slide
 from napari_gigaclf.viewer import reader
 
 
@@ -81,3 +82,15 @@ def test_contrast_of_an_image_with_gaps(tmp_path):
     ((_, kwargs, _),) = reader.open_path(tmp_path / "f.tif")
     low, high = kwargs["contrast_limits"]
     assert 0 < low < high <= 100
+
+
+def test_the_channels_of_another_scene_do_not_get_the_names_of_the_first(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 900, (2, 64, 64)).astype(np.uint16)
+    with tifffile.TiffWriter(tmp_path / "two.ome.tif", ome=True) as writer:
+        for names in (["DAPI", "CD3"], ["DAPI", "CD8"]):
+            metadata = {"axes": "CYX", "Channel": {"Name": names}}
+            writer.write(pixels, photometric="minisblack", metadata=metadata)
+    for scene, named in ((0, "CD3"), (1, "channel 2")):
+        with open_slide(tmp_path / "two.ome.tif", scene=scene) as slide:
+            layers = reader.open_layers(slide)
+        assert layers[1][1]["name"] == f"two.ome.tif [scene {scene}] {named}"

@@ -1,5 +1,7 @@
 """Layer data as napari takes it: place, units, absolute contrast, NaN outside, names that say what is shown."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import shapely
@@ -167,3 +169,11 @@ def test_overlays_lie_in_their_order_whatever_came_first(pixels: np.ndarray) -> 
     canvas.put(slide.id, overlay)  # again: in the old one's place
     names = [layer.name for layer in viewer.layers]
     assert names == ["array", "probability of tumour", "tissue", "truth", "mine"]
+
+
+def test_a_layer_says_which_scene_and_plane_it_shows(scenes_file: Path, pixels: np.ndarray) -> None:
+    with open_slide(scenes_file, scene=1, z=0) as slide:
+        ((_, kwargs, _),) = slide_layers(slide)
+    assert kwargs["name"] == "many.ome.tif [scene 1, z 0]"
+    ((_, kwargs, _),) = slide_layers(open_slide(pixels))
+    assert "[" not in kwargs["name"]

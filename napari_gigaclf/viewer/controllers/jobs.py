@@ -1,6 +1,7 @@
 """Pieces of work for the quick worker that touch files: lists of models and devices, adopting images, exporting."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference import Device, Prediction
     from napari_gigaclf.models import ModelConfig
     from napari_gigaclf.slides import Slide
+    from napari_gigaclf.viewer.layers import LayerData
     from napari_gigaclf.viewer.shapes import DrawnShape
 
 
@@ -62,6 +64,39 @@ def adopt_layer(levels: Sequence[Any], um_per_px: tuple[float, float] | None, na
         return open_slide(levels[0] if len(levels) == 1 else list(levels), um_per_px)
     except SlideError as error:
         raise SlideError(name, error.reason) from error
+
+
+def open_place(slide: "Slide", scene: int, z: int | None) -> "tuple[Slide, list[LayerData]]":
+    """Open another scene or focal plane of a slide's file, with its layers; without ``z`` the default plane.
+
+    Micrometres per pixel that a person gave hold for the planes of the same scene only.
+
+    Raises
+    ------
+    SlideError
+        The file is gone or damaged, or has no such scene or plane.
+    """
+    from napari_gigaclf.slides import open_slide
+    from napari_gigaclf.slides.slide import GIVEN_BY_USER
+    from napari_gigaclf.viewer.reader import open_layers
+
+    given = slide.um_per_px if scene == slide.scene and slide.um_per_px_source == GIVEN_BY_USER else None
+    opened = open_slide(slide.path, given, scene=scene, z=z)
+    try:
+        opened.id  # noqa: B018 - reads the file for it here rather than on the window's thread
+        return opened, open_layers(opened)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def file_stem(slide: "Slide") -> str:
+    """Return how the names of files about a slide begin; scenes and planes of one file must not replace each other."""
+    from napari_gigaclf.slides.choice import open_plane, open_scene, place_name
+
+    stem = slide.path.name.split(".")[0] if slide.path else "slide"
+    place = place_name("", open_scene(slide), open_plane(slide))
+    return "-".join([stem, *re.findall(r"\w+", place)])
 
 
 def slide_with_scale(slide: Any, um_per_px: float) -> "Slide":  # noqa: ANN401 - with_scale wants a slide of files or arrays

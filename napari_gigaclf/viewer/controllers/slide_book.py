@@ -6,14 +6,16 @@ No Qt here. All methods belong to the GUI thread; what reads files or pixels goe
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_gigaclf.viewer.canvas import SlideCanvas, layer_key
-from napari_gigaclf.viewer.controllers.jobs import adopt_layer, slide_with_scale
+from napari_gigaclf.viewer.controllers.jobs import adopt_layer, open_place, slide_with_scale
 from napari_gigaclf.viewer.controllers.probe import ProbeController
 from napari_gigaclf.viewer.controllers.run import RunController
+from napari_gigaclf.viewer.reader import start_overviews
 from napari_gigaclf.viewer.worker import Post, Worker
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
     from napari_gigaclf.slides import Slide
+    from napari_gigaclf.viewer.layers import LayerData
 
 
 class SlideBookView(Protocol):
@@ -25,6 +27,14 @@ class SlideBookView(Protocol):
 
     def plan_again(self) -> None:
         """Plan with what is chosen now: a slide is there, or has another scale."""
+        ...
+
+    def choose_slide(self, slide_id: str) -> None:
+        """Choose one of the open slides."""
+        ...
+
+    def show_chosen(self) -> None:
+        """Show what the chosen slide is, in place of what was wished for."""
         ...
 
     def show_prediction(self, slide: "Slide", prediction: "Prediction", class_name: str) -> None:
@@ -75,6 +85,7 @@ class SlideBook:
         self._asks = asks
         self._adopting: set[int] = set()
         self._taken: set[str] = set()
+        self._place_generation = 0
 
     def entries(self) -> list[tuple[str, str]]:
         """Return name and key of each open slide; results that lie over one are taken soon."""
@@ -113,6 +124,51 @@ class SlideBook:
             self._view.plan_again()
 
         self._worker.submit(lambda _job: slide_with_scale(slide, um_per_px), rescaled, self._view.show_problem)
+
+    def open_place(self, slide: "Slide", scene: int, z: int | None) -> None:
+        """Choose another scene or focal plane of a slide's file; one that is not open is opened beside this one.
+
+        Without ``z``: a plane of the scene that is open, else the one that comes by default. A later wish wins.
+        """
+        self._place_generation += 1
+        generation = self._place_generation
+        there = self._open_already(slide, scene, z)
+        if there is not None:
+            self._bring_forward(there)
+            return
+
+        def opened(found: "tuple[Slide, list[LayerData]]") -> None:
+            new, layers = found
+            if generation != self._place_generation or self._canvas.layer_of(slide.id) is None:
+                new.close()
+                return
+            layer = self._canvas.layer_of(new.id)
+            if layer is not None:
+                new.close()
+                self._bring_forward(layer.metadata["slide"])
+                return
+            self._canvas.add_slide(layers)
+            self._bring_forward(new)
+            start_overviews(layers)
+
+        def failed(text: str) -> None:
+            if generation == self._place_generation:
+                self._view.show_chosen()
+                self._view.show_problem(text)
+
+        self._worker.submit(lambda _job: open_place(slide, scene, z), opened, failed)
+
+    def _open_already(self, slide: "Slide", scene: int, z: int | None) -> "Slide | None":
+        """Return the open slide that shows this scene and plane (any plane without ``z``) of the same file."""
+        for layer in self._canvas.slide_layers():
+            other: Slide | None = layer.metadata.get("slide")
+            if other is not None and (other.path, other.scene) == (slide.path, scene) and z in (None, other.z):
+                return other
+        return None
+
+    def _bring_forward(self, slide: "Slide") -> None:
+        self._canvas.bring_forward(slide)
+        self._view.choose_slide(slide.id)
 
     def _forget(self, slide_id: str) -> None:
         """Stop what runs on a slide and forget what was found."""

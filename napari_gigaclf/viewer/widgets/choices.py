@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, 
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, PREDICTED, RegionChoice
 from napari_gigaclf.viewer.texts import auto_level_text, level_text, model_text, slide_text
 from napari_gigaclf.viewer.widgets.controls import choose, combo_box, note, refill
+from napari_gigaclf.viewer.widgets.place_row import PlaceRow
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Device
@@ -38,6 +39,7 @@ class ChoicesPanel(QWidget):
         self._preferred = ""
         self.slide_box = combo_box("Slides and colour images that are open")
         self.slide_note = note("Open a slide: File > Open, or File > Open Sample > GigaCLF.")
+        self.place_row = PlaceRow()
         self.scale_row, self.scale_label, self.scale_box, self.scale_button = _scale_row()
         self._scaled: Slide | None = None
         self.model_box = combo_box("Models that came with the plugin, and folders you added")
@@ -107,6 +109,7 @@ class ChoicesPanel(QWidget):
 
     def show_slide(self, slide: "Slide | None") -> None:
         """Show what the chosen slide is, its levels, and the field for its scale."""
+        self.place_row.show_slide(slide)
         self._show_scale(slide)
         self.slide_note.setText(
             slide_text(slide) if slide else "Open a slide: File > Open, or File > Open Sample > GigaCLF."
@@ -124,6 +127,7 @@ class ChoicesPanel(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow("Slide", self.slide_box)
         form.addRow(self.slide_note)
+        form.addRow(self.place_row)
         form.addRow(self.scale_row)
         form.addRow("Model", _side_by_side(self.model_box, self.model_button))
         form.addRow(self.model_note)

@@ -20,6 +20,7 @@ from napari_gigaclf.viewer.click_tool import ClickTool
 from napari_gigaclf.viewer.controllers.jobs import (
     Export,
     export_all,
+    file_stem,
     find_devices,
     first_look,
     read_models,
@@ -179,6 +180,16 @@ class ClassifyWidget(QWidget):
             self.quick.submit(lambda _job: find_devices(wishes.threads), self._offer_devices, self.show_problem)
         self.runs.choose(slide, wishes)
 
+    def choose_slide(self, slide_id: str) -> None:
+        """Choose one of the open slides, and plan with it once it is drawn."""
+        choose(self.choices.slide_box, slide_id)
+        self.show_chosen()
+        self.choices.change_soon()
+
+    def show_chosen(self) -> None:
+        """Show what the chosen slide is, in place of what was wished for."""
+        self.choices.show_slide(self.chosen_slide())
+
     def drop_rows(self, slide_id: str) -> None:
         """Forget the answers for a slide."""
         self.probes.drop(slide_id)
@@ -226,6 +237,11 @@ class ClassifyWidget(QWidget):
         slide = self.chosen_slide()
         if slide is not None:
             self.book.give_scale(slide, um_per_px)
+
+    def _open_place(self, scene: int, z: int | None) -> None:
+        slide = self.chosen_slide()
+        if slide is not None:
+            self.book.open_place(slide, scene, z)
 
     def _add_model_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of a model")
@@ -312,7 +328,7 @@ class ClassifyWidget(QWidget):
             drawn = self.canvas.drawn(slide, selected_only=False)
             export = Export(
                 folder=folder,
-                stem=slide.path.name.split(".")[0] if slide.path else "slide",
+                stem=file_stem(slide),
                 prediction=result[0] if result else None,
                 drawn=tuple(drawn),
                 rows=tuple(row for row in self.probes.rows if row.slide_id == slide.id),
@@ -348,6 +364,7 @@ class ClassifyWidget(QWidget):
     def _connect(self) -> None:
         self.choices.changed.connect(self.plan_again)
         self.choices.scale_given.connect(self._give_scale)
+        self.choices.place_row.wanted.connect(self._open_place)
         self.choices.preview_wanted.connect(self.runs.preview_tissue)
         self.choices.model_button.clicked.connect(self._add_model_folder)
         self.run_panel.run_wanted.connect(self._run)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_gigaclf.testing.slide_files import write_scenes
+
 CARD = {
     "title": "tiny",
     "summary": "untrained",
@@ -72,3 +74,11 @@ def make_slide():
         return path
 
     return make
+
+
+@pytest.fixture
+def scenes_file(tmp_path):
+    """An OME-TIFF of two scenes, with three focal planes and two, all of them different."""
+    first = np.stack([tissue_image(256, seed) for seed in (1, 2, 3)])
+    second = np.stack([tissue_image(192, seed) for seed in (4, 5)])
+    return write_scenes(tmp_path / "many.ome.tif", [first, second])

@@ -22,7 +22,19 @@ def test_every_option_of_classify(tmp_path):
         [
             *("classify", "a.svs", "b.svs", "--model", "m", "--output", "out", "--um-per-px", "0.5", "--debug"),
             *("--slide-um-per-px", "0.25", "--region", str(region), "--saliency", "none", "--no-tissue", "--json"),
-            *("--device", "cpu", "--memory", "1.5GB", "--overwrite", "--format", "ome-zarr"),
+            *(
+                "--device",
+                "cpu",
+                "--memory",
+                "1.5GB",
+                "--overwrite",
+                "--format",
+                "ome-zarr",
+                "--scene",
+                "1",
+                "--z",
+                "2",
+            ),
         ]
     )
     assert config == ClassifyConfig(
@@ -31,6 +43,8 @@ def test_every_option_of_classify(tmp_path):
         output=Path("out"),
         um_per_px=0.5,
         slide_um_per_px=0.25,
+        scene="1",
+        z=2,
         region=region,
         saliency=None,
         tissue=False,
@@ -60,6 +74,8 @@ def test_region_level_and_saliency_of_a_class():
         (["--um-per-px", "0"], "positive"),
         (["--um-per-px", "nan"], "positive"),
         (["--slide-um-per-px", "inf"], "positive"),
+        (["--z", "-1"], "focal plane"),
+        (["--z", "middle"], "focal plane"),
         (["--region", "1,2,3"], "GeoJSON"),
         (["--region", "10,0,0,10"], "empty"),
         (["--region", "missing.geojson"], "GeoJSON"),

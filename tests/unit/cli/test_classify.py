@@ -241,6 +241,63 @@ def test_a_16_bit_slide_is_refused_by_name(tmp_path, classify):
     assert "16-bit" in errors_of(shown)[0]
 
 
+def test_scenes_and_planes_of_one_file_are_slides_of_their_own(tmp_path, scenes_file, classify, model_folder):
+    from napari_gigaclf.inference import Prediction
+    from napari_gigaclf.inference import classify as classify_in_python
+    from napari_gigaclf.slides import open_slide
+
+    out = tmp_path / "out"
+    options = (scenes_file, "--output", out, "--saliency", "none")
+    assert classify(*options)[0] == 0
+    before = times(out)
+    code, (found,), _ = classify(*options, "--scene", "1", "--z", "0", "--resume")
+    assert code == 0
+    assert "skipped" not in found, "the first scene's result is not the second's"
+    assert (found["scene"], found["z"]) == ("1", 0)
+    assert before.items() <= times(out).items(), "nor is it replaced"
+    with open_slide(scenes_file, scene=1, z=0) as slide:
+        expected = classify_in_python(slide, model_folder, device="cpu", saliency=None)
+    prediction = Prediction.load(found["outputs"]["result"])
+    np.testing.assert_allclose(np.asarray(prediction.probability_map), expected.probability_map, atol=1e-6)
+    assert (prediction.record.slide.scene, prediction.record.slide.z) == ("1", 0)
+    with open(found["outputs"]["json"], encoding="utf-8") as file:
+        said = json.load(file)["record"]["slide"]
+    assert (said["name"], said["scene"], said["z"]) == ("many.ome.tif", "1", 0)
+
+    kept = times(out)
+    for chosen in ((), ("--scene", "0"), ("--z", "1"), ("--scene", "0", "--z", "1"), ("--scene", "1", "--z", "0")):
+        code, (found,), _ = classify(*options, *chosen, "--resume")
+        assert (code, found["skipped"]) == (0, True), chosen
+    assert times(out) == kept
+    code, (found,), _ = classify(*options, "--z", "2")
+    assert (code, found["scene"], found["z"]) == (0, "0", 2)
+    assert [(row["scene"], row["z"]) for row in table_of(out)].count(("0", "2")) == 1
+    assert {(row["scene"], row["z"]) for row in table_of(out)} == {("0", "1"), ("0", "2"), ("1", "0")}
+
+
+def test_a_person_reads_which_scene_it_was(tmp_path, scenes_file, model_folder, capsys):
+    argv = ["classify", str(scenes_file), "--output", str(tmp_path / "out"), "--model", str(model_folder)]
+    assert main([*argv, "--scene", "1", "--saliency", "none"]) == 0
+    assert "many.ome.tif [scene 1, z 1]: " in capsys.readouterr().out
+
+
+def test_a_slide_without_the_scene_does_not_stop_the_others(tmp_path, scenes_file, make_slide, classify):
+    one = make_slide(tmp_path / "one.ome.tif")
+    code, found, shown = classify(one, scenes_file, "--scene", "1", "--output", tmp_path / "out", "--saliency", "none")
+    assert code == 1
+    assert [f["complete"] for f in found] == [False, True]
+    (error,) = errors_of(shown)
+    assert "one.ome.tif" in error
+    assert "no scene '1'; it has 1" in error
+
+
+def test_a_result_of_a_single_image_names_no_scene(tmp_path, make_slide, classify):
+    _, (found,), _ = classify(make_slide(tmp_path / "a.ome.tif"), "--output", tmp_path / "out", "--saliency", "none")
+    assert (found["scene"], found["z"]) == (None, None)
+    (row,) = table_of(tmp_path / "out")
+    assert (row["scene"], row["z"]) == ("", "")
+
+
 def test_an_output_folder_that_cannot_be_written_to(tmp_path, make_slide, classify):
     (tmp_path / "file").write_text("in the way")
     code, found, shown = classify(make_slide(tmp_path / "a.tif"), "--output", tmp_path / "file" / "out")

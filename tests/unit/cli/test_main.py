@@ -67,6 +67,44 @@ def test_info_with_the_users_own_scale(slide_file, capsys):
     assert content["um_per_px_source"] == "given by the user"
 
 
+def test_info_says_which_scenes_and_planes_there_are_and_shows_the_one_asked_for(scenes_file, capsys):
+    assert main(["info", str(scenes_file), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert (content["scenes"], content["scene"], content["num_z"], content["z"]) == (["0", "1"], "0", 3, 1)
+    assert main(["info", str(scenes_file), "--scene", "1", "--z", "0", "--json"]) == 0
+    other = json.loads(capsys.readouterr().out)
+    assert (other["scene"], other["num_z"], other["z"], other["levels"][0]["height"]) == ("1", 2, 0, 192)
+    assert other["id"] != content["id"]
+    assert main(["info", str(scenes_file), "--scene", "1"]) == 0
+    text = capsys.readouterr().out
+    assert "0, 1 (this is 1)" in text
+    assert "2, counted from 0 (this is 1)" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [(["--scene", "2"], "no scene '2'"), (["--scene", "left"], "it has 2"), (["--z", "3"], "has 3")],
+)
+def test_a_scene_or_plane_that_is_not_there_is_one_line(scenes_file, capsys, options, named):
+    assert main(["info", str(scenes_file), *options]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.splitlines()
+    assert line.startswith("napari-gigaclf: error: ")
+    assert "many.ome.tif" in line
+    assert named in line
+
+
+@pytest.mark.parametrize("options", [["--scene", "1"], ["--z", "1"]])
+def test_a_format_without_scenes_or_planes_has_the_first_only(tmp_path, capsys, options):
+    from PIL import Image
+
+    Image.fromarray(np.full((64, 64, 3), 200, np.uint8)).save(tmp_path / "one.png")
+    assert main(["info", str(tmp_path / "one.png"), *options]) == 1
+    assert "it has 1" in capsys.readouterr().err
+    assert main(["info", str(tmp_path / "one.png"), options[0], "0"]) == 0
+
+
 @pytest.mark.parametrize("make", ["missing", "empty", "text", "folder"])
 def test_bad_slides_are_one_line_and_exit_code_1(tmp_path, capsys, make):
     path = tmp_path / "bad.svs"

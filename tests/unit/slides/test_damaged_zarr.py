@@ -244,6 +244,7 @@ def test_numbered_images_are_scenes(tmp_path):
     with open_slide(tmp_path / "many.zarr", scene=1) as slide:
         assert np.array_equal(slide.levels[0][...], second)
         assert slide.id != first_id
+        assert slide.scene == 1
 
 
 def test_planes_and_single_channels(tmp_path):
@@ -253,6 +254,6 @@ def test_planes_and_single_channels(tmp_path):
     axes = [{"name": name, "type": "space"} for name in "tzyx"]
     group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
     with open_slide(tmp_path / "z.zarr", z=4) as slide:
-        assert (slide.num_z, slide.num_channels, slide.kind) == (5, 1, "other")
+        assert (slide.num_z, slide.z, slide.num_channels, slide.kind) == (5, 4, 1, "other")
         assert slide.levels[0].chunks == (32, 32)
         assert np.array_equal(slide.levels[0][...], stack[0, 4])

@@ -126,13 +126,16 @@ def test_ome_tiff_scenes_planes_and_channels(tmp_path):
         writer.write(second, photometric="minisblack", metadata={"axes": "YX", "Name": "B"})
     with open_slide(path) as slide:
         assert (slide.scenes, slide.num_z, slide.num_channels) == (("0", "1"), 3, 2)
+        assert (slide.scene, slide.z) == (0, 1)
         assert slide.kind == "fluorescence"
         assert np.array_equal(slide.levels[0][...], np.moveaxis(first[1], 0, -1))
         middle = slide.id
     with open_slide(path, z=2) as slide:
         assert np.array_equal(slide.levels[0][...], np.moveaxis(first[2], 0, -1))
         assert slide.id != middle
+        assert slide.z == 2
     with open_slide(path, scene=1) as slide:
+        assert (slide.scene, slide.num_z, slide.z) == (1, 1, 0)
         assert np.array_equal(slide.levels[0][...], second)
         assert slide.read(0, 0, 5, 0, 6).shape == (5, 6, 1)
     for wrong in ({"scene": 2}, {"scene": "C"}, {"z": 3}, {"z": -1}):
