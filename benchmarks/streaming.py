@@ -5,7 +5,10 @@ Seconds are CPU seconds of the process (other work on the machine disturbs them 
 memory is the peak of the resident set above what it was before the first image, parameters and libraries included in
 that baseline.
 
-    python benchmarks/streaming.py [--side 2048] [--repeats 2] [--networks vgg5 resnet18] [--channels-last]
+    python benchmarks/streaming.py [--side 2048] [--repeats 2] [--networks vgg5 resnet18] [--bf16] [--budget 0.6]
+
+``--bf16`` runs both under bfloat16 autocast, channels last. ``--budget`` gives the streamed step that share of the
+untiled step's peak as its memory.
 """
 
 import argparse
@@ -55,28 +58,27 @@ def reset_peak() -> int:
     return peak_kib()
 
 
-def measure(
-    network: str, side: int, streamed: bool, step: bool, channels_last: bool, tile: int | None
-) -> dict[str, float]:
+def measure(options: argparse.Namespace) -> dict[str, float]:
     """Run one configuration in this process and return CPU seconds and peak memory in MB."""
     import torch
 
     from napari_gigaclf.streaming import stream
 
     torch.manual_seed(0)
-    module = NETWORKS[network]().eval()  # type: ignore[attr-defined]
-    layout = torch.channels_last if channels_last else torch.contiguous_format
+    module = NETWORKS[options.one]().eval()  # type: ignore[attr-defined]
+    layout = torch.channels_last if options.bf16 else torch.contiguous_format
     module = module.to(memory_format=layout)
-    image = torch.rand(1, 3, side, side).to(memory_format=layout)
-    run = stream(module, tile=tile) if streamed else module
-    with torch.no_grad():
-        run(image[:, :, :64, :64])  # first calls load libraries
-    baseline = reset_peak()
-    start, wall = time.process_time(), time.perf_counter()
-    with torch.set_grad_enabled(step):
-        out = run(image)
-    if step:
-        out.square().mean().backward()
+    image = torch.rand(1, 3, options.side, options.side).to(memory_format=layout)
+    run = stream(module, tile=options.tile, memory=options.memory) if options.streamed else module
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.bf16):
+        with torch.no_grad():
+            run(image[:, :, :64, :64])  # first calls load libraries
+        baseline = reset_peak()
+        start, wall = time.process_time(), time.perf_counter()
+        with torch.set_grad_enabled(options.step):
+            out = run(image)
+    if options.step:
+        out.float().square().mean().backward()
     seconds = time.process_time() - start
     return {"seconds": seconds, "wall": time.perf_counter() - wall, "mb": (peak_kib() - baseline) / 1024}
 
@@ -91,13 +93,15 @@ def in_process(arguments: list[str]) -> dict[str, float]:
 def compare(options: argparse.Namespace, network: str) -> str:
     """Return one row per pass of the table."""
     rows = []
-    for step in (False, True):
+    for step in (True,) if options.budget else (False, True):
         best: dict[bool, dict[str, float]] = {}
         for _ in range(options.repeats):
             for streamed in (False, True):
                 arguments = ["--one", network, "--side", str(options.side)]
-                arguments += ["--streamed"] * streamed + ["--step"] * step + ["--channels-last"] * options.channels_last
+                arguments += ["--streamed"] * streamed + ["--step"] * step + ["--bf16"] * options.bf16
                 arguments += ["--tile", str(options.tile)] if options.tile else []
+                if options.budget and streamed:
+                    arguments += ["--memory", str(int(options.budget * best[False]["mb"] * 2**20))]
                 found = in_process(arguments)
                 old = best.get(streamed, found)
                 best[streamed] = {key: min(found[key], old[key]) for key in found}
@@ -116,17 +120,19 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=2048)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
-    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast and channels last on both sides")
+    parser.add_argument("--budget", type=float, help="memory of the streamed step, as a share of the untiled peak")
     parser.add_argument("--tile", type=int, help="side of a tile; default: the plan's choice")
     parser.add_argument("--one", choices=list(NETWORKS), help=argparse.SUPPRESS)
     parser.add_argument("--streamed", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--step", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--memory", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        found = measure(options.one, options.side, options.streamed, options.step, options.channels_last, options.tile)
+        found = measure(options)
         print(json.dumps(found))
         return
-    print(f"Image 3 x {options.side} x {options.side}, float32{', channels last' if options.channels_last else ''}.\n")
+    print(f"Image 3 x {options.side} x {options.side}, {'bfloat16, channels last' if options.bf16 else 'float32'}.\n")
     print("| network | pass | untiled CPU s | streamed CPU s | ratio | untiled MB | streamed MB | ratio |")
     print("|---|---|---|---|---|---|---|---|")
     for network in options.networks:

@@ -4,7 +4,9 @@ The wrapper has the module's own parameters under the module's own names; its re
 untiled module up to rounding. Replacing ``module`` by ``stream(module)`` is the only change a training script needs.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,15 @@ from napari_gigaclf.streaming.planning.schedule import axis_rules, reaches, sche
 from napari_gigaclf.streaming.planning.stages import stage_for
 from napari_gigaclf.streaming.running.autograd import Job
 from napari_gigaclf.streaming.running.kept import WholeMap, kept_cells
+from napari_gigaclf.streaming.running.out_of_memory import free_cached, is_out_of_memory
 from napari_gigaclf.streaming.running.passes import Callbacks, OutputCallback
 from napari_gigaclf.streaming.running.report import StreamReport
-from napari_gigaclf.streaming.running.source import Image, Source, SourceImage, TensorImage, spatial_slices
+from napari_gigaclf.streaming.running.source import Image, Source, SourceImage, TensorImage, as_source, spatial_slices
 from napari_gigaclf.streaming.running.stages import run_job, run_region
 
 PLANS_KEPT = 32
+SMALLEST_TILE = 16
+"""Side below which tiles are not made smaller when memory runs out, pixels."""
 """Plans remembered, for training on images of a few sizes."""
 GRAPHS_KEPT = 8
 """Graphs remembered: train and eval mode, and a few settings."""
@@ -126,7 +131,8 @@ class StreamedModule(nn.Module):
         Parameters
         ----------
         source
-            A tensor ``(B, C, *space)``, or a :class:`Source`.
+            A tensor ``(B, C, *space)``; an array ``(C, *space)`` (numpy, zarr, dask); or a :class:`Source`. What is
+            not in memory is read ahead on a thread of its own, one region at a time.
         sink
             Takes the image's gradient during ``backward``, region by region: a :class:`Sink`, or an array
             ``(C, *space)`` assignable by slices (numpy, zarr). Every pixel is written once.
@@ -161,18 +167,29 @@ class StreamedModule(nn.Module):
         image = self._image(source)
         if sink is not None and image.shape[0] != 1:
             raise ValueError(f"a sink takes the gradient of one image, and the batch has {image.shape[0]}")
-        weights = self._weights(draw=True)
+        weights, buffers = self._weights(draw=True), self._running_buffers()
         wanted = [name for name, p in self.module.named_parameters() if p.requires_grad]
         takes_gradient = isinstance(source, Tensor) and source.requires_grad
         backward = torch.is_grad_enabled() and (bool(wanted) or takes_gradient or sink is not None)
-        plan = self._plan(image.shape, image.dtype, backward=backward)
-        job = Job(
-            graph=self._sized(image.shape, image.dtype), plan=plan, image=image, parameters=tuple(wanted),
-            weights=weights, sink=sink,
-            callbacks=Callbacks(progress=progress, cancel=cancel, on_output=on_output), publish=self._publish,
-            kept=WholeMap() if cells is None else kept_cells(cells, plan.output_shape[2:]), spill=self._spill,
-        )  # fmt: skip
-        return run_job(job, source if isinstance(source, Tensor) else None)
+        plan: StreamPlan | None = self._plan(image.shape, image.dtype, backward=backward)
+        smaller = partial(self._smaller_plan, image.shape, image.dtype, backward=backward)
+        while plan is not None:
+            job = Job(
+                graph=self._sized(image.shape, image.dtype), plan=plan, image=image, parameters=tuple(wanted),
+                weights=weights, sink=sink,
+                callbacks=Callbacks(progress=progress, cancel=cancel, on_output=on_output), publish=self._publish,
+                kept=WholeMap() if cells is None else kept_cells(cells, plan.output_shape[2:]), spill=self._spill,
+                smaller=smaller,
+            )  # fmt: skip
+            try:
+                return run_job(job, source if isinstance(source, Tensor) else None)
+            except Exception as error:
+                plan = smaller(plan) if is_out_of_memory(error) else None
+                if plan is None:
+                    raise
+            # Here, and not above, the failed run's tensors are gone.
+            self._begin_again(buffers)
+        raise AssertionError("a run ends with a result or an error")
 
     def plan(self, shape: Sequence[int], *, backward: bool = True) -> StreamPlan:
         """Return what a run over an image of this shape would do and cost, without running it.
@@ -288,8 +305,10 @@ class StreamedModule(nn.Module):
             ImageFacts(shape=tuple(shape), double=dtype == torch.float64)
         )
 
-    def _plan(self, shape: Sequence[int], dtype: torch.dtype, *, backward: bool) -> StreamPlan:
-        """Return the plan for an image of this full shape."""
+    def _plan(
+        self, shape: Sequence[int], dtype: torch.dtype, *, backward: bool, tile: tuple[int, ...] | None = None
+    ) -> StreamPlan:
+        """Return the plan for an image of this full shape; with ``tile``, a new one that replaces it."""
         graph, weights = self._graph(self._kind(shape, dtype)), self._weights()
         num_axes = len(shape) - 2
         if num_axes < 1 or (graph.num_axes is not None and graph.num_axes != num_axes):
@@ -299,14 +318,16 @@ class StreamedModule(nn.Module):
             )
         device = self._device()
         key = (id(graph), tuple(shape), dtype, self._dtype(), device, autocast_type(device), backward)
-        if key in self._plans:
+        if key in self._plans and tile is None:
             return self._plans[key]
         graph = self._sized(shape, dtype)
         with torch.no_grad():
             batch = shape[0] if graph.observed else 1  # arithmetic between stages sees the whole batch
             trial = trial_run(graph, torch.zeros((batch, shape[1]), dtype=dtype, device=device), weights, num_axes)
         trained = sum(p.numel() * p.element_size() for p in self.module.parameters() if p.requires_grad)
-        budget = Budget(tile=self._budget.tile, memory_bytes=self._budget.memory_bytes, device=device.type)
+        budget = Budget(
+            tile=tile or self._budget.tile, memory_bytes=None if tile else self._budget.memory_bytes, device=device.type
+        )
         if len(self._plans) >= PLANS_KEPT:
             self._plans.clear()
         self._plans[key] = plan_run(
@@ -314,6 +335,33 @@ class StreamedModule(nn.Module):
             vector_macs=trial.vector_macs, vector_shapes=trial.vector_shapes,
         )  # fmt: skip
         return self._plans[key]
+
+    def _smaller_plan(
+        self, shape: Sequence[int], dtype: torch.dtype, plan: StreamPlan, *, backward: bool
+    ) -> StreamPlan | None:
+        """Return a plan with tiles of half the side, from now on the plan for this shape; None if they get too small.
+
+        Memory has run out with ``plan``, and what a smaller budget would choose is not known to fit either.
+        """
+        tile = tuple(max(SMALLEST_TILE, -(-side // 2)) for side in plan.tile)
+        if any(new >= old for new, old in zip(tile, plan.tile, strict=True)):
+            return None
+        warnings.warn(
+            f"memory ran out with tiles of {' x '.join(map(str, plan.tile))} px; going on with "
+            f"{' x '.join(map(str, tile))} px", RuntimeWarning, stacklevel=3,
+        )  # fmt: skip
+        free_cached(self._device())
+        return self._plan(shape, dtype, backward=backward, tile=tile)
+
+    def _running_buffers(self) -> dict[str, Tensor]:
+        """Return copies of the buffers that a run may update."""
+        return {name: buffer.clone() for name, buffer in self.module.named_buffers()} if self.training else {}
+
+    def _begin_again(self, buffers: Mapping[str, Tensor]) -> None:
+        """Undo what a run that failed did to the buffers."""
+        for name, buffer in self.module.named_buffers():
+            if name in buffers:
+                buffer.copy_(buffers[name])
 
     def _weights(self, *, draw: bool = False) -> dict[str, Tensor]:
         """Return parameters and buffers by name, with the seed of dropout, drawn from PyTorch's default generator."""
@@ -324,10 +372,10 @@ class StreamedModule(nn.Module):
         return weights
 
     def _image(self, source: Tensor | Source) -> Image:
-        """Return the image of a tensor or a source."""
+        """Return the image of a tensor, a source or an array."""
         if isinstance(source, Tensor):
             return TensorImage(source, self._device(source.device))
-        return SourceImage(source, self._device(), self._dtype())
+        return SourceImage(as_source(source), self._device(), self._dtype())
 
     def _device(self, default: torch.device | None = None) -> torch.device:
         """Return the device of the first parameter or buffer."""

@@ -1,6 +1,5 @@
 """A slide in memory, calls to the GUI thread that a test pumps itself, and workers that are joined at the end."""
 
-import os
 import queue
 import time
 from collections.abc import Callable, Iterator
@@ -121,13 +120,6 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def slide(pixels: np.ndarray) -> Slide:
     """The small image as a slide of 1 um/px with a coarse level."""
     return open_slide([pixels, pixels[::4, ::4]], um_per_px=1.0)
-
-
-@pytest.fixture
-def cancel_limit() -> float:
-    """Half a second on a machine that has a core for us; in proportion where its cores are shared."""
-    waiting = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 1.0
-    return 0.5 * max(1.0, waiting)
 
 
 @pytest.fixture

@@ -78,9 +78,7 @@ def test_closing_cancels_and_joins_and_a_closed_worker_takes_nothing(pump, make_
 
     worker.submit(work, done=lambda _: None, failed=lambda _: None)
     assert started.wait(5)
-    begin = time.monotonic()
     assert worker.close()
-    assert time.monotonic() - begin < 0.5
     assert worker.submit(work, done=pytest.fail, failed=pytest.fail).is_set()
 
 

@@ -7,7 +7,7 @@ Arithmetic and reads are exact (tests count them); ``peak_bytes`` is an upper es
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import lcm, prod
+from math import lcm, prod, sqrt
 
 from torch import Tensor
 
@@ -29,6 +29,12 @@ DEFAULT_MEMORY_BYTES = 2 * 1024**3
 
 MACS_PER_TILE = {"cpu": 10e9, "cuda": 2e12}
 """Arithmetic of one tile where the plan chooses it: about 0.3 s on two cores, so that cancelling is quick."""
+
+LEAST_STRAIN, MOST_STRAIN = 0.1, 8.0
+"""Shares of that arithmetic between which tiles are tried: below, Python's work counts; above, a tile is long."""
+
+LITTLE_MORE, LITTLE_BYTES = 1.25, 100_000_000
+"""A plan that holds so much more than the leanest one, or so little in all, is as good."""
 
 TILE_SIDES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 16384)
 """Sides the plan chooses from, rounded up to whole output cells."""
@@ -235,12 +241,14 @@ def plan_run(
             return found.plan
         return found.within(max(allowed, found.least_bytes)) or found.plan  # the tile was asked for: it stays
     tiles = _candidates(graph, rules, space, MACS_PER_TILE.get(budget.device, MACS_PER_TILE["cpu"]))
-    candidates = []
-    for tile, stored in ((tile, stored) for stored in few(options) for tile in tiles):
-        found = plan_for(tile, stored)
-        candidates.append(found)
-        if found.plan.peak_bytes <= allowed and (budget.memory_bytes is None or found.plan.stages):
-            return found.plan
+    candidates: list[Sized] = []
+    for stored in few(options):
+        found_here = [plan_for(tile.sides, stored) for tile in tiles]
+        candidates += found_here
+        fitting = [(item.plan, tile.strain) for item, tile in zip(found_here, tiles, strict=True)
+                   if item.plan.peak_bytes <= allowed]  # fmt: skip
+        if fitting and (budget.memory_bytes is None or fitting[0][0].stages):
+            return leanest(fitting)
     if budget.memory_bytes is None:
         return min(candidates, key=lambda item: item.plan.peak_bytes).plan  # a default is advice, not a limit
     best = best_within(candidates, allowed)
@@ -262,20 +270,39 @@ def whole_cell(steps: Sequence[Ratio]) -> int:
     return cell if cell <= TILE_SIDES[-1] else Fraction(steps[-1]).numerator
 
 
-def _candidates(
-    graph: Graph, rules: Sequence[Sequence[Rule]], space: Sequence[int], macs: float
-) -> list[tuple[int, ...]]:
-    """Return tiles to try, largest first, none above the arithmetic allowed (but at least one)."""
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A tile to try."""
+
+    sides: tuple[int, ...]
+    strain: float
+    """Its arithmetic over what is wanted at most; up to 1 where it is within."""
+
+
+def _candidates(graph: Graph, rules: Sequence[Sequence[Rule]], space: Sequence[int], macs: float) -> list[Candidate]:
+    """Return tiles to try, largest first: of about the arithmetic wanted (but at least one)."""
     steps = [[reach.step for reach in reaches(graph, axis)] for axis in rules]
     cell = [whole_cell(axis) for axis in steps]
     per_pixel = sum(
         macs_of(node.operation) / float(prod(axis[index] for axis in steps)) for index, node in enumerate(graph.nodes)
     )
-    tiles = [
+    sides = {
         tuple(min(-(-side // c) * c, -(-n // c) * c) for c, n in zip(cell, space, strict=True)) for side in TILE_SIDES
-    ]
-    tiles = sorted(set(tiles), key=prod, reverse=True)
-    return [tile for tile in tiles if prod(tile) * per_pixel <= macs] or tiles[-1:]
+    }
+    tiles = [Candidate(tile, prod(tile) * per_pixel / macs) for tile in sorted(sides, key=prod, reverse=True)]
+    below = [tile for tile in tiles if tile.strain <= MOST_STRAIN]
+    return [tile for tile in below if tile.strain >= LEAST_STRAIN] or below[:1] or tiles[-1:]
+
+
+def leanest(plans: Sequence[tuple[StreamPlan, float]]) -> StreamPlan:
+    """Return the plan to take where time and memory both count, of plans with the largest tile first and their strain.
+
+    Large tiles hold much at work, small ones many borders: of those that hold little more than the leanest, the largest
+    is taken. A tile with more arithmetic than wanted has to save memory for it, as the root of the excess.
+    """
+    held = [plan.peak_bytes * sqrt(max(1.0, strain)) for plan, strain in plans]
+    enough = max(LITTLE_BYTES, LITTLE_MORE * min(held))
+    return next(plan for (plan, _), amount in zip(plans, held, strict=True) if amount <= enough)
 
 
 def _plan_tile(

@@ -22,6 +22,7 @@ from napari_gigaclf.streaming.planning.plan import StreamPlan
 from napari_gigaclf.streaming.planning.stages import Stage
 from napari_gigaclf.streaming.running.flat import flat_tiles
 from napari_gigaclf.streaming.running.kept import Kept, WholeMap
+from napari_gigaclf.streaming.running.out_of_memory import is_out_of_memory
 from napari_gigaclf.streaming.running.passes import Backward, Callbacks, Forward, Tape
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image
@@ -70,6 +71,10 @@ class Job:
     """Takes the report after each pass."""
     kept: Kept
     """What is kept of the output, where there is one; several are kept whole."""
+    smaller: Callable[[StreamPlan], StreamPlan | None] = lambda _plan: None
+    """Gives the plan of all stages with smaller tiles, for when memory runs out; None where there is none."""
+    number: int = 0
+    """Which of the plan's stages this is."""
     spill: Path | None = None
     """Folder for carried borders for which there is no room in memory; None: the system's for temporary files."""
     maps: dict[int, Tensor] = field(default_factory=dict)
@@ -124,6 +129,13 @@ class Job:
                 needed.update(self.graph.nodes[index].inputs)
                 read.update(self.graph.nodes[index].tensors)
         return read
+
+    def with_smaller_tiles(self) -> "Job | None":
+        """Return the same stage with smaller tiles; None where there is none."""
+        plan = self.smaller(self.plan)
+        if plan is not None and plan.stages:
+            plan = plan.stages[self.number] if self.number < len(plan.stages) else None
+        return None if plan is None or plan.stage != self.plan.stage else replace(self, plan=plan)
 
     def fixed_tensors(self) -> list[Tensor]:
         """Return the tensors that the stage reads and that get no gradient: statistics, frozen parameters."""
@@ -288,13 +300,31 @@ class Streamed(torch.autograd.Function):
         work = trained.work(image=wants_image)
         grad_maps = {i: torch.zeros_like(inputs.maps[i]) for i, wanted in needs.maps.items() if wanted}
         written, statistics = job.sorted_gradients(grad_outputs)
-        observed = {node: Seeder(observer=ctx.observers[node], gradients=g) for node, g in statistics.items()}
-        run = Backward(
-            work=work, image=job.image, tape=ctx.tape, grad_written=written, kept=job.kept_maps(), sink=job.sink,
-            grad_image=grad_image, callbacks=job.callbacks, report=ctx.report, autocast=ctx.autocast, given=inputs.maps,
-            grad_given=grad_maps, observed=observed,
-        )  # fmt: skip
-        sums = run.run()
+        tries = 0
+        while True:
+            try:
+                if tries:  # borders of smaller tiles are others: the stage runs forward once more
+                    with ctx.autocast():
+                        _, ctx.observers, ctx.tape, ctx.report = replace(job, maps=inputs.maps).forward(keep=True)
+                    ctx.report = ctx.report.plus(smaller_tiles=tries)
+                observed = {node: Seeder(observer=ctx.observers[node], gradients=g) for node, g in statistics.items()}
+                run = Backward(
+                    work=work, image=job.image, tape=ctx.tape, grad_written=written, kept=job.kept_maps(),
+                    sink=job.sink, grad_image=grad_image, callbacks=job.callbacks, report=ctx.report,
+                    autocast=ctx.autocast, given=inputs.maps, grad_given=grad_maps, observed=observed,
+                )  # fmt: skip
+                sums = run.run()
+                break
+            except Exception as error:
+                smaller = job.with_smaller_tiles() if is_out_of_memory(error) else None
+                if smaller is None:
+                    raise
+            # Here, and not above, what the failed run held is gone; what it found so far does not count.
+            job, tries = smaller, tries + 1
+            ctx.job, ctx.tape = job, Tape()
+            work = replace(trained, job=job).work(image=wants_image)
+            for filled in (*grad_maps.values(), *(() if grad_image is None else (grad_image,))):
+                filled.zero_()
         job.publish(run.report)
         for index in job.tensors_behind({*written, *statistics}):
             if index not in sums and trained.wants[index]:

@@ -98,7 +98,8 @@ class TileGraph:
             weights=dict(zip(weights, found, strict=False)),
             pieces={
                 key: self.work.arena.keep(key[1], g, memory_format(g))
-                for key, g in of_borders if g is not None and bool(g.any())
+                for key, g in of_borders
+                if g is not None and bool(g.any())
             },
             sources=dict(zip(entries, found[len(weights) + len(borders) :], strict=True)),
         )

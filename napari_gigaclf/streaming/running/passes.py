@@ -19,6 +19,7 @@ from torch import Tensor
 from napari_gigaclf.errors import Cancelled
 from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
+from napari_gigaclf.streaming.running.ahead import ReadAhead
 from napari_gigaclf.streaming.running.flat import FlatTiles
 from napari_gigaclf.streaming.running.graphs import TileGraph
 from napari_gigaclf.streaming.running.heap import Heap
@@ -119,24 +120,41 @@ class Forward:
             If the caller asked to stop.
         """
         plan, start, heap = self.work.plan, time.perf_counter(), Heap(self.work.plan.graph_bytes)
-        for done, tile in enumerate(tiles_of(plan), start=1):
-            self.callbacks.check()
-            received = self.tape.pieces.get(tile, {})
-            if self.flat is not None and self.flat.is_flat(self.image, tile):
-                result = self.flat.fill(tile)
-                self.report = self.report.plus(tiles=1, tiles_skipped_flat=1)
-            else:
-                sources = source_blocks(plan, tile, self.image, self.given)
-                result = self.run_tile(tile, sources, received, keep_graph=done > plan.num_tiles - plan.kept_graphs)
-                self.report = self.report.plus(tiles=1, tiles_run=1, reads=int(plan.stage.reads_image))
-            del received
-            self.release(tile, done)
-            self.store(tile, result)
-            del result
-            heap.tidy()
-            self.callbacks.report(done, plan.num_tiles, "forward", start)
+        with ReadAhead(self.image) as ahead:
+            coming = self.tiles_to_read()
+            for done, tile in enumerate(tiles_of(plan), start=1):
+                self.callbacks.check()
+                while ahead.has_room and (following := next(coming, None)) is not None:
+                    ahead.soon(plan.made(0, following))
+                self.store(tile, self.result_of(tile, done, ahead))
+                heap.tidy()
+                self.callbacks.report(done, plan.num_tiles, "forward", start)
         self.report = self.report.plus(seconds=time.perf_counter() - start)
         return {index: self.kept[index].result() for index in plan.stage.written}
+
+    def tiles_to_read(self) -> Iterator[TileIndex]:
+        """Yield the tiles for which the image will be read."""
+        if self.work.plan.stage.reads_image:
+            yield from (tile for tile in tiles_of(self.work.plan) if not self.is_flat(tile))
+
+    def is_flat(self, tile: TileIndex) -> bool:
+        """Return whether a tile is filled instead of run."""
+        return self.flat is not None and self.flat.is_flat(self.image, tile)
+
+    def result_of(self, tile: TileIndex, number: int, ahead: ReadAhead) -> TileResult:
+        """Run a tile, or fill it where the image is flat, and let its received borders go."""
+        plan, received = self.work.plan, self.tape.pieces.get(tile, {})
+        if self.flat is not None and self.is_flat(tile):
+            result = self.flat.fill(tile)
+            self.report = self.report.plus(tiles=1, tiles_skipped_flat=1)
+        else:
+            sources = source_blocks(plan, tile, ahead, self.given)
+            keep_graph = number > plan.num_tiles - plan.kept_graphs
+            result = self.run_tile(tile, sources, received, keep_graph=keep_graph)
+            self.report = self.report.plus(tiles=1, tiles_run=1, reads=int(plan.stage.reads_image))
+        del received
+        self.release(tile, number)
+        return result
 
     def run_tile(
         self, tile: TileIndex, sources: dict[int, Tensor], received: dict[PieceKey, Tensor], *, keep_graph: bool
@@ -183,7 +201,9 @@ class Forward:
                 self.callbacks.on_output(slices_of(extent), block, *number)
 
 
-def source_blocks(plan: StreamPlan, tile: TileIndex, image: Image, given: Mapping[int, Tensor]) -> dict[int, Tensor]:
+def source_blocks(
+    plan: StreamPlan, tile: TileIndex, image: ReadAhead, given: Mapping[int, Tensor]
+) -> dict[int, Tensor]:
     """Return the blocks from which a tile starts: of the image, and of maps left by earlier stages."""
     blocks = {0: image.block(plan.made(0, tile))} if plan.stage.reads_image else {}
     for index in plan.stage.given:
@@ -235,22 +255,41 @@ class Backward:
             If the caller asked to stop.
         """
         plan, start, heap = self.work.plan, time.perf_counter(), Heap(self.work.plan.graph_bytes)
-        for done, tile in enumerate(reversed(list(tiles_of(plan))), start=1):
-            self.callbacks.check()
-            gradients = self.target_gradients(tile)
-            seeds = self.taken_seeds(tile)
-            touched = any(seeder.touches(tile, plan.made(index, tile)) for index, seeder in self.observed.items())
-            if not gradients and not seeds and not touched:
-                self.tape.graphs.pop(tile, None)
-                self.report = self.report.plus(tiles_skipped_zero=1)
-                self.give_image(tile, None)
-            else:
-                self.run_tile(tile, gradients, seeds)
-            del gradients, seeds
-            heap.tidy()
-            self.callbacks.report(done, plan.num_tiles, "backward", start)
+        tiles = list(reversed(list(tiles_of(plan))))
+        with ReadAhead(self.image) as ahead:
+            for done, tile in enumerate(tiles, start=1):
+                self.callbacks.check()
+                gradients, seeds = self.target_gradients(tile), self.taken_seeds(tile)
+                if not gradients and not seeds and not self.is_touched(tile):
+                    self.tape.graphs.pop(tile, None)
+                    self.report = self.report.plus(tiles_skipped_zero=1)
+                    self.give_image(tile, None)
+                else:
+                    if self.reads(tile):
+                        ahead.soon(plan.made(0, tile))
+                    if done < len(tiles) and self.reads(tiles[done]) and self.will_run(tiles[done]):
+                        ahead.soon(plan.made(0, tiles[done]))
+                    self.run_tile(tile, gradients, seeds, ahead)
+                del gradients, seeds
+                heap.tidy()
+                self.callbacks.report(done, plan.num_tiles, "backward", start)
         self.report = self.report.plus(seconds=time.perf_counter() - start)
         return self.sums
+
+    def is_touched(self, tile: TileIndex) -> bool:
+        """Return whether a gradient of a statistic goes into a tile."""
+        plan = self.work.plan
+        return any(seeder.touches(tile, plan.made(index, tile)) for index, seeder in self.observed.items())
+
+    def reads(self, tile: TileIndex) -> bool:
+        """Return whether a tile, if it is run, reads the image."""
+        return self.work.plan.stage.reads_image and tile not in self.tape.graphs
+
+    def will_run(self, tile: TileIndex) -> bool:
+        """Return whether it is certain, before the tile ahead of it has gone back, that a tile goes back."""
+        seeds = ((axis, self.seeds.get(taker(tile, axis), {})) for axis in range(len(tile)))
+        seeded = any(key[1] == axis for axis, pieces in seeds for key in pieces)
+        return seeded or self.is_touched(tile) or bool(self.target_gradients(tile))
 
     def target_gradients(self, tile: TileIndex) -> dict[int, Tensor]:
         """Return the gradients of the blocks that a tile delivers, without those that are empty or zero."""
@@ -272,13 +311,15 @@ class Backward:
                 self.seeds.pop(taker(tile, axis), None)
         return found
 
-    def run_tile(self, tile: TileIndex, gradients: dict[int, Tensor], seeds: dict[PieceKey, Tensor]) -> None:
+    def run_tile(
+        self, tile: TileIndex, gradients: dict[int, Tensor], seeds: dict[PieceKey, Tensor], ahead: ReadAhead
+    ) -> None:
         """Go back through a tile, which is run again unless its graph was kept."""
         plan, graph = self.work.plan, self.tape.graphs.pop(tile, None)
         self.report = self.report.plus(tiles_run_backward=1, tiles_kept=int(graph is not None))
         if graph is None:
             self.report = self.report.plus(reads=int(plan.stage.reads_image))
-            blocks = source_blocks(plan, tile, self.image, self.given)
+            blocks = source_blocks(plan, tile, ahead, self.given)
             with self.autocast():
                 graph = TileGraph.run(self.work, tile, blocks, self.tape.received(tile), hands_on=False)
         found = graph.back(self.roots(tile, graph.result, gradients), seeds)

@@ -28,6 +28,8 @@ class StreamReport:
     """Most bytes of carried borders held in memory at once."""
     spilled_bytes: int = 0
     """Bytes of carried borders written to disk for the backward pass."""
+    smaller_tiles: int = 0
+    """How often the pass began again with smaller tiles because memory ran out."""
 
     def plus(self, **counts: float) -> "StreamReport":
         """Return the report with these counts, by name, added."""
@@ -45,6 +47,7 @@ class StreamReport:
             "reads",
             "tiles_kept",
             "spilled_bytes",
+            "smaller_tiles",
         )
         counts = {name: sum(getattr(report, name) for report in reports) for name in fields}
         peaks = [report.peak_carry_bytes for report in reports]

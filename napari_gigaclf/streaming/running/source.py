@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_gigaclf.streaming.network.operations import Extent
+from napari_gigaclf.streaming.running.arrays import ArraySource
 
 
 @runtime_checkable
@@ -21,7 +22,8 @@ class Source(Protocol):
 
     Optional members, looked up by name: ``flat_value`` ((C,) array or None) and ``is_flat(*slices) -> bool``, which
     tells that a region is known to be that one constant everywhere (glass); the engine then skips what depends on it
-    alone.
+    alone. ``read`` is called on a thread of the engine's own, never twice at the same time; ``is_flat`` may be asked
+    meanwhile.
     """
 
     @property
@@ -110,6 +112,24 @@ class SourceImage:
 
 
 Image = TensorImage | SourceImage
+
+
+def as_source(source: Any) -> Source:  # noqa: ANN401 - what a caller gives
+    """Return a source, or an array seen as one.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    if hasattr(source, "read") and hasattr(source, "shape"):
+        return source  # type: ignore[no-any-return]
+    if all(hasattr(source, name) for name in ("shape", "dtype", "__getitem__")):
+        return ArraySource(source)
+    raise TypeError(
+        f"a {type(source).__name__} cannot be streamed; give a tensor (B, C, *space), an array (C, *space), or an "
+        "object with shape (C, *space), dtype and read(*slices)"
+    )
 
 
 def numpy_dtype(dtype: Any) -> np.dtype[Any]:  # noqa: ANN401 - a numpy or torch dtype

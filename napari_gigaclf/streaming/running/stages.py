@@ -66,7 +66,13 @@ class Account:
         if not self.job.plan.stages:
             return self.job
         callbacks = replace(self.job.callbacks, progress=self.progress(number))
-        return replace(self.job, plan=self.job.plan.stages[number], callbacks=callbacks, publish=self.publish(number))
+        return replace(
+            self.job,
+            plan=self.job.plan.stages[number],
+            number=number,
+            callbacks=callbacks,
+            publish=self.publish(number),
+        )
 
 
 def run_job(job: Job, image: Tensor | None) -> Any:  # noqa: ANN401 - what the module returns
