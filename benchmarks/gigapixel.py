@@ -24,11 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2",
-    # glibc's heap keeps what lies between small blocks that stay; large blocks of their own go back to the system.
-    "MALLOC_MMAP_THRESHOLD_": "131072",
-}  # fmt: skip
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
 SEED = 7
 GRAIN = 128
 """Level-0 pixels per position of the raster that says where tissue is (the phantom's coarsest level)."""

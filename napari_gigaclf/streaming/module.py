@@ -22,12 +22,11 @@ from napari_gigaclf.streaming.capture.settings import settings_of
 from napari_gigaclf.streaming.capture.trial import trial_run
 from napari_gigaclf.streaming.network.dropout import SEED
 from napari_gigaclf.streaming.network.graph import Graph, module_weights
-from napari_gigaclf.streaming.network.resampling import Interpolation
-from napari_gigaclf.streaming.network.sizes import LARGE, ImageFacts
-from napari_gigaclf.streaming.planning.cells import CellGeometry, cell_of
+from napari_gigaclf.streaming.network.sizes import ImageFacts
+from napari_gigaclf.streaming.planning.cells import CellGeometry, cells_in_any_image
 from napari_gigaclf.streaming.planning.options import parse_bytes, parse_tile
-from napari_gigaclf.streaming.planning.plan import Budget, StreamPlan, plan_run, whole_cell
-from napari_gigaclf.streaming.planning.schedule import axis_rules, reaches, schedule_region
+from napari_gigaclf.streaming.planning.plan import Budget, StreamPlan, plan_run
+from napari_gigaclf.streaming.planning.schedule import axis_rules, schedule_region
 from napari_gigaclf.streaming.planning.stages import stage_for
 from napari_gigaclf.streaming.running.autograd import Job
 from napari_gigaclf.streaming.running.kept import WholeMap, kept_cells
@@ -219,18 +218,7 @@ class StreamedModule(nn.Module):
             If the network makes a map of a fixed size, so that cells lie otherwise in every image.
         """
         graph = self._graph()
-        index, num_axes = chosen_output(graph, output), graph.num_axes
-        if num_axes is None:
-            return ()
-        for node in graph.nodes:
-            if isinstance(node.operation, Interpolation) and node.operation.is_fixed:
-                raise UnsupportedOperation(
-                    f"the cells of a network with {node.kind} to a fixed size in '{node.name}' lie otherwise in every "
-                    "image; give scale_factor, or a size taken from a map"
-                )
-        graph = graph.sized(ImageFacts(shape=(1, 1, *(LARGE,) * num_axes), double=False))
-        found = [reaches(graph, axis_rules(graph, axis, num_axes)) for axis in range(num_axes)]
-        return tuple(cell_of(axis[index], whole_cell([reach.step for reach in axis])) for axis in found)
+        return cells_in_any_image(graph, chosen_output(graph, output))
 
     @torch.no_grad()
     def region(

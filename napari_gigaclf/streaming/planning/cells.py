@@ -4,7 +4,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 
-from napari_gigaclf.streaming.planning.schedule import Reach
+from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming.network.graph import Graph
+from napari_gigaclf.streaming.network.resampling import Interpolation
+from napari_gigaclf.streaming.network.sizes import LARGE, ImageFacts
+from napari_gigaclf.streaming.planning.plan import whole_cell
+from napari_gigaclf.streaming.planning.schedule import Reach, axis_rules, reaches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +39,25 @@ def cell_of(reach: Reach, period: int) -> CellGeometry:
     # Whole strides: a receptive field begins and ends on a pixel's edge, so fractions of its bounds are slack.
     first, last = floor(before), floor(behind)
     return CellGeometry(stride=int(stride), offset=offset, receptive_field=first + last, before=first, period=period)
+
+
+def cells_in_any_image(graph: Graph, index: int) -> tuple[CellGeometry, ...]:
+    """Return how a map's cells lie over an image of whatever size, one per spatial axis.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If the network makes a map of a fixed size, so that cells lie otherwise in every image.
+    """
+    num_axes = graph.num_axes
+    if num_axes is None:
+        return ()
+    for node in graph.nodes:
+        if isinstance(node.operation, Interpolation) and node.operation.is_fixed:
+            raise UnsupportedOperation(
+                f"the cells of a network with {node.kind} to a fixed size in '{node.name}' lie otherwise in every "
+                "image; give scale_factor, or a size taken from a map"
+            )
+    graph = graph.sized(ImageFacts(shape=(1, 1, *(LARGE,) * num_axes), double=False))
+    found = [reaches(graph, axis_rules(graph, axis, num_axes)) for axis in range(num_axes)]
+    return tuple(cell_of(axis[index], whole_cell([reach.step for reach in axis])) for axis in found)

@@ -33,7 +33,7 @@ MACS_PER_TILE = {"cpu": 10e9, "cuda": 2e12}
 LEAST_STRAIN, MOST_STRAIN = 0.1, 8.0
 """Shares of that arithmetic between which tiles are tried: below, Python's work counts; above, a tile is long."""
 
-LITTLE_MORE, LITTLE_BYTES = 1.25, 100_000_000
+LITTLE_MORE, LITTLE_BYTES = 2.0, 100_000_000
 """A plan that holds so much more than the leanest one, or so little in all, is as good."""
 
 TILE_SIDES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 16384)
@@ -241,6 +241,9 @@ def plan_run(
             return found.plan
         return found.within(max(allowed, found.least_bytes)) or found.plan  # the tile was asked for: it stays
     tiles = _candidates(graph, rules, space, MACS_PER_TILE.get(budget.device, MACS_PER_TILE["cpu"]))
+    least_strain, most_strain = (0.0, 1.0) if budget.memory_bytes is not None else (LEAST_STRAIN, MOST_STRAIN)
+    tiles = [tile for tile in tiles if tile.strain <= most_strain] or tiles[-1:]
+    tiles = [tile for tile in tiles if tile.strain >= least_strain] or tiles[:1]
     candidates: list[Sized] = []
     for stored in few(options):
         found_here = [plan_for(tile.sides, stored) for tile in tiles]
@@ -280,7 +283,7 @@ class Candidate:
 
 
 def _candidates(graph: Graph, rules: Sequence[Sequence[Rule]], space: Sequence[int], macs: float) -> list[Candidate]:
-    """Return tiles to try, largest first: of about the arithmetic wanted (but at least one)."""
+    """Return all tiles there are to try, largest first."""
     steps = [[reach.step for reach in reaches(graph, axis)] for axis in rules]
     cell = [whole_cell(axis) for axis in steps]
     per_pixel = sum(
@@ -289,9 +292,7 @@ def _candidates(graph: Graph, rules: Sequence[Sequence[Rule]], space: Sequence[i
     sides = {
         tuple(min(-(-side // c) * c, -(-n // c) * c) for c, n in zip(cell, space, strict=True)) for side in TILE_SIDES
     }
-    tiles = [Candidate(tile, prod(tile) * per_pixel / macs) for tile in sorted(sides, key=prod, reverse=True)]
-    below = [tile for tile in tiles if tile.strain <= MOST_STRAIN]
-    return [tile for tile in below if tile.strain >= LEAST_STRAIN] or below[:1] or tiles[-1:]
+    return [Candidate(tile, prod(tile) * per_pixel / macs) for tile in sorted(sides, key=prod, reverse=True)]
 
 
 def leanest(plans: Sequence[tuple[StreamPlan, float]]) -> StreamPlan:

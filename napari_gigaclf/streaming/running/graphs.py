@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from napari_gigaclf.streaming.running.tiles import Part, PieceKey, TileResult, TileRun, Work, memory_format
+from napari_gigaclf.streaming.running.tiles import Part, PieceKey, TileResult, TileRun, Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +96,7 @@ class TileGraph:
         of_borders = zip(borders, found[len(weights) :], strict=False)
         return TileGradients(
             weights=dict(zip(weights, found, strict=False)),
-            pieces={
-                key: self.work.arena.keep(key[1], g, memory_format(g))
-                for key, g in of_borders
-                if g is not None and bool(g.any())
-            },
+            pieces={key: g for key, g in of_borders if g is not None and bool(g.any())},
             sources=dict(zip(entries, found[len(weights) + len(borders) :], strict=True)),
         )
 

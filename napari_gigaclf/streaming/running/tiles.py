@@ -8,7 +8,7 @@ that its giver has to add, and nothing needs to be remembered about what was "se
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,7 +16,6 @@ from torch import Tensor
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.operations import Extent, NodeRef, Operation, Place, Pointwise
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
-from napari_gigaclf.streaming.running.arena import Arena
 
 PieceKey = tuple[int, int]
 """(map, axis) of a piece of carried border, for a given tile."""
@@ -135,8 +134,6 @@ class Work:
     """Per map: whether a gradient flows into it. All False in a forward pass."""
     overwritable: frozenset[int]
     """Maps with a fresh block and one reader."""
-    arena: Arena = field(default_factory=Arena)
-    """Where the carried borders lie."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -259,4 +256,4 @@ class TileRun:
         for axis, extent in enumerate(kept):
             if self.is_given(axis, extent):
                 piece = crop(block.detach(), held, extent)
-                result.pieces[index, axis] = self.work.arena.keep(axis, piece, memory_format(block))
+                result.pieces[index, axis] = piece.clone(memory_format=memory_format(block))
