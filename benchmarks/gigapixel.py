@@ -301,7 +301,7 @@ def main() -> None:
     parser.add_argument("--side", type=int)
     parser.add_argument("--sides", type=int, nargs="+", default=[1000, 3162, 10_000, 31_623])
     parser.add_argument("--share", type=float, default=0.1)
-    parser.add_argument("--memory", default="1.5GB", help="budget of the engine")
+    parser.add_argument("--memory", default="400MB", help="budget of the engine")
     parser.add_argument(
         "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the gradient is written"
     )

@@ -36,7 +36,7 @@ def seconds_per_pixel(network: "nn.Module", device: "torch.device") -> float:
     device
         Where it runs.
     """
-    return _once(network, device, "untiled", lambda: _measure(network, network, device, PROBE_PX, turns=3))
+    return _once(network, device, "untiled", lambda: _measure(network, network, device, PROBE_PX, turns=6))
 
 
 def streamed_seconds_per_pixel(streamed: "StreamedModule", device: "torch.device", tile: int) -> float:
@@ -52,7 +52,7 @@ def streamed_seconds_per_pixel(streamed: "StreamedModule", device: "torch.device
         Side of a tile in pixels of the input.
     """
     network = streamed.module
-    return _once(network, device, tile, lambda: _measure(streamed, network, device, max(2 * tile, PROBE_PX), turns=2))
+    return _once(network, device, tile, lambda: _measure(streamed, network, device, max(2 * tile, PROBE_PX), turns=3))
 
 
 def _once(network: "nn.Module", device: "torch.device", how: object, measure: Callable[[], float]) -> float:
