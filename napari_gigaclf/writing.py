@@ -8,7 +8,11 @@ import contextlib
 import shutil
 import uuid
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from napari_gigaclf.errors import OutputError
 
@@ -49,6 +53,26 @@ def replacing(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
         raise OutputError(str(error).replace(str(beside), str(target))) from error
     finally:
         _remove(beside)
+
+
+def write_chunks(array: Any, values: NDArray[Any], first: int = 0) -> None:  # noqa: ANN401 - a zarr.Array
+    """Write values into a zarr array one chunk after the other.
+
+    zarr writes several chunks at once and, where one fails, goes on with the others behind our back: into a folder that
+    ``replacing`` is about to remove.
+
+    Parameters
+    ----------
+    array
+        The array.
+    values
+        Of its shape, but for the first axis.
+    first
+        Where they begin on the first axis, at the border of a chunk.
+    """
+    for corner in product(*(range(0, n, c) for n, c in zip(values.shape, array.chunks, strict=True))):
+        part = tuple(slice(a, min(a + c, n)) for a, c, n in zip(corner, array.chunks, values.shape, strict=True))
+        array[(slice(part[0].start + first, part[0].stop + first), *part[1:])] = values[part]
 
 
 def check_writable(folder: str | Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from napari_gigaclf.inference.map_image import MapImage
-from napari_gigaclf.writing import replacing
+from napari_gigaclf.writing import replacing, write_chunks
 
 NgffVersion = Literal["0.4", "0.5"]
 
@@ -82,7 +82,7 @@ def _write_level(group: Any, number: int, level: MapImage, version: NgffVersion)
     else:
         options["dimension_names"] = ["c", "y", "x"]
     array = group.create_array(f"s{number}", shape=level.values.shape, dtype="float32", **options)
-    array[:] = level.values
+    write_chunks(array, level.values)
 
 
 def _axes(image: MapImage) -> list[dict[str, str]]:

@@ -30,7 +30,7 @@ from napari_gigaclf.inference.record import FORMAT, RunRecord
 from napari_gigaclf.inference.saliency import Saliency
 from napari_gigaclf.inference.stored_array import StoredArray, read_bytes, read_json
 from napari_gigaclf.models.records import ConfigError, parse, plain
-from napari_gigaclf.writing import replacing
+from napari_gigaclf.writing import replacing, write_chunks
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides.tissue import TissueMask
@@ -104,7 +104,7 @@ def _write(group: Any, name: str, values: Any, dtype: type[np.generic]) -> None:
     array = group.create_array(name, shape=shape, dtype=np.dtype(dtype), chunks=chunks)
     strip = shape[0] if len(shape) == 3 else side
     for start in range(0, shape[0], max(strip, 1)):
-        array[start : start + strip] = np.asarray(values[start : start + strip], dtype=dtype)
+        write_chunks(array, np.asarray(values[start : start + strip], dtype=dtype), first=start)
 
 
 def _json_of(prediction: Prediction) -> ResultJson:
