@@ -64,7 +64,7 @@ class Moments:
 
     def add(self, tile: TileIndex, extent: Extent, block: Tensor) -> None:
         """Take in a block."""
-        wide, precise = widened(block), precise_type(block.device)
+        wide, precise = widened(telling_part(block)), precise_type(block.device)
         axes, count = tuple(range(2, block.ndim)), prod(block.shape[2:])
         mean = wide.mean(axes, dtype=precise)
         squares = wide.var(axes, correction=0).to(precise) * count if self.varies else torch.zeros_like(mean)
@@ -115,6 +115,7 @@ class Highest:
 
     def add(self, tile: TileIndex, extent: Extent, block: Tensor) -> None:
         """Take in a block."""
+        block = telling_part(block)
         best, place = block.flatten(2).max(2)
         index = torch.zeros_like(place)
         for (start, _), size, own in zip(extent, self.sizes, _unravelled(place, block.shape[2:]), strict=True):
@@ -149,6 +150,16 @@ class Highest:
         given = (gradients["max"].to(block.dtype) * found).unsqueeze(2)
         flat = torch.zeros(*block.shape[:2], prod(block.shape[2:]), dtype=block.dtype, device=block.device)
         return flat.scatter_(2, index.unsqueeze(2), given).reshape(block.shape)
+
+
+def telling_part(block: Tensor) -> Tensor:
+    """Return one position of a block that is one constant all over (a flat tile's), and any other block as it is."""
+    axes = range(2, block.ndim)
+    if any(block.stride(axis) and block.shape[axis] > 1 for axis in axes):
+        return block
+    for axis in axes:
+        block = block.narrow(axis, 0, 1)
+    return block
 
 
 def _unravelled(index: Tensor, sizes: Sequence[int]) -> list[Tensor]:
