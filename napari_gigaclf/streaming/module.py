@@ -166,13 +166,13 @@ class StreamedModule(nn.Module):
         image = self._image(source)
         if sink is not None and image.shape[0] != 1:
             raise ValueError(f"a sink takes the gradient of one image, and the batch has {image.shape[0]}")
-        weights, buffers = self._weights(draw=True), self._running_buffers()
+        weights = self._weights(draw=True)
         wanted = [name for name, p in self.module.named_parameters() if p.requires_grad]
         takes_gradient = isinstance(source, Tensor) and source.requires_grad
         backward = torch.is_grad_enabled() and (bool(wanted) or takes_gradient or sink is not None)
-        plan: StreamPlan | None = self._plan(image.shape, image.dtype, backward=backward)
+        plan = self._plan(image.shape, image.dtype, backward=backward)
         smaller = partial(self._smaller_plan, image.shape, image.dtype, backward=backward)
-        while plan is not None:
+        while True:
             job = Job(
                 graph=self._sized(image.shape, image.dtype), plan=plan, image=image, parameters=tuple(wanted),
                 weights=weights, sink=sink,
@@ -183,12 +183,11 @@ class StreamedModule(nn.Module):
             try:
                 return run_job(job, source if isinstance(source, Tensor) else None)
             except Exception as error:
-                plan = smaller(plan) if is_out_of_memory(error) else None
-                if plan is None:
+                next_plan = smaller(plan) if is_out_of_memory(error) else None
+                if next_plan is None:
                     raise
             # Here, and not above, the failed run's tensors are gone.
-            self._begin_again(buffers)
-        raise AssertionError("a run ends with a result or an error")
+            plan = next_plan
 
     def plan(self, shape: Sequence[int], *, backward: bool = True) -> StreamPlan:
         """Return what a run over an image of this shape would do and cost, without running it.
@@ -331,25 +330,16 @@ class StreamedModule(nn.Module):
 
         Memory has run out with ``plan``, and what a smaller budget would choose is not known to fit either.
         """
-        tile = tuple(max(SMALLEST_TILE, -(-side // 2)) for side in plan.tile)
-        if any(new >= old for new, old in zip(tile, plan.tile, strict=True)):
+        old = tuple(min(side, size) for side, size in zip(plan.tile, shape[2:], strict=True))
+        tile = tuple(min(side, max(SMALLEST_TILE, -(-side // 2))) for side in old)
+        if tile == old:
             return None
         warnings.warn(
-            f"memory ran out with tiles of {' x '.join(map(str, plan.tile))} px; going on with "
+            f"memory ran out with tiles of {' x '.join(map(str, old))} px; going on with "
             f"{' x '.join(map(str, tile))} px", RuntimeWarning, stacklevel=3,
         )  # fmt: skip
         free_cached(self._device())
         return self._plan(shape, dtype, backward=backward, tile=tile)
-
-    def _running_buffers(self) -> dict[str, Tensor]:
-        """Return copies of the buffers that a run may update."""
-        return {name: buffer.clone() for name, buffer in self.module.named_buffers()} if self.training else {}
-
-    def _begin_again(self, buffers: Mapping[str, Tensor]) -> None:
-        """Undo what a run that failed did to the buffers."""
-        for name, buffer in self.module.named_buffers():
-            if name in buffers:
-                buffer.copy_(buffers[name])
 
     def _weights(self, *, draw: bool = False) -> dict[str, Tensor]:
         """Return parameters and buffers by name, with the seed of dropout, drawn from PyTorch's default generator."""

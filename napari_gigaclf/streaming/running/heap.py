@@ -1,11 +1,12 @@
 """Gives memory back to the system which the C library's heap holds, but nobody uses.
 
-PyTorch takes the blocks of a tile from that heap, aligned. glibc, up to version 2.37 at least, often cannot serve an
-aligned request from an aligned block that was freed (its bug 14581), and takes new memory instead: a run of 784 tiles
-of 370 MB held 4.4 GB in the end, of which 110 MB were in use. Asking for large blocks from the system every time
-(``MALLOC_MMAP_THRESHOLD_``) cures that, but every page is then made anew, at 70 % more processor time; the same holds
-for giving back after every tile. Giving back seldom bounds the memory at little cost. PyTorch's own way of asking for
-huge pages (``THP_MEM_ALLOC_ENABLE=1`` in the environment before it is loaded) cures most of it and is faster, too.
+PyTorch takes the blocks of a tile from that heap, and glibc's grows although nearly all of it is free: a run of 784
+tiles of 370 MB held 4.4 GB in the end, of which 110 MB were in use. Probably because PyTorch asks for aligned blocks,
+which glibc before 2.38 seldom takes from aligned blocks that were freed (its bug 14581). Asking for large blocks from
+the system every time (``MALLOC_MMAP_THRESHOLD_``) cures that, but every page is then made anew, at 70 % more processor
+time; the same holds for giving back after every tile. Giving back seldom bounds the memory at little cost. PyTorch's
+own way of asking for huge pages (``THP_MEM_ALLOC_ENABLE=1`` in the environment before it is loaded) cures most of it
+and is faster, too.
 """
 
 import ctypes

@@ -82,6 +82,32 @@ def test_memory_that_suffices_for_no_tile_is_the_caller_s_error(pixels):
         stream(network("trunk"))(Tight(pixels, 4))
 
 
+def test_a_thin_image_is_cut_along_its_long_axis():
+    array = np.random.default_rng(0).random((3, 12, 300))
+    with pytest.warns(RuntimeWarning, match="tiles of 12 x 300 px; going on with 12 x 150 px"):
+        found = stream(network("trunk"), tile=300)(Tight(array, 12 * 200))
+    torch.testing.assert_close(found, network("trunk")(torch.from_numpy(array)[None]), rtol=1e-10, atol=1e-10)
+
+
+def test_running_statistics_are_updated_once_and_at_the_end(pixels):
+    def run(on_output):
+        module = network("norms").eval()
+        module[1].train()
+        stream(module, tile=80).stream(torch.from_numpy(pixels)[None], on_output=on_output)
+        return [buffer.clone() for buffer in module.buffers()]
+
+    def full_once(*_):
+        if not calls:
+            calls.append(1)
+            raise MemoryError("no room for the answer")  # the last pass has begun, and statistics are known
+
+    calls = []
+    expected = run(None)
+    with pytest.warns(RuntimeWarning, match="memory ran out"):
+        found = run(full_once)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
 def test_other_errors_are_not_tried_again(pixels):
     class Broken(Tight):
         def read(self, *slices):
