@@ -6,6 +6,7 @@ untiled module up to rounding. Replacing ``module`` by ``stream(module)`` is the
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from napari_gigaclf.streaming.capture.trial import trial_run
 from napari_gigaclf.streaming.network.dropout import SEED
 from napari_gigaclf.streaming.network.graph import Graph, module_weights
 from napari_gigaclf.streaming.network.sizes import ImageFacts
+from napari_gigaclf.streaming.planning.building import Task
 from napari_gigaclf.streaming.planning.cells import CellGeometry, cells_in_any_image
+from napari_gigaclf.streaming.planning.choosing import plan_run
 from napari_gigaclf.streaming.planning.options import parse_bytes, parse_tile
-from napari_gigaclf.streaming.planning.plan import Budget, StreamPlan, plan_run
+from napari_gigaclf.streaming.planning.plan import Budget, Layout, StreamPlan
 from napari_gigaclf.streaming.planning.schedule import axis_rules, schedule_region
 from napari_gigaclf.streaming.planning.stages import stage_for
 from napari_gigaclf.streaming.running.autograd import Job
@@ -293,9 +296,9 @@ class StreamedModule(nn.Module):
         )
 
     def _plan(
-        self, shape: Sequence[int], dtype: torch.dtype, *, backward: bool, tile: tuple[int, ...] | None = None
+        self, shape: Sequence[int], dtype: torch.dtype, *, backward: bool, layout: Layout | None = None
     ) -> StreamPlan:
-        """Return the plan for an image of this full shape; with ``tile``, a new one that replaces it."""
+        """Return the plan for an image of this full shape; with ``layout``, a new one that replaces it."""
         graph, weights = self._graph(self._kind(shape, dtype)), self._weights()
         num_axes = len(shape) - 2
         if num_axes < 1 or (graph.num_axes is not None and graph.num_axes != num_axes):
@@ -305,22 +308,23 @@ class StreamedModule(nn.Module):
             )
         device = self._device()
         key = (id(graph), tuple(shape), dtype, self._dtype(), device, autocast_type(device), backward)
-        if key in self._plans and tile is None:
+        if key in self._plans and layout is None:
             return self._plans[key]
         graph = self._sized(shape, dtype)
         with torch.no_grad():
             batch = shape[0] if graph.observed else 1  # arithmetic between stages sees the whole batch
             trial = trial_run(graph, torch.zeros((batch, shape[1]), dtype=dtype, device=device), weights, num_axes)
         trained = sum(p.numel() * p.element_size() for p in self.module.parameters() if p.requires_grad)
-        budget = Budget(
-            tile=tile or self._budget.tile, memory_bytes=None if tile else self._budget.memory_bytes, device=device.type
-        )
-        if len(self._plans) >= PLANS_KEPT:
-            self._plans.clear()
-        self._plans[key] = plan_run(
-            graph, shape, trial.responses, budget, backward=backward, weight_bytes=trained,
+        task = Task(
+            graph=graph, image_shape=tuple(shape), responses=trial.responses, backward=backward, weight_bytes=trained,
             vector_macs=trial.vector_macs, vector_shapes=trial.vector_shapes,
         )  # fmt: skip
+        budget = replace(self._budget, device=device.type)
+        if layout is not None:
+            budget = replace(budget, layout=layout, memory_bytes=None)
+        if len(self._plans) >= PLANS_KEPT:
+            self._plans.clear()
+        self._plans[key] = plan_run(task, budget)
         return self._plans[key]
 
     def _smaller_plan(
@@ -330,16 +334,15 @@ class StreamedModule(nn.Module):
 
         Memory has run out with ``plan``, and what a smaller budget would choose is not known to fit either.
         """
-        old = tuple(min(side, size) for side, size in zip(plan.tile, shape[2:], strict=True))
-        tile = tuple(min(side, max(SMALLEST_TILE, -(-side // 2))) for side in old)
-        if tile == old:
+        old = plan.layout.inside(shape[2:])
+        new = old.halved(SMALLEST_TILE)
+        if new == old:
             return None
         warnings.warn(
-            f"memory ran out with tiles of {' x '.join(map(str, old))} px; going on with "
-            f"{' x '.join(map(str, tile))} px", RuntimeWarning, stacklevel=3,
+            f"memory ran out with tiles of {old} px; going on with {new} px", RuntimeWarning, stacklevel=3
         )  # fmt: skip
         free_cached(self._device())
-        return self._plan(shape, dtype, backward=backward, tile=tile)
+        return self._plan(shape, dtype, backward=backward, layout=new)
 
     def _weights(self, *, draw: bool = False) -> dict[str, Tensor]:
         """Return parameters and buffers by name, with the seed of dropout, drawn from PyTorch's default generator."""
@@ -424,7 +427,8 @@ def stream(
     True
     """
     budget = Budget(
-        tile=None if tile is None else parse_tile(tile), memory_bytes=None if memory is None else parse_bytes(memory)
+        layout=None if tile is None else Layout(tiles=(parse_tile(tile),)),
+        memory_bytes=None if memory is None else parse_bytes(memory),
     )
     if capture not in FRONT_ENDS:
         raise ValueError(f"capture={capture!r} is none of {', '.join(FRONT_ENDS)}")

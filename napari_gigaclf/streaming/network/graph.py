@@ -80,13 +80,6 @@ class Graph:
         return tuple(dict.fromkeys((*returned, *self.updates)))
 
     @property
-    def num_stages(self) -> int:
-        """How many passes over the image there are: one more than statistics, one behind the other, before a map."""
-        of_maps, of_tensors = self.depths
-        maps = (of_maps[index] + 1 for index in self.outputs)
-        return max(*maps, *(of_tensors[index] for index in self.found), 1)
-
-    @property
     def output(self) -> int:
         """Index of the one map that is returned."""
         (output,) = self.outputs
@@ -117,6 +110,10 @@ class Graph:
     @cached_property
     def depths(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """How many statistics, one behind the other, lie behind each map and each tensor without space."""
+        return self.depths_with(frozenset())
+
+    def depths_with(self, rests: frozenset[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the depths if these maps count like statistics for what reads them."""
         of_nodes: list[int] = []
         of_tensors: dict[int, int] = {}
 
@@ -130,8 +127,15 @@ class Graph:
             return of_tensors[index]
 
         for node in self.nodes:
-            of_nodes.append(max((*(of_nodes[i] for i in node.inputs), *map(of_tensor, node.tensors)), default=0))
+            behind_maps = (of_nodes[i] + (i in rests) for i in node.inputs)
+            of_nodes.append(max((*behind_maps, *map(of_tensor, node.tensors)), default=0))
         return tuple(of_nodes), tuple(of_tensor(index) for index in range(len(self.constants)))
+
+    def num_stages(self, rests: frozenset[int] = frozenset()) -> int:
+        """Return how many passes there are: one more than statistics and rests, one behind the other, before a map."""
+        of_maps, of_tensors = self.depths_with(rests)
+        maps = (of_maps[index] + 1 for index in self.outputs)
+        return max(*maps, *(of_tensors[index] for index in self.found), 1)
 
     def overwritable(self) -> frozenset[int]:
         """Return the maps whose block is fresh, has one reader, and is not needed by its own operation's gradient."""

@@ -8,7 +8,7 @@ from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.resampling import Interpolation
 from napari_gigaclf.streaming.network.sizes import LARGE, ImageFacts
-from napari_gigaclf.streaming.planning.plan import whole_cell
+from napari_gigaclf.streaming.planning.choosing import whole_cell
 from napari_gigaclf.streaming.planning.schedule import Reach, axis_rules, reaches
 
 

@@ -1,8 +1,9 @@
 """Fitting a plan into a memory: graphs are kept while there is room, borders go to disk where there is none.
 
 With room for more than the carried borders and one tile at work, the rest keeps the graphs of the last tiles, which
-then are not run again. Without, the borders received by the first tiles are written to disk once their tile has run,
-and read back when it goes back. The last tiles stay in memory in both cases, because they go back first.
+then are not run again; where the run has several stages, first those with the most arithmetic per byte. Without, the
+borders received by the first tiles are written to disk once their tile has run, and read back when it goes back. The
+last tiles stay in memory in both cases, because they go back first.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_gigaclf.streaming.planning.arithmetic import last_macs
 from napari_gigaclf.streaming.planning.memory import TileMemory
@@ -17,66 +19,126 @@ from napari_gigaclf.streaming.planning.memory import TileMemory
 if TYPE_CHECKING:
     from napari_gigaclf.streaming.planning.plan import StreamPlan
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sized:
-    """A plan for one tile size, and what it takes to fit it into a memory."""
+class SizedStage:
+    """The plan of one stage for one tile size, and what its memory consists of."""
 
     plan: "StreamPlan"
     """Keeps no graph and spills nothing."""
-    memory: TileMemory | None = None
-    """None where there are several stages: these keep no graph and spill nothing."""
-    at_work_bytes: int = 0
+    memory: TileMemory
+    at_work_bytes: int
     """Held beside the borders that wait for the backward pass and beside graphs."""
 
-    @property
-    def least_bytes(self) -> int:
-        """Memory below which the plan does not fit."""
-        if self.memory is None or not self.plan.backward:
-            return self.plan.peak_bytes
-        return min(self.plan.peak_bytes, self._spilled_bytes(self.memory))
-
-    def _spilled_bytes(self, memory: TileMemory) -> int:
-        """Held with all borders on disk but those of the strip being run."""
-        return self.at_work_bytes + self.plan.graph_bytes + memory.strip_carries()
-
-    def within(self, allowed: int) -> "StreamPlan | None":
-        """Return the plan made to fit; None where it cannot."""
-        if self.memory is None or not self.plan.backward:
-            return self.plan if self.plan.peak_bytes <= allowed else None
-        if self.plan.peak_bytes <= allowed:
-            return self._keeping(self.memory, allowed)
-        return self._spilling(self.memory, allowed) if self._spilled_bytes(self.memory) <= allowed else None
-
-    def _keeping(self, memory: TileMemory, allowed: int) -> "StreamPlan":
-        """Return the plan with as many graphs kept as there is room for; one is always at work, so it is free."""
-        batch, count = self.plan.image_shape[0], self.plan.num_tiles
-        base = self.plan.peak_bytes - self.plan.graph_bytes
-        if self.plan.graph_bytes:
-            count = min(count, (allowed - base) // self.plan.graph_bytes)
+    def keeping(self, count: int) -> "StreamPlan":
+        """Return the plan with the graphs of so many tiles kept."""
+        done = last_macs(self.memory.graph, self.plan.stage.computed, self.plan.schedules, count)
         return replace(
             self.plan,
             kept_graphs=count,
-            rerun_macs=self.plan.macs
-            - batch * last_macs(memory.graph, self.plan.stage.computed, self.plan.schedules, count),
-            peak_bytes=base + max(count, 1) * self.plan.graph_bytes,
-        )
-
-    def _spilling(self, memory: TileMemory, allowed: int) -> "StreamPlan":
-        """Return the plan with the borders of as few tiles on disk as need be."""
-        on_disk = np.cumsum(memory.received_bytes())
-        held = self._spilled_bytes(memory) + self.plan.carry_bytes - on_disk
-        count = int(np.argmax(held <= allowed)) + 1
-        return replace(
-            self.plan, spilled_tiles=count, spill_bytes=int(on_disk[count - 1]), peak_bytes=int(held[count - 1])
+            rerun_macs=self.plan.macs - self.plan.image_shape[0] * done,
+            peak_bytes=self.plan.peak_bytes + max(count - 1, 0) * self.plan.graph_bytes,
         )
 
 
-def best_within(found: Sequence[Sized], allowed: int) -> "StreamPlan | None":
-    """Return, of plans with the largest tile first, the one that fits and costs least; None where none fits.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """Plans of all stages which fit into a memory."""
 
-    Spilling comes last: before a byte goes to disk, smaller tiles are taken. Then the fewest multiply-accumulates of a
-    step count, and of equal ones the largest tile.
-    """
-    plans = [plan for plan in (sized.within(allowed) for sized in found) if plan is not None]
-    return min(plans, key=lambda plan: (plan.spill_bytes, plan.step_macs), default=None)
+    plans: tuple["StreamPlan", ...]
+    peak_bytes: int
+    """What they hold at most."""
+
+    @property
+    def spill_bytes(self) -> int:
+        """Bytes that go to disk."""
+        return sum(plan.spill_bytes for plan in self.plans)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sized:
+    """The plans of all stages, and what it takes to fit them into a memory."""
+
+    stages: tuple[SizedStage, ...]
+    kept_bytes: int = 0
+    """Of the maps kept between stages, and of their gradients."""
+
+    @property
+    def plans(self) -> tuple["StreamPlan", ...]:
+        """The plans of the stages; they keep no graph and spill nothing."""
+        return tuple(stage.plan for stage in self.stages)
+
+    @property
+    def backward(self) -> bool:
+        """Whether a backward pass follows."""
+        return self.stages[0].plan.backward
+
+    @property
+    def carry_bytes(self) -> int:
+        """Bytes of the borders held at the same time."""
+        amounts = [plan.carry_bytes for plan in self.plans]
+        return sum(amounts) if self.backward else max(amounts)
+
+    def peak_bytes(self, kept: Sequence[int] = ()) -> int:
+        """Return the most bytes held; ``kept``: how many graphs of each stage are kept.
+
+        The graphs of a stage wait while later stages run, forward and backward; one is always at work.
+        """
+        waiting, most = 0, 0
+        for number, stage in enumerate(self.stages):
+            count, size = (kept[number] if kept else 0), stage.plan.graph_bytes
+            most = max(most, waiting + stage.at_work_bytes + max(count, 1) * size)
+            waiting += count * size
+        return self.kept_bytes + self.carry_bytes + most
+
+    @property
+    def least_bytes(self) -> int:
+        """Memory below which the plans do not fit."""
+        return min(self.peak_bytes(), self._spilled_bytes()) if self.backward else self.peak_bytes()
+
+    def _spilled_bytes(self) -> int:
+        """Held with all borders on disk but those of the strip being run."""
+        of_stages = (s.at_work_bytes + s.plan.graph_bytes + s.memory.strip_carries() for s in self.stages)
+        return self.kept_bytes + max(of_stages)
+
+    def within(self, allowed: int) -> Fitted | None:
+        """Return the plans made to fit; None where they cannot."""
+        if self.peak_bytes() <= allowed:
+            return self._keeping(allowed) if self.backward else Fitted(plans=self.plans, peak_bytes=self.peak_bytes())
+        return self._spilling(allowed) if self.backward and self._spilled_bytes() <= allowed else None
+
+    def _keeping(self, allowed: int) -> Fitted:
+        """Return the plans with as many graphs kept as there is room for."""
+        kept = [0] * len(self.stages)
+        for number in sorted(range(len(kept)), key=lambda n: _macs_per_byte(self.plans[n]), reverse=True):
+            kept[number] = self._most_kept(kept, number, allowed)
+        plans = tuple(stage.keeping(count) for stage, count in zip(self.stages, kept, strict=True))
+        return Fitted(plans=plans, peak_bytes=self.peak_bytes(kept))
+
+    def _most_kept(self, kept: Sequence[int], number: int, allowed: int) -> int:
+        """Return how many graphs of a stage can be kept beside those kept already, by halving."""
+        fits, too_many = 0, self.plans[number].num_tiles + 1
+        while too_many - fits > 1:
+            count = (fits + too_many) // 2
+            tried = [*kept[:number], count, *kept[number + 1 :]]
+            fits, too_many = (count, too_many) if self.peak_bytes(tried) <= allowed else (fits, count)
+        return fits
+
+    def _spilling(self, allowed: int) -> Fitted:
+        """Return the plans with the borders of as few tiles on disk as need be, the first stage's first."""
+        received = [stage.memory.received_bytes() for stage in self.stages]
+        on_disk: NDArray[np.int64] = np.cumsum(np.concatenate(received))
+        held = self._spilled_bytes() + self.carry_bytes - on_disk
+        left = int(np.argmax(held <= allowed)) + 1
+        peak, plans = int(held[left - 1]), []
+        for stage, amounts in zip(self.stages, received, strict=True):
+            count = min(left, len(amounts))
+            left -= count
+            plans.append(replace(stage.plan, spilled_tiles=count, spill_bytes=int(amounts[:count].sum())))
+        if len(plans) == 1:
+            plans = [replace(plans[0], peak_bytes=peak)]
+        return Fitted(plans=tuple(plans), peak_bytes=peak)
+
+
+def _macs_per_byte(plan: "StreamPlan") -> float:
+    """Return what keeping one more graph saves per byte."""
+    return plan.macs / plan.num_tiles / max(plan.graph_bytes, 1)

@@ -58,7 +58,9 @@ def stage_for(
     return Stage(given=given & active, written=wanted_written, observed=wanted_observed, active=tuple(sorted(active)))
 
 
-def stages_of(graph: Graph, stored: frozenset[int] = frozenset()) -> tuple[Stage, ...]:
+def stages_of(
+    graph: Graph, stored: frozenset[int] = frozenset(), rests: frozenset[int] = frozenset()
+) -> tuple[Stage, ...]:
     """Return the stages in order: stage k takes the statistics that have k others behind them.
 
     Parameters
@@ -67,13 +69,15 @@ def stages_of(graph: Graph, stored: frozenset[int] = frozenset()) -> tuple[Stage
         The network.
     stored
         Maps kept in memory by the stage which makes them, so that later ones need not compute them again.
+    rests
+        Maps at which the run rests, kept, too: what reads them belongs to a later stage, with tiles of its own.
     """
-    depth_of = graph.depths[0]
+    depth_of, kept = graph.depths_with(rests)[0], stored | rests
     found = []
-    for depth in range(graph.num_stages):
-        written = {index for index in (*stored, *graph.outputs) if depth_of[index] == depth}
+    for depth in range(graph.num_stages(rests)):
+        written = {index for index in (*kept, *graph.outputs) if depth_of[index] == depth}
         observed = [index for index in graph.observed if depth_of[index] == depth]
-        given = frozenset(index for index in stored if depth_of[index] < depth)
+        given = frozenset(index for index in kept if depth_of[index] < depth)
         found.append(stage_for(graph, written=written, observed=observed, given=given))
     return tuple(found)
 
@@ -93,7 +97,7 @@ def crossing_maps(graph: Graph, first: int) -> frozenset[int]:
 def storing_options(graph: Graph) -> list[frozenset[int]]:
     """Return the sets of maps that may be kept, from all to none."""
     options: list[frozenset[int]] = []
-    for first in range(graph.num_stages):
+    for first in range(graph.num_stages()):
         stored = crossing_maps(graph, first)
         if stored not in options:
             options.append(stored)
@@ -105,18 +109,19 @@ def few(options: Sequence[frozenset[int]]) -> list[frozenset[int]]:
     return list(dict.fromkeys([*options[:: max(1, len(options) // 4)], options[-1]]))
 
 
-def kept_peak(graph: Graph, stored: Mapping[int, int], *, backward: bool) -> int:
+def kept_peak(graph: Graph, stages: Sequence[Stage], kept: Mapping[int, int], *, backward: bool) -> int:
     """Return the most bytes of kept maps, and of their gradients, alive at once; given the bytes of each.
 
-    Backward, a map's gradient lives from the last stage that reads the map to the stage that made it; two of them while
-    they are being summed.
+    Backward, a map's gradient lives from the last stage that reads the map to the stage that made it; where several
+    read it, two of them while they are being summed.
     """
-    depth_of, last_read = graph.depths[0], dict.fromkeys(stored, 0)
-    for node, depth in zip(graph.nodes, depth_of, strict=True):
-        for source in set(node.inputs) & set(stored):
-            last_read[source] = max(last_read[source], depth)
-    crossing = (
-        sum(size for index, size in stored.items() if depth_of[index] < depth <= last_read[index])
-        for depth in range(graph.num_stages)
-    )
-    return sum(stored.values()) + (2 * max(crossing) if backward else 0)
+    readers = {index: [n for n, stage in enumerate(stages) if index in stage.given] for index in kept}
+    maker = {index: n for n, stage in enumerate(stages) for index in stage.written if index in kept}
+    gradients = (
+        sum(
+            size * min(2, len(readers[index])) for index, size in kept.items()
+            if readers[index] and maker[index] < number <= readers[index][-1]
+        )
+        for number in range(len(stages))
+    )  # fmt: skip
+    return sum(kept.values()) + (max(gradients) if backward else 0)

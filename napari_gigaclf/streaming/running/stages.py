@@ -55,8 +55,9 @@ class Account:
         def take(progress: Progress) -> None:
             now = time.perf_counter()
             start = self.started.setdefault(progress.phase, now - progress.seconds)
-            passes = number if progress.phase == "forward" else len(plan.stages) - 1 - number
-            done, total = progress.done + passes * plan.num_tiles, len(plan.stages) * plan.num_tiles
+            tiles = [stage.num_tiles for stage in plan.stages or (plan,)]
+            passes = tiles[:number] if progress.phase == "forward" else tiles[number + 1 :]
+            done, total = progress.done + sum(passes), sum(tiles)
             given(replace(progress, done=done, total=total, seconds=now - start))
 
         return take
@@ -85,7 +86,7 @@ def run_job(job: Job, image: Tensor | None) -> Any:  # noqa: ANN401 - what the m
     image
         The image, if it is a tensor.
     """
-    if job.sink is not None and job.plan.reads > job.plan.num_tiles:
+    if job.sink is not None and sum(plan.stage.reads_image for plan in job.plan.stages) > 1:
         raise UnsupportedOperation(
             "cannot give the image's gradient to a sink: several passes read the image, and each finds a part of it; "
             "allow more memory, so that maps are kept between passes, or give the image as a tensor"
