@@ -36,7 +36,7 @@ def resting_maps(graph: Graph, rules: Sequence[Sequence[Rule]], map_bytes: Seque
     map_bytes
         Of every map.
     """
-    narrow = _bottlenecks(graph)
+    narrow = bottlenecks(graph)
     if graph.num_stages() > 1 or not narrow:
         return {}
     steps = [[float(reach.step) for reach in reaches(graph, axis)] for axis in rules]
@@ -52,7 +52,7 @@ def resting_maps(graph: Graph, rules: Sequence[Sequence[Rule]], map_bytes: Seque
     return found
 
 
-def _bottlenecks(graph: Graph) -> list[int]:
+def bottlenecks(graph: Graph) -> list[int]:
     """Return the maps, but the image and the outputs, that are the only one made before and read behind them."""
     last_reader = [max(readers, default=-1) for readers in graph.consumers()]
     found: list[int] = []

@@ -15,7 +15,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-LEAST_ALLOWANCE = 256 << 20
+from napari_gigaclf.streaming.planning.plan import StreamPlan
+
+LEAST_ALLOWANCE = 128 << 20
 """Bytes that may gather in any case."""
 _PAGES = Path("/proc/self/statm")
 
@@ -27,12 +29,25 @@ class Heap:
     ----------
     allowance
         Bytes that may gather before memory is given back.
+    at_once
+        Whether to give back at once what gathered before: free blocks which the last pass left between what it keeps
+        fit the next one badly.
     """
 
-    def __init__(self, allowance: int) -> None:
+    def __init__(self, allowance: int, *, at_once: bool) -> None:
         self._trim = _trim_function()
         self._allowance = max(LEAST_ALLOWANCE, allowance)
+        if at_once and self._trim is not None:
+            self._trim(0)
         self._limit = _resident_bytes() + self._allowance if self._trim is not None else 0
+
+    @classmethod
+    def of(cls, plan: StreamPlan) -> "Heap":
+        """Return the heap of a pass: what is held between tiles shall not exceed what was planned.
+
+        As much as the graph of a tile is allowed in any case, which else would go back after every tile.
+        """
+        return cls(max(plan.peak_bytes - plan.graph_bytes, plan.graph_bytes), at_once=plan.num_tiles > 1)
 
     def tidy(self) -> None:
         """Give free memory back if more than the allowance has gathered; call it when a tile is done."""

@@ -119,7 +119,7 @@ class Forward:
         Cancelled
             If the caller asked to stop.
         """
-        plan, start, heap = self.work.plan, time.perf_counter(), Heap(self.work.plan.graph_bytes)
+        plan, start, heap = self.work.plan, time.perf_counter(), Heap.of(self.work.plan)
         with ReadAhead(self.image) as ahead:
             coming = self.tiles_to_read()
             for done, tile in enumerate(tiles_of(plan), start=1):
@@ -254,7 +254,7 @@ class Backward:
         Cancelled
             If the caller asked to stop.
         """
-        plan, start, heap = self.work.plan, time.perf_counter(), Heap(self.work.plan.graph_bytes)
+        plan, start, heap = self.work.plan, time.perf_counter(), Heap.of(self.work.plan)
         tiles = list(reversed(list(tiles_of(plan))))
         with ReadAhead(self.image) as ahead:
             for done, tile in enumerate(tiles, start=1):

@@ -62,9 +62,9 @@ def test_arithmetic_saved_is_what_the_plan_said(name):
         assert counts[kept] - counts[30] == plans[kept].rerun_macs > 0
 
 
-def test_without_a_budget_nothing_is_kept():
-    assert stream(paper_table2_trunk(2, 4)).plan((3, 64, 64)).kept_graphs == 0
+def test_a_tile_that_is_asked_for_keeps_nothing_and_a_default_plan_what_takes_little():
     assert stream(paper_table2_trunk(2, 4), tile=32).plan((3, 64, 64)).kept_graphs == 0
+    assert stream(paper_table2_trunk(2, 4)).plan((3, 64, 64)).rerun_macs == 0
 
 
 def test_forward_alone_keeps_nothing():
