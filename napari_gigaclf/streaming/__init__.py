@@ -8,6 +8,16 @@ from napari_gigaclf.streaming.network.patches import Patchwise
 from napari_gigaclf.streaming.planning.cells import CellGeometry
 from napari_gigaclf.streaming.planning.plan import StreamPlan
 from napari_gigaclf.streaming.running.report import StreamReport
-from napari_gigaclf.streaming.running.source import Sink, Source
+from napari_gigaclf.streaming.running.source import Readable, Sink, Source
 
-__all__ = ["CellGeometry", "Patchwise", "Sink", "Source", "StreamPlan", "StreamReport", "StreamedModule", "stream"]
+__all__ = [
+    "CellGeometry",
+    "Patchwise",
+    "Readable",
+    "Sink",
+    "Source",
+    "StreamPlan",
+    "StreamReport",
+    "StreamedModule",
+    "stream",
+]

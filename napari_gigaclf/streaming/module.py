@@ -36,7 +36,14 @@ from napari_gigaclf.streaming.running.kept import WholeMap, kept_cells
 from napari_gigaclf.streaming.running.out_of_memory import free_cached, is_out_of_memory
 from napari_gigaclf.streaming.running.passes import Callbacks, OutputCallback
 from napari_gigaclf.streaming.running.report import StreamReport
-from napari_gigaclf.streaming.running.source import Image, Source, SourceImage, TensorImage, as_source, spatial_slices
+from napari_gigaclf.streaming.running.source import (
+    Image,
+    Readable,
+    SourceImage,
+    TensorImage,
+    as_source,
+    spatial_slices,
+)
 from napari_gigaclf.streaming.running.stages import run_job, run_region
 
 PLANS_KEPT = 32
@@ -103,7 +110,7 @@ class StreamedModule(nn.Module):
         self.module.training = mode
         return self
 
-    def forward(self, source: Tensor | Source) -> Any:  # noqa: ANN401 - what the module returns
+    def forward(self, source: Readable) -> Any:  # noqa: ANN401 - what the module returns
         """Return the feature map of an image of any size.
 
         Parameters
@@ -121,7 +128,7 @@ class StreamedModule(nn.Module):
 
     def stream(
         self,
-        source: Tensor | Source,
+        source: Readable,
         sink: Any = None,  # noqa: ANN401 - a Sink, or anything assignable by slices
         progress: ProgressCallback | None = None,
         cancel: CancelToken | None = None,
@@ -223,9 +230,7 @@ class StreamedModule(nn.Module):
         return cells_in_any_image(graph, chosen_output(graph, output))
 
     @torch.no_grad()
-    def region(
-        self, source: Tensor | Source, output_slices: Sequence[slice] | slice, output: int | None = None
-    ) -> Tensor:
+    def region(self, source: Readable, output_slices: Sequence[slice] | slice, output: int | None = None) -> Tensor:
         """Return the features of one region, computed from its receptive field alone.
 
         Parameters
@@ -352,7 +357,7 @@ class StreamedModule(nn.Module):
             weights[SEED] = seed.to(self._device())
         return weights
 
-    def _image(self, source: Tensor | Source) -> Image:
+    def _image(self, source: Readable) -> Image:
         """Return the image of a tensor, a source or an array."""
         if isinstance(source, Tensor):
             return TensorImage(source, self._device(source.device))

@@ -39,7 +39,7 @@ OPERATORS: tuple[Callable[..., Any], ...] = (
     operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne,
 )  # fmt: skip
 
-MAY_SHARE = frozenset({"contiguous", "detach", "float", "double", "half", "bfloat16", "pos", "positive"})
+MAY_SHARE = frozenset({"contiguous", "detach", "float", "double", "half", "bfloat16", "to", "pos", "positive"})
 """Operations that give back their argument's own memory, always or where nothing has to be converted."""
 
 IN_PLACE_OPERATORS: dict[Callable[..., object], Callable[..., object]] = {
@@ -171,6 +171,17 @@ def normalised_by_batch(call: Call, bound: dict[str, Argument]) -> Recognised:
     return Pointwise(function=F.batch_norm, args=args, kwargs={})
 
 
+def converted(call: Call) -> Recognised:
+    """Recognise ``to`` with a type of numbers."""
+    rest = [*call.args[1:], *(value for name, value in call.kwargs.items() if name not in ("copy", "non_blocking"))]
+    if len(rest) != 1 or not isinstance(rest[0], torch.dtype):
+        raise call.refuse(
+            "it moves a map, or takes the type of its numbers from somewhere else",
+            "write .to(torch.float32), or move the whole module",
+        )
+    return placewise(call, Tensor.to, (call.args[0], rest[0]))
+
+
 def prelu(call: Call) -> Recognised:
     """Recognise PReLU, whose weight belongs to the second axis."""
     bound = call.bind("input", "weight")
@@ -225,7 +236,7 @@ def method_table() -> dict[str, Recogniser]:
     table.update({name: over_channels(getattr(torch.Tensor, name)) for name in ("softmax", "log_softmax")})
     table.update({name: reduction(getattr(torch.Tensor, name)) for name in REDUCTION_NAMES})
     table.update({name: spread(getattr(torch.Tensor, name)) for name in SPREAD_NAMES})
-    table["prelu"] = prelu
+    table.update({"prelu": prelu, "to": converted})
     return table
 
 

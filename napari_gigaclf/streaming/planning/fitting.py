@@ -19,6 +19,7 @@ from napari_gigaclf.streaming.planning.memory import TileMemory
 if TYPE_CHECKING:
     from napari_gigaclf.streaming.planning.plan import StreamPlan
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizedStage:
     """The plan of one stage for one tile size, and what its memory consists of."""

@@ -28,14 +28,18 @@ def rows(plan: "StreamPlan") -> Iterator[tuple[str, str]]:
     yield "image", " x ".join(map(str, plan.image_shape))
     for shape in plan.output_shapes:
         yield "output", " x ".join(map(str, shape))
-    yield "tile", " x ".join(map(str, plan.tile)) + " px"
-    yield "tiles", f"{plan.num_tiles} ({' x '.join(map(str, plan.grid))})"
-    yield "reads", f"{plan.reads} forward" + (f", {plan.reads - plan.kept_graphs} backward" if plan.backward else "")
+    stages = plan.stages or (plan,)
+    yield "tile", f"{plan.layout} px"
+    yield "tiles", " and ".join(dict.fromkeys(f"{s.num_tiles} ({' x '.join(map(str, s.grid))})" for s in stages))
+    again = sum(stage.num_tiles - stage.kept_graphs for stage in stages if stage.stage.reads_image)
+    yield "reads", f"{plan.reads} forward" + (f", {again} backward" if plan.backward else "")
     share = 100 * plan.recomputed_macs / max(plan.untiled_macs, 1)
     yield "forward", f"{gmac(plan.macs)} (untiled {plan.untiled_macs / 1e9:.2f}; {share:.2f} % again)"
     if plan.backward:
         yield "second forward", f"{gmac(plan.rerun_macs)} at most"
-        yield "kept graphs", f"{plan.kept_graphs} of {plan.num_tiles} tiles, {megabytes(plan.graph_bytes)} each"
+        for stage in stages:
+            kept = f"{stage.kept_graphs} of {stage.num_tiles} tiles, {megabytes(stage.graph_bytes)} each"
+            yield "kept graphs", kept
         yield "step", f"{gmac(plan.step_macs)}, {plan.step_macs / max(3 * plan.untiled_macs, 1):.2f} x untiled"
     yield "carried maps", str(plan.num_carried)
     yield "carried borders", megabytes(plan.carry_bytes) + (" for the backward pass" if plan.backward else "")
@@ -43,8 +47,8 @@ def rows(plan: "StreamPlan") -> Iterator[tuple[str, str]]:
         spilled = f"{megabytes(plan.spill_bytes)} of {plan.spilled_tiles} tiles" if plan.spilled_tiles else "nothing"
         yield "spilled to disk", spilled
     if plan.stages:
-        again = sum(stage.stage.reads_image for stage in plan.stages)
-        yield "passes", f"{len(plan.stages)}, {again} of them from the image; {megabytes(plan.stored_bytes)} kept"
+        from_image = sum(stage.stage.reads_image for stage in plan.stages)
+        yield "passes", f"{len(plan.stages)}, {from_image} of them from the image; {megabytes(plan.stored_bytes)} kept"
         for number, stage in enumerate(plan.stages, start=1):
             yield f"  pass {number}", _stage_line(stage)
     yield "peak memory", f"<= {megabytes(plan.peak_bytes)} beyond parameters and output"

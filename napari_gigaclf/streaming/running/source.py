@@ -41,6 +41,28 @@ class Source(Protocol):
         ...
 
 
+class ArrayLike(Protocol):
+    """An array ``(C, *space)``, of numpy, zarr, dask or another library, that is read by slices."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(C, *space)``, pixels."""
+        ...
+
+    @property
+    def dtype(self) -> Any:  # noqa: ANN401 - a numpy dtype
+        """Type of its values."""
+        ...
+
+    def __getitem__(self, slices: Any, /) -> Any:  # noqa: ANN401 - slices, and what the library returns for them
+        """Return a block."""
+        ...
+
+
+Readable = Tensor | Source | ArrayLike
+"""What can be streamed; a tensor has a batch axis in front."""
+
+
 @runtime_checkable
 class Sink(Protocol):
     """Takes the gradient of the image, region by region; every pixel is written once."""
@@ -114,7 +136,7 @@ class SourceImage:
 Image = TensorImage | SourceImage
 
 
-def as_source(source: Any) -> Source:  # noqa: ANN401 - what a caller gives
+def as_source(source: Source | ArrayLike) -> Source:
     """Return a source, or an array seen as one.
 
     Raises
@@ -123,7 +145,7 @@ def as_source(source: Any) -> Source:  # noqa: ANN401 - what a caller gives
         If it is neither.
     """
     if hasattr(source, "read") and hasattr(source, "shape"):
-        return source  # type: ignore[no-any-return]
+        return source  # type: ignore[return-value]
     if all(hasattr(source, name) for name in ("shape", "dtype", "__getitem__")):
         return ArraySource(source)
     raise TypeError(

@@ -149,9 +149,7 @@ def test_wanted_cells_and_a_cancelled_run():
     module, image = network("paper Table 2"), torch.randn(1, 3, 96, 96, dtype=torch.float64)
     streamed = resting(module, 16, 32)
     cells = torch.rand(12, 12) > 0.5
-    torch.testing.assert_close(
-        streamed.stream(image, cells=cells), module(image)[..., cells], rtol=1e-10, atol=1e-10
-    )
+    torch.testing.assert_close(streamed.stream(image, cells=cells), module(image)[..., cells], rtol=1e-10, atol=1e-10)
     cancel = Event()
     with pytest.raises(Cancelled):
         streamed.stream(image, cancel=cancel, progress=lambda p: cancel.set() if p.done == 40 else None)

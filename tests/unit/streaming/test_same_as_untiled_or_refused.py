@@ -81,6 +81,8 @@ def into_given(net, x):
         autocast_inside,
         overwritten_after(lambda y: y.contiguous()),
         overwritten_after(lambda y: y.double()),
+        overwritten_after(lambda y: y.to(torch.float64)),
+        lambda net, x: net.second(net.first(x).to("cpu")),
         overwritten_after(lambda y: y.detach()),
         overwritten_after(lambda y: +y),
         original_overwritten,
@@ -120,6 +122,8 @@ def changes_another_name(net, x):
         changes_another_name,
         lambda net, x: net.first(x if isinstance(x, torch.Tensor) else torch.cat(x)),
         lambda net, x: nn.Softmax(dim=1)(net.first(x)),  # a module made inside forward
+        lambda net, x: net.second(net.first(x).to(torch.float32).to(dtype=torch.float64, non_blocking=True)),
+        lambda net, x: net.second(net.first(x).to(x.dtype)),
         lambda net, x: net.first(x.parameter if isinstance(x, nn.Parameter) else x),
     ],
 )
