@@ -24,7 +24,7 @@ MACS_PER_TILE = {"cpu": 10e9, "cuda": 2e12}
 LEAST_STRAIN, MOST_STRAIN = 0.1, 8.0
 """Shares of that arithmetic between which tiles are tried: below, Python's work counts; above, a tile is long."""
 
-LITTLE_MORE, LITTLE_BYTES = 2.0, 100_000_000
+LITTLE_MORE, LITTLE_BYTES = 1.65, 100_000_000
 """A plan that holds so much more than the leanest one, or so little in all, is as good."""
 
 TILE_SIDES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 16384)

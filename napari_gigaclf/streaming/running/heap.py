@@ -17,7 +17,7 @@ from pathlib import Path
 
 from napari_gigaclf.streaming.planning.plan import StreamPlan
 
-LEAST_ALLOWANCE = 128 << 20
+LEAST_ALLOWANCE = 256 << 20
 """Bytes that may gather in any case."""
 _PAGES = Path("/proc/self/statm")
 
@@ -43,11 +43,8 @@ class Heap:
 
     @classmethod
     def of(cls, plan: StreamPlan) -> "Heap":
-        """Return the heap of a pass: what is held between tiles shall not exceed what was planned.
-
-        As much as the graph of a tile is allowed in any case, which else would go back after every tile.
-        """
-        return cls(max(plan.peak_bytes - plan.graph_bytes, plan.graph_bytes), at_once=plan.num_tiles > 1)
+        """Return the heap of a pass: as much may gather as the graph of a tile takes, which comes back at once."""
+        return cls(plan.graph_bytes, at_once=plan.num_tiles > 1)
 
     def tidy(self) -> None:
         """Give free memory back if more than the allowance has gathered; call it when a tile is done."""
