@@ -174,13 +174,13 @@ def run_untiled() -> dict[str, object]:
     return {"forward_s_per_mp": forward / megapixels, "step_s_per_mp": clock.read()["cpu_s"] / megapixels}
 
 
-def run_forward(side: int, share: float, memory: str) -> dict[str, object]:
+def run_forward(side: int, share: float, memory: str, tile: int | None) -> dict[str, object]:
     """Run the phantom forward, to the answer for the slide: the features of all tissue alone would take 2 GB."""
     import torch
 
     from napari_gigaclf.streaming import stream
 
-    source, net = PhantomSource(side, share), stream(classifier(), memory=memory)
+    source, net = PhantomSource(side, share), stream(classifier(), memory=memory, tile=tile)
     clock = Clock()
     with torch.no_grad():
         net.stream(source)
@@ -277,7 +277,7 @@ def forward(options: argparse.Namespace) -> dict[str, object]:
 
 def memory(options: argparse.Namespace) -> list[str]:
     """Return the budget as arguments."""
-    return ["--memory", options.memory]
+    return ["--memory", options.memory, *([] if options.tile is None else ["--tile", str(options.tile)])]
 
 
 def run_one(options: argparse.Namespace) -> dict[str, object]:
@@ -285,7 +285,7 @@ def run_one(options: argparse.Namespace) -> dict[str, object]:
     if options.what == "untiled":
         return run_untiled()
     if options.what == "forward":
-        return run_forward(options.side, options.share, options.memory)
+        return run_forward(options.side, options.share, options.memory, options.tile)
     if options.what == "step":
         return run_step(options.side, options.memory)
     if options.what == "gradient":
@@ -302,6 +302,7 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[1000, 3162, 10_000, 31_623])
     parser.add_argument("--share", type=float, default=0.1)
     parser.add_argument("--memory", default="400MB", help="budget of the engine")
+    parser.add_argument("--tile", type=int, help="side of a tile of the forward run; default: the plan's choice")
     parser.add_argument(
         "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the gradient is written"
     )

@@ -47,9 +47,9 @@ from napari_gigaclf.streaming.running.source import (
 from napari_gigaclf.streaming.running.stages import run_job, run_region
 
 PLANS_KEPT = 32
+"""Plans remembered, for training on images of a few sizes."""
 SMALLEST_TILE = 16
 """Side below which tiles are not made smaller when memory runs out, pixels."""
-"""Plans remembered, for training on images of a few sizes."""
 GRAPHS_KEPT = 8
 """Graphs remembered: train and eval mode, and a few settings."""
 
@@ -403,8 +403,9 @@ def stream(
         Side of a tile in input pixels, one number or one per axis; any size works. None: chosen by the plan.
     memory
         Bytes, or a text like ``"2GB"``, for everything held beyond parameters and the result. What is left of it keeps
-        the graphs of tiles, so that the backward pass need not run them again. Where ``tile`` is given, too, the tile
-        stays, and the memory is kept as far as it allows; the plan's ``peak_bytes`` tells.
+        the graphs of tiles, so that the backward pass need not run them again. None: little more than the least. Where
+        ``tile`` is given, too, the tile stays, and the memory is kept as far as it allows; the plan's ``peak_bytes``
+        tells.
     capture
         How the module's code is read: ``"fx"`` (milliseconds), ``"export"`` (seconds; follows code that looks at
         shapes, uses keywords or dataclasses), or ``"auto"``, the second where the first cannot follow.

@@ -19,13 +19,15 @@ DEFAULT_MEMORY_BYTES = 2 * 1024**3
 """Budget where the caller names none."""
 
 MACS_PER_TILE = {"cpu": 10e9, "cuda": 2e12}
-"""Arithmetic of one tile where the plan chooses it: about 0.3 s on two cores, so that cancelling is quick."""
+"""Arithmetic of one tile where the plan chooses it: about 0.3 s on two cores, so that cancelling is quick.
+
+Tiles behind a rest may have up to MOST_STRAIN as much: their size is what a rest is for."""
 
 LEAST_STRAIN, MOST_STRAIN = 0.1, 8.0
 """Shares of that arithmetic between which tiles are tried: below, Python's work counts; above, a tile is long."""
 
 LITTLE_MORE, LITTLE_BYTES = 1.65, 100_000_000
-"""A plan that holds so much more than the leanest one, or so little in all, is as good."""
+"""A plan that holds so much more than the leanest one, or so little in all, is as good (see :func:`_frugal`)."""
 
 TILE_SIDES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 16384)
 """Sides the plan chooses from, rounded up to whole output cells."""

@@ -89,7 +89,7 @@ class StreamPlan:
     stage: Stage = field(repr=False)
     """What the pass starts from and delivers."""
     stages: tuple["StreamPlan", ...] = field(default=(), repr=False)
-    """The passes one by one, where statistics over the whole image ask for several; the totals are here."""
+    """The passes one by one, where statistics over the whole image or rests ask for several; the totals are here."""
     stored_bytes: int = 0
     """Maps kept in memory from one pass to the next."""
 

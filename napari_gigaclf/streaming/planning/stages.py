@@ -1,7 +1,8 @@
 """Which maps one pass over the tiles starts from, computes and delivers.
 
 A network without statistics over the whole image is one stage: from the image to its output. Statistics cut it: what
-reads them can only start when they are known, so it belongs to a later stage (:func:`stages_of`).
+reads them can only start when they are known, so it belongs to a later stage (:func:`stages_of`). So do rests
+(:mod:`.rests`), for the sake of time and memory.
 
 Without kept maps every stage begins at the image again: with L barriers the first layers are computed L + 1 times. A
 map kept where it crosses a barrier (made before it, read behind it) need not be computed again. The maps crossing the

@@ -2,7 +2,7 @@
 
 Inputs are the image (if it is a tensor), what earlier stages found, and the parameters, so that optimisers, gradient
 accumulation and ``DistributedDataParallel`` see ordinary gradients; the tiles' own graphs live and die inside
-``backward``. A network without statistics over the whole image is one such step.
+``backward``. A run in one stage is one such step; statistics over the whole image and rests make several.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -137,8 +137,8 @@ class Job:
             plan = plan.stages[self.number] if self.number < len(plan.stages) else None
         return None if plan is None or plan.stage != self.plan.stage else replace(self, plan=plan)
 
-    def fixed_tensors(self) -> list[Tensor]:
-        """Return the tensors that the stage reads and that get no gradient: statistics, frozen parameters."""
+    def names_read(self) -> set[str]:
+        """Return the parameters and buffers that the stage reads, by name; those behind its known tensors apart."""
         waiting = [
             i for node in self.plan.stage.computed for i in self.graph.nodes[node].tensors if i not in self.known
         ]
@@ -147,7 +147,11 @@ class Job:
             constant = self.graph.constants[waiting.pop()]
             waiting += tensors_read(constant)
             names |= {constant.name} if isinstance(constant, NamedTensor) else set()
-        return [self.weights[name] for name in sorted(names - set(self.parameters))]
+        return names
+
+    def fixed_tensors(self) -> list[Tensor]:
+        """Return the tensors that the stage reads and that get no gradient: statistics, frozen parameters."""
+        return [self.weights[name] for name in sorted(self.names_read() - set(self.parameters))]
 
     def forward(
         self, *, keep: bool, grad_work: Work | None = None
@@ -370,7 +374,9 @@ def run_stage(job: Job, image: Tensor | None, maps: Mapping[int, Tensor], known:
     )
     parameters = [job.weights[name] for name in job.parameters]
     behind = [*maps.values(), *(t for t in known.values() if isinstance(t, Tensor))]
-    trains = any(t.requires_grad for t in (*behind, *parameters, *(() if image is None else (image,))))
+    # Parameters of other stages do not count: a frozen stage keeps nothing and is not run backward.
+    read = [job.weights[name] for name in job.names_read()]
+    trains = any(t.requires_grad for t in (*behind, *read, *(() if image is None else (image,))))
     if not (torch.is_grad_enabled() and trains):
         return job.forward(keep=False)[0]
     start = torch.zeros(()) if image is None else image

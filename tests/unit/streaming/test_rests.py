@@ -202,3 +202,22 @@ def test_a_large_step_rests_without_being_asked_and_costs_less():
     assert chosen.peak_bytes < 1.25 * single[-1].peak_bytes
     assert not stream(module).plan((3, 2048, 2048), backward=False).layout.rests
     assert "pass 2" in str(chosen)
+
+
+def test_a_frozen_stage_is_read_once_and_not_run_backward():
+    module, image = network("ResNet-18"), torch.randn(1, 3, 150, 170, dtype=torch.float64)
+    narrow = bottlenecks(stream(module)._graph())
+    rest = narrow[len(narrow) // 2]
+    last = int(stream(module)._graph().nodes[rest].name.split(".")[0])
+    for layer in list(module)[: last + 1]:
+        layer.requires_grad_(False)
+    streamed = resting(module, 32, 64, rests={rest})
+    first, second = streamed.plan(image.shape).stages
+    streamed(image).square().sum().backward()
+    report = streamed.last_report
+    assert (report.reads, report.tiles_run_backward) == (first.num_tiles, second.num_tiles)
+    found = {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
+    module.zero_grad()
+    module(image).square().sum().backward()
+    expected = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
