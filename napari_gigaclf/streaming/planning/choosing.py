@@ -135,10 +135,13 @@ def _frugal(builder: Builder, candidates: Sequence[Candidate], allowed: int) -> 
         return candidate.sized.peak_bytes() * sqrt(max(1.0, candidate.strain))
 
     leanest = min(candidates, key=held)
-    room = int(max(LITTLE_BYTES, LITTLE_MORE * held(leanest)))
-    lean = [candidate for candidate in candidates if held(candidate) <= room]
-    best = best_within(builder, lean, min(room, max(allowed, leanest.sized.peak_bytes())))
-    return best or builder.joined(leanest.sized, leanest.sized.plans, leanest.sized.peak_bytes())
+    least = leanest.sized.peak_bytes()
+    room = max(least, min(allowed, max(LITTLE_BYTES, int(LITTLE_MORE * least))))
+    enough = max(LITTLE_BYTES, LITTLE_MORE * held(leanest))
+    lean = [item for item in candidates if held(item) <= enough and item.sized.peak_bytes() <= room]
+    best = best_within(builder, lean, room)
+    assert best is not None, "the leanest fits into the room"
+    return best
 
 
 def best_within(builder: Builder, candidates: Iterable[Candidate], allowed: int) -> StreamPlan | None:
