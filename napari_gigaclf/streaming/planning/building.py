@@ -7,7 +7,7 @@ from math import prod
 from torch import Tensor
 
 from napari_gigaclf.streaming.network.graph import Graph
-from napari_gigaclf.streaming.network.intervals import Rule
+from napari_gigaclf.streaming.network.intervals import Ratio, Rule
 from napari_gigaclf.streaming.network.operations import macs_of
 from napari_gigaclf.streaming.network.patches import PatchOperation
 from napari_gigaclf.streaming.planning.arithmetic import tiled_macs, untiled_macs
@@ -56,6 +56,8 @@ class Builder:
     task: Task
     rules: list[list[Rule]] = field(init=False)
     """Per axis, every node's rule."""
+    steps: list[list[Ratio]] = field(init=False)
+    """Per axis, every map's input pixels per position."""
     position_bytes: list[int] = field(init=False)
     """Bytes of every map per position of space."""
     map_bytes: list[int] = field(init=False)
@@ -66,11 +68,18 @@ class Builder:
     def __post_init__(self) -> None:
         task, num_axes = self.task, len(self.task.space)
         self.rules = [axis_rules(task.graph, axis, num_axes) for axis in range(num_axes)]
+        self.steps = [[reach.step for reach in reaches(task.graph, axis)] for axis in self.rules]
         self.position_bytes = [task.image_shape[0] * r.shape[1] * r.element_size() for r in task.responses]
         sizes = [map_sizes(task.graph, axis, size) for axis, size in zip(self.rules, task.space, strict=True)]
         self.map_bytes = [
             amount * prod(axis[index] for axis in sizes) for index, amount in enumerate(self.position_bytes)
         ]
+
+    @property
+    def macs_per_pixel(self) -> list[float]:
+        """Every map's multiply-accumulates per input pixel."""
+        nodes = self.task.graph.nodes
+        return [macs_of(node.operation) / float(prod(axis[i] for axis in self.steps)) for i, node in enumerate(nodes)]
 
     def sized(self, layout: Layout, stored: frozenset[int] = frozenset()) -> Sized:
         """Return the plans of all stages.
@@ -89,7 +98,7 @@ class Builder:
         kept = {index: self.map_bytes[index] for index in stored | layout.rests}
         return Sized(
             stages=tuple(self._stage(stage, layout, number, targets) for number, stage in enumerate(stages)),
-            kept_bytes=kept_peak(graph, stages, kept, backward=self.task.backward),
+            kept_bytes=kept_peak(stages, kept, backward=self.task.backward),
         )
 
     def joined(self, sized: Sized, plans: Sequence[StreamPlan], peak_bytes: int) -> StreamPlan:
@@ -122,8 +131,9 @@ class Builder:
         """Return where borders are carried."""
         key = (tuple(min(side, n) for side, n in zip(tile, self.task.space, strict=True)), targets)
         if key not in self._cuts:
-            steps = [[reach.step for reach in reaches(self.task.graph, axis)] for axis in self.rules]
-            self._cuts[key] = choose_cuts(self.task.graph, self.rules, targets, key[0], steps, self.position_bytes)
+            self._cuts[key] = choose_cuts(
+                self.task.graph, self.rules, targets, key[0], self.steps, self.position_bytes
+            )  # fmt: skip
         return self._cuts[key]
 
     def _schedules(self, stage: Stage, cuts: frozenset[int], tile: tuple[int, ...]) -> tuple[AxisSchedule, ...]:

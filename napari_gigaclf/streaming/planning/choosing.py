@@ -7,12 +7,10 @@ from math import lcm, prod, sqrt
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.intervals import Ratio
-from napari_gigaclf.streaming.network.operations import macs_of
 from napari_gigaclf.streaming.planning.building import Builder, Task
 from napari_gigaclf.streaming.planning.fitting import Sized
 from napari_gigaclf.streaming.planning.plan import Budget, Layout, StreamPlan
 from napari_gigaclf.streaming.planning.rests import resting_maps
-from napari_gigaclf.streaming.planning.schedule import reaches
 from napari_gigaclf.streaming.planning.stages import few, storing_options
 
 DEFAULT_MEMORY_BYTES = 2 * 1024**3
@@ -110,7 +108,7 @@ def _candidates(
         yield Candidate(builder.sized(Layout(tiles=(tile.sides,)), stored), tile.strain)
     if not builder.task.backward:
         return
-    for rest, share in resting_maps(builder.task.graph, builder.rules, builder.map_bytes).items():
+    for rest, share in resting_maps(builder.task.graph, builder.macs_per_pixel, builder.map_bytes).items():
         for behind in between(tiles, LEAST_STRAIN / share, MOST_STRAIN / share):
             for before in between(tiles, LEAST_STRAIN / (1 - share), 1 / (1 - share)):
                 if prod(before.sides) < prod(behind.sides):
@@ -171,12 +169,8 @@ def whole_cell(steps: Sequence[Ratio]) -> int:
 
 def tiles_to_try(builder: Builder, macs: float) -> list[Tile]:
     """Return all tiles there are to try, largest first."""
-    graph, space = builder.task.graph, builder.task.space
-    steps = [[reach.step for reach in reaches(graph, axis)] for axis in builder.rules]
-    cell = [whole_cell(axis) for axis in steps]
-    per_pixel = sum(
-        macs_of(node.operation) / float(prod(axis[index] for axis in steps)) for index, node in enumerate(graph.nodes)
-    )
+    space, per_pixel = builder.task.space, sum(builder.macs_per_pixel)
+    cell = [whole_cell(axis) for axis in builder.steps]
     sides = {
         tuple(min(-(-side // c) * c, -(-n // c) * c) for c, n in zip(cell, space, strict=True)) for side in TILE_SIDES
     }

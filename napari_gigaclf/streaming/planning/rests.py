@@ -8,12 +8,8 @@ do not rest, and neither do images for which such a map takes too much memory.
 """
 
 from collections.abc import Sequence
-from math import prod
 
 from napari_gigaclf.streaming.network.graph import Graph
-from napari_gigaclf.streaming.network.intervals import Rule
-from napari_gigaclf.streaming.network.operations import macs_of
-from napari_gigaclf.streaming.planning.schedule import reaches
 
 WANTED_SHARES = (0.7, 0.45, 0.2)
 """Shares of the network's arithmetic that shall lie behind a rest."""
@@ -22,7 +18,7 @@ NEAR = 0.12
 """How far from these a share may lie."""
 
 
-def resting_maps(graph: Graph, rules: Sequence[Sequence[Rule]], map_bytes: Sequence[int]) -> dict[int, float]:
+def resting_maps(graph: Graph, macs: Sequence[float], map_bytes: Sequence[int]) -> dict[int, float]:
     """Return a few maps to choose a rest from, with the share of the arithmetic behind each.
 
     Every path through the network leads through such a map. Of those with similar shares it is the smallest.
@@ -31,16 +27,14 @@ def resting_maps(graph: Graph, rules: Sequence[Sequence[Rule]], map_bytes: Seque
     ----------
     graph
         The network.
-    rules
-        Per axis, every node's rule.
+    macs
+        Multiply-accumulates of every map, per input pixel.
     map_bytes
         Of every map.
     """
     narrow = bottlenecks(graph)
     if graph.num_stages() > 1 or not narrow:
         return {}
-    steps = [[float(reach.step) for reach in reaches(graph, axis)] for axis in rules]
-    macs = [macs_of(node.operation) / prod(axis[i] for axis in steps) for i, node in enumerate(graph.nodes)]
     total = sum(macs)
     shares = {index: sum(macs[index + 1 :]) / total for index in narrow} if total else {}
     found: dict[int, float] = {}

@@ -110,7 +110,7 @@ def few(options: Sequence[frozenset[int]]) -> list[frozenset[int]]:
     return list(dict.fromkeys([*options[:: max(1, len(options) // 4)], options[-1]]))
 
 
-def kept_peak(graph: Graph, stages: Sequence[Stage], kept: Mapping[int, int], *, backward: bool) -> int:
+def kept_peak(stages: Sequence[Stage], kept: Mapping[int, int], *, backward: bool) -> int:
     """Return the most bytes of kept maps, and of their gradients, alive at once; given the bytes of each.
 
     Backward, a map's gradient lives from the last stage that reads the map to the stage that made it; where several

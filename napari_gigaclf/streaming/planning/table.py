@@ -37,9 +37,8 @@ def rows(plan: "StreamPlan") -> Iterator[tuple[str, str]]:
     yield "forward", f"{gmac(plan.macs)} (untiled {plan.untiled_macs / 1e9:.2f}; {share:.2f} % again)"
     if plan.backward:
         yield "second forward", f"{gmac(plan.rerun_macs)} at most"
-        for stage in stages:
-            kept = f"{stage.kept_graphs} of {stage.num_tiles} tiles, {megabytes(stage.graph_bytes)} each"
-            yield "kept graphs", kept
+        count = sum(stage.num_tiles for stage in stages)
+        yield "kept graphs", f"{plan.kept_graphs} of {count} tiles, up to {megabytes(plan.graph_bytes)} each"
         yield "step", f"{gmac(plan.step_macs)}, {plan.step_macs / max(3 * plan.untiled_macs, 1):.2f} x untiled"
     yield "carried maps", str(plan.num_carried)
     yield "carried borders", megabytes(plan.carry_bytes) + (" for the backward pass" if plan.backward else "")
@@ -60,4 +59,5 @@ def _stage_line(plan: "StreamPlan") -> str:
     starts = [*(["the image"] if stage.reads_image else []), *([f"{len(stage.given)} maps"] if stage.given else [])]
     kinds = ((stage.observed, "observed"), (stage.written, "whole"))
     gives = [f"{len(items)} {name}" for items, name in kinds if items]
-    return f"{gmac(plan.macs)} from {' and '.join(starts)}, gives {' and '.join(gives)}"
+    kept = f"; {plan.kept_graphs} of {plan.num_tiles} graphs kept" if plan.backward else ""
+    return f"{gmac(plan.macs)} from {' and '.join(starts)}, gives {' and '.join(gives)}{kept}"
