@@ -1,4 +1,4 @@
-"""Makes the pictures of README and tutorial: real screenshots of napari with the bundled slide, step by step.
+"""Makes the pictures of README and tutorial: the demo's own, and screenshots of napari with the bundled slide.
 
     xvfb-run -a -s "-screen 0 1920x1200x24" python docs/make_pictures.py [FOLDER]
 
@@ -6,6 +6,9 @@ Every step presses the widget's own buttons. Pictures of tissue are JPEG: as PNG
 """
 
 import argparse
+import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -94,7 +97,6 @@ def tell_the_story(studio: Studio) -> None:
     truth.visible = True
     studio.viewer.layers.selection.active = widget.canvas.overlay(slide.id, "probability")
     studio.take("tutorial-4-result.jpg")
-    studio.take("demo.png")
 
     places = [shapely.Polygon(swap_xy(ring)) for ring in truth.data]
     largest = max(places, key=lambda place: place.area)
@@ -128,12 +130,22 @@ def tell_the_story(studio: Studio) -> None:
         print(widget.run_panel.estimate_note.text())
 
 
+def run_the_demo(folder: Path) -> None:
+    """Take the picture which the demo leaves."""
+    with tempfile.TemporaryDirectory() as output:
+        subprocess.run(
+            [sys.executable, "-m", "napari_gigaclf", "demo", "--output", output], check=True, stdin=subprocess.DEVNULL
+        )
+        shutil.copy(Path(output, "screenshot.png"), folder / "demo.png")
+
+
 def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "pictures")
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
+    run_the_demo(folder)
     settings_in_memory()
     studio = Studio(folder)
     tell_the_story(studio)
