@@ -27,6 +27,7 @@ from napari_gigaclf.streaming.network.sizes import ImageFacts
 from napari_gigaclf.streaming.planning.building import Task
 from napari_gigaclf.streaming.planning.cells import CellGeometry, cells_in_any_image
 from napari_gigaclf.streaming.planning.choosing import plan_run
+from napari_gigaclf.streaming.planning.glass import Glass, find_glass
 from napari_gigaclf.streaming.planning.options import parse_bytes, parse_tile
 from napari_gigaclf.streaming.planning.plan import Budget, Layout, StreamPlan
 from napari_gigaclf.streaming.planning.schedule import axis_rules, schedule_region
@@ -180,7 +181,7 @@ class StreamedModule(nn.Module):
         wanted = [name for name, p in self.module.named_parameters() if p.requires_grad]
         takes_gradient = isinstance(source, Tensor) and source.requires_grad
         backward = torch.is_grad_enabled() and (bool(wanted) or takes_gradient or sink is not None)
-        plan = self._plan(image.shape, image.dtype, backward=backward)
+        plan = self._plan(image.shape, image.dtype, backward=backward, glass=self._glass(image, backward=backward))
         smaller = partial(self._smaller_plan, image.shape, image.dtype, backward=backward)
         while True:
             job = Job(
@@ -300,9 +301,16 @@ class StreamedModule(nn.Module):
             ImageFacts(shape=tuple(shape), double=dtype == torch.float64)
         )
 
+    def _glass(self, image: Image, *, backward: bool) -> Glass | None:
+        """Return where an image is flat, if the choice of tiles can profit: flat tiles may carry a gradient."""
+        if image.flat_value is None or backward or self._budget.layout is not None:
+            return None
+        return find_glass(image.is_flat, image.shape[2:])
+
     def _plan(
-        self, shape: Sequence[int], dtype: torch.dtype, *, backward: bool, layout: Layout | None = None
-    ) -> StreamPlan:
+        self, shape: Sequence[int], dtype: torch.dtype, *, backward: bool, layout: Layout | None = None,
+        glass: Glass | None = None,
+    ) -> StreamPlan:  # fmt: skip
         """Return the plan for an image of this full shape; with ``layout``, a new one that replaces it."""
         graph, weights = self._graph(self._kind(shape, dtype)), self._weights()
         num_axes = len(shape) - 2
@@ -312,7 +320,8 @@ class StreamedModule(nn.Module):
                 f"{graph.num_axes or 'at least 1'} axes of space"
             )
         device = self._device()
-        key = (id(graph), tuple(shape), dtype, self._dtype(), device, autocast_type(device), backward)
+        seen = None if glass is None else glass.key
+        key = (id(graph), tuple(shape), dtype, self._dtype(), device, autocast_type(device), backward, seen)
         if key in self._plans and layout is None:
             return self._plans[key]
         graph = self._sized(shape, dtype)
@@ -322,7 +331,7 @@ class StreamedModule(nn.Module):
         trained = sum(p.numel() * p.element_size() for p in self.module.parameters() if p.requires_grad)
         task = Task(
             graph=graph, image_shape=tuple(shape), responses=trial.responses, backward=backward, weight_bytes=trained,
-            vector_macs=trial.vector_macs, vector_shapes=trial.vector_shapes,
+            vector_macs=trial.vector_macs, vector_shapes=trial.vector_shapes, glass=glass,
         )  # fmt: skip
         budget = replace(self._budget, device=device.type)
         if layout is not None:

@@ -4,24 +4,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_gigaclf.streaming.network.graph import Graph
-from napari_gigaclf.streaming.network.intervals import Ratio, Rule
+from napari_gigaclf.streaming.network.intervals import Ratio, Rule, Span
 from napari_gigaclf.streaming.network.operations import macs_of
 from napari_gigaclf.streaming.network.patches import PatchOperation
 from napari_gigaclf.streaming.planning.arithmetic import tiled_macs, untiled_macs
 from napari_gigaclf.streaming.planning.cuts import choose_cuts
 from napari_gigaclf.streaming.planning.fitting import Sized, SizedStage
+from napari_gigaclf.streaming.planning.glass import Glass
 from napari_gigaclf.streaming.planning.memory import TileMemory
 from napari_gigaclf.streaming.planning.plan import Layout, StreamPlan
-from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, map_sizes, reaches, schedule_axis
+from napari_gigaclf.streaming.planning.schedule import (
+    AxisSchedule,
+    axis_rules,
+    looks_back,
+    map_sizes,
+    reaches,
+    schedule_axis,
+)
 from napari_gigaclf.streaming.planning.stages import Stage, kept_peak, stages_of
 
 POSITIONS_PER_CALL = 75
 """Positions of a convolution that take as long as its work on its weights, forward or either part of backward.
 
 Measured on CPUs: with 512 channels, 8 x 8 positions take about twice as long per position as 32 x 32."""
+
+MACS_PER_SKIP = 60_000_000
+"""Multiply-accumulates that take as long as skipping a tile of glass: about 2 ms on two cores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +55,8 @@ class Task:
     """Multiply-accumulates of what is computed from statistics."""
     vector_shapes: tuple[tuple[int, ...], ...] = ()
     """Of the tensors without space that are returned."""
+    glass: Glass | None = None
+    """Where the image is known to be flat; None where nothing is known, or where flat tiles are run, too."""
 
     @property
     def space(self) -> tuple[int, ...]:
@@ -100,6 +115,23 @@ class Builder:
             stages=tuple(self._stage(stage, layout, number, targets) for number, stage in enumerate(stages)),
             kept_bytes=kept_peak(stages, kept, backward=self.task.backward),
         )
+
+    def effort(self, plans: Sequence[StreamPlan]) -> float:
+        """Return the effort of a run, of which tiles of glass are skipped."""
+        glass = self.task.glass
+        if glass is None:
+            return sum(plan.effort for plan in plans)
+        total = 0.0
+        for plan in plans:
+            live = glass.live_share([self._views(axis, schedule) for axis, schedule in enumerate(plan.schedules)])
+            total += live * plan.effort + (1 - live) * plan.num_tiles * MACS_PER_SKIP
+        return total
+
+    def _views(self, axis: int, schedule: AxisSchedule) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return first and end pixel on which each tile depends along an axis."""
+        spans = [Span.of(*held) for held in schedule.held]
+        seen = looks_back(self.task.graph, self.rules[axis], schedule.sizes, [s.only(s.filled) for s in spans])
+        return seen.start, seen.stop
 
     def joined(self, sized: Sized, plans: Sequence[StreamPlan], peak_bytes: int) -> StreamPlan:
         """Return the plan of all stages, whose numbers are totals."""

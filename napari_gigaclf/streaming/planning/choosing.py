@@ -152,9 +152,7 @@ def best_within(builder: Builder, candidates: Iterable[Candidate], allowed: int)
     fitting = [(sized, found) for sized, found in fitted if found is not None]
     if not fitting:
         return None
-    sized, best = min(
-        fitting, key=lambda pair: (pair[1].spill_bytes, sum(plan.effort for plan in pair[1].plans))
-    )  # fmt: skip
+    sized, best = min(fitting, key=lambda pair: (pair[1].spill_bytes, builder.effort(pair[1].plans)))
     return builder.joined(sized, best.plans, best.peak_bytes)
 
 
