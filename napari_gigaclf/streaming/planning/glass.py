@@ -72,10 +72,11 @@ def find_glass(is_flat: Callable[[Extent], bool], space: Sequence[int]) -> Glass
     live: NDArray[np.bool_] = np.ones((1,) * len(space), dtype=np.bool_)
     asked = 0
     while True:
-        for place in np.argwhere(live):
+        places = np.argwhere(live)
+        asked += len(places)
+        for place in places:
             extent = tuple((int(i) * side, min((int(i) + 1) * side, n)) for i, n in zip(place, space, strict=True))
             live[tuple(place)] = not is_flat(extent)
-        asked += int(live.sum())
         if side == LEAF_SIDE or asked + live.sum() * 2 ** len(space) > MAX_QUESTIONS:
             break
         side //= 2
