@@ -1,0 +1,89 @@
+"""Everything that is wrong with a cohort, in one report that a person can work off line by line."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_gigaclf.errors import CohortError
+
+if TYPE_CHECKING:
+    from napari_gigaclf.training.cohort.cohort import Cohort
+
+Severity = Literal["error", "warning"]
+"""An error stops a run before it begins; a warning is for a person to judge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong."""
+
+    kind: str
+    """For programs: ``"missing-file"``, ``"unknown-label"``, ..."""
+    message: str
+    """For a person, one line."""
+    row: int | None = None
+    """Row of the table as a spreadsheet counts (the header is row 1); None where it concerns the whole table."""
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        place = "" if self.row is None else f"row {self.row}: "
+        return f"{self.severity}: {place}{self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortReport:
+    """What a check of a cohort found."""
+
+    table: Path
+    cohort: "Cohort | None"
+    """The rows that could be read; None where the table could not be."""
+    problems: tuple[Problem, ...] = ()
+    """Those of the whole table first, then by row."""
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Slides per split and class (for regression: ``"slides"``); slides without a split are under ``"no split"``."""
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that stop a run."""
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The problems that do not."""
+        return tuple(problem for problem in self.problems if problem.severity == "warning")
+
+    @property
+    def text(self) -> str:
+        """The report for a person: counts, then one line per problem."""
+        head = f"{self.table}: {len(self.errors)} errors, {len(self.warnings)} warnings"
+        counts = [
+            f"{split}: {', '.join(f'{number} {name}' for name, number in of_split.items())}"
+            for split, of_split in self.counts.items()
+        ]
+        return "\n".join([head, *counts, *map(str, self.problems)])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain values, for ``json.dumps``."""
+        return {
+            "table": str(self.table),
+            "ok": not self.errors,
+            "num_slides": 0 if self.cohort is None else len(self.cohort),
+            "counts": {split: dict(of_split) for split, of_split in self.counts.items()},
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+
+    def raise_if_bad(self) -> None:
+        """Raise if there is an error.
+
+        Raises
+        ------
+        CohortError
+            One line: the number of errors, and the first of them.
+        """
+        if not self.errors:
+            return
+        first = self.errors[0]
+        place = "" if first.row is None else f"row {first.row}: "
+        more = f" (the first of {len(self.errors)} errors; check_cohort lists them all)" if len(self.errors) > 1 else ""
+        raise CohortError(f"{self.table}: {place}{first.message}{more}")
