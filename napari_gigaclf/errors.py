@@ -65,3 +65,7 @@ class ImageTooSmallError(GigaclfError, RuntimeError):
 
 class Cancelled(GigaclfError):
     """The caller asked to stop."""
+
+
+class TrainingError(GigaclfError):
+    """Training cannot go on: a loss or a gradient is not finite, or nothing is left to learn from."""

@@ -73,7 +73,7 @@ class Classifier(nn.Module):
 
     @property
     def activation(self) -> "Activation":
-        """How logits become probabilities: "softmax" or "sigmoid"."""
+        """How logits become probabilities: "softmax" or "sigmoid"; "identity" leaves them as they are, as scores."""
         return self.config.activation
 
     @property
@@ -106,6 +106,8 @@ class Classifier(nn.Module):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Turn logits (..., classes) into probabilities of the same shape."""
+        if self.activation == "identity":
+            return logits
         return torch.softmax(logits, dim=-1) if self.activation == "softmax" else torch.sigmoid(logits)
 
     def forward(self, images: Tensor) -> Tensor:

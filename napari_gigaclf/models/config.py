@@ -13,7 +13,8 @@ from napari_gigaclf.models.card import ModelCard
 from napari_gigaclf.models.records import ConfigError, parse, plain
 
 FORMAT = "napari-gigaclf model 1"
-Activation = Literal["softmax", "sigmoid"]
+Activation = Literal["softmax", "sigmoid", "identity"]
+"""How logits become what is shown: one of several classes, any of them, or a score as it is (regression)."""
 NetworkName = Literal[
     "cell-net", "paper-table1", "paper-table2-22", "paper-table2-25", "paper-table2-28", "resnet18", "resnet34"
 ]
