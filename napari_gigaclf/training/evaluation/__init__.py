@@ -1,4 +1,4 @@
-"""How good a model of whole slides is: figures with intervals over patients, calibration, thresholds, comparison, report.
+"""How good a model of whole slides is: figures with intervals over patients, calibration, comparison, a report.
 
 Only ``slides`` runs a model, and needs torch; everything else starts from a table of predictions.
 """

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gigaclf.annotations.table import write_table
+from napari_gigaclf.annotations.table import FORMULA_STARTS, write_table
 from napari_gigaclf.errors import CohortError
 from napari_gigaclf.training.cohort.cohort import Cohort, Task
 from napari_gigaclf.training.cohort.table import read_table
@@ -128,7 +128,8 @@ def write_predictions(predictions: Predictions, path: str | Path) -> None:
         The file cannot be written.
     """
     names = [f"{PROBABILITY}{name}" for name in predictions.classes] or ["predicted"]
-    rows = zip(predictions.slides, predictions.groups, predictions.truth_text, predictions.values, strict=True)
+    known = predictions.truth.tolist() if predictions.task == "regression" else predictions.truth_text
+    rows = zip(predictions.slides, predictions.groups, known, predictions.values, strict=True)
     table = [[slide, group, truth, *np.atleast_1d(values).tolist()] for slide, group, truth, values in rows]
     write_table(path, ["slide", "group", "truth", *names], table)
 
@@ -142,7 +143,8 @@ def read_predictions(path: str | Path, task: Task = "classification") -> Predict
         The table cannot be read, lacks a column, or holds something that is no prediction.
     """
     table = read_table(Path(path))
-    columns = dict(zip(table.columns, zip(*table.rows, strict=True), strict=False))
+    cells = ([_unmarked(cell) for cell in column] for column in zip(*table.rows, strict=True))
+    columns = dict(zip(table.columns, map(tuple, cells), strict=False))
     names = [name for name in table.columns if name.startswith(PROBABILITY)]
     wanted = ["predicted"] if task == "regression" else names
     lacking = [name for name in ("slide", "truth", *(wanted or [f"{PROBABILITY}CLASS"])) if name not in columns]
@@ -169,8 +171,19 @@ def _truth(texts: Sequence[str], task: Task, classes: tuple[str, ...]) -> NDArra
     if task == "regression":
         return np.array(texts, dtype=np.float64)
     if task == "classification":
-        return np.array([classes.index(text) for text in texts], dtype=np.int64)
+        return np.array([_number(text, classes) for text in texts], dtype=np.int64)
     truth = np.zeros((len(texts), len(classes)), dtype=np.bool_)
     for place, text in enumerate(texts):
-        truth[place, [classes.index(name) for name in text.split(";") if name]] = True
+        truth[place, [_number(name, classes) for name in text.split(";") if name]] = True
     return truth
+
+
+def _number(name: str, classes: tuple[str, ...]) -> int:
+    if name not in classes:
+        raise ValueError(f"truth {name!r} is not one of {', '.join(classes)}")
+    return classes.index(name)
+
+
+def _unmarked(cell: str) -> str:
+    """Return a cell without the apostrophe which ``write_table`` puts before what a spreadsheet took for a formula."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA_STARTS) else cell

@@ -25,7 +25,7 @@ def predict_slide(
     progress: ProgressCallback | None = None,
     cancel: CancelToken | None = None,
 ) -> NDArray[np.float64]:
-    """Classify the slide of a row and return its probabilities, (C,) in the order of ``classes`` (the model's if empty).
+    """Classify the slide of a row and return its probabilities (C,), in the order of ``classes`` or of the model.
 
     Raises
     ------
@@ -51,8 +51,8 @@ def check_fit(cohort: Cohort, model: "Classifier") -> None:
     Raises
     ------
     CohortError
-        Classes are not the same ones, a class of the model has no slide, a multilabel cohort meets a model whose classes
-        exclude each other, or a regression cohort one with several outputs.
+        Classes are not the same ones, a class of the model has no slide, a multilabel cohort meets a model whose
+        classes exclude each other, or a regression cohort one with several outputs.
     """
     where = f"{cohort.table} and model {model.name}"
     if cohort.task == "regression":
@@ -65,9 +65,8 @@ def check_fit(cohort: Cohort, model: "Classifier") -> None:
             f"{where}: several labels per slide need a model with sigmoid outputs, not {model.activation}"
         )
     if set(cohort.classes) != set(model.classes):
-        raise CohortError(
-            f"{where}: the classes are {', '.join(cohort.classes)} and {', '.join(model.classes)}; they must be the same"
-        )
+        ours, theirs = ", ".join(cohort.classes), ", ".join(model.classes)
+        raise CohortError(f"{where}: the classes are {ours} and {theirs}; they must be the same")
     present = {number for row in cohort.rows for number in row.labels}
     lacking = [name for number, name in enumerate(cohort.classes) if number not in present]
     if lacking:
