@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_gigaclf.annotations.annotation import Annotation
 from napari_gigaclf.writing import replacing
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_csv(
@@ -96,6 +96,6 @@ def _measured(annotation: Annotation, names: list[str]) -> list[object]:
 def _cell(value: object) -> object:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return f"'{value}"
     return value

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import get_args
 
 from napari_gigaclf import __version__
 from napari_gigaclf.cli.configs import (
@@ -13,15 +14,20 @@ from napari_gigaclf.cli.configs import (
     Config,
     DemoConfig,
     DoctorConfig,
+    EvaluateConfig,
     Existing,
     InfoConfig,
     ModelsConfig,
+    Split,
 )
 from napari_gigaclf.cli.say import PROGRAM
 from napari_gigaclf.geometry import Box
 
 _BOX = re.compile(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*,\s*(-?\d+)\s*")
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?)?b?", re.IGNORECASE)
+
+MAX_DIGITS = 6
+"""Of seeds and numbers of draws."""
 
 _DESCRIPTION = (
     "Classify gigapixel slides exactly, tile by tile: probability, saliency, files for QuPath. "
@@ -80,14 +86,31 @@ def _classify(command: argparse.ArgumentParser) -> None:
         "--saliency", default="predicted", metavar="CLASS", help="a class, 'predicted' (the default) or 'none'"
     )
     command.add_argument("--no-tissue", action="store_true", help="look at everything, glass too")
-    command.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:N or mps (see 'doctor')")
-    command.add_argument("--memory", type=_memory, metavar="SIZE", help="memory the engine may hold, such as 2GB")
+    _machine(command)
     existing = command.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="skip slides that are finished")
     existing.add_argument("--overwrite", action="store_true", help="replace results")
     command.add_argument(
         "--format", choices=("ome-tiff", "ome-zarr"), default="ome-tiff", help="file format of the map (ome-tiff)"
     )
+    _json(command)
+
+
+def _evaluate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("cohort", type=Path, metavar="COHORT", help="table of slides, CSV or Parquet (see the docs)")
+    command.add_argument("--model", required=True, metavar="M", help="name (see 'models') or model folder")
+    command.add_argument("--output", required=True, type=Path, metavar="DIR", help="the report is this folder")
+    splits = get_args(Split)
+    command.add_argument("--split", choices=(*splits, "all"), default="test", help="slides to measure on (test)")
+    command.add_argument("--compare", metavar="M2", help="another model, compared on the same slides")
+    command.add_argument("--tune-split", choices=splits, help="slides to choose temperature and thresholds on")
+    command.add_argument(
+        "--sensitivity", type=_share, metavar="S", help="what thresholds must reach on them (else Youden's J)"
+    )
+    command.add_argument("--seed", type=_whole, default=0, metavar="N", help="of everything drawn at random (0)")
+    command.add_argument("--draws", type=_whole, default=1000, metavar="N", help="of bootstrap and permutation (1000)")
+    _machine(command)
+    command.add_argument("--overwrite", action="store_true", help="replace an evaluation")
     _json(command)
 
 
@@ -101,6 +124,11 @@ def _place(command: argparse.ArgumentParser) -> None:
     command.add_argument("--z", type=_plane, metavar="N", help="focal plane, counted from 0 (the middle one)")
 
 
+def _machine(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:N or mps (see 'doctor')")
+    command.add_argument("--memory", type=_memory, metavar="SIZE", help="memory the engine may hold, such as 2GB")
+
+
 def _json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print JSON for programs, one object per line")
 
@@ -109,6 +137,7 @@ _COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] =
     {
         "info": ("say what a slide is: levels, micrometres per pixel, format", _info),
         "classify": ("classify slides and write map, outlines and record", _classify),
+        "evaluate": ("measure a model on a table of slides whose truth is known", _evaluate),
         "models": ("list the models there are", _json),
         "doctor": ("say what is installed, which devices there are, and why not", _json),
         "demo": ("classify the bundled sample slide and show it beside the truth", _demo),
@@ -139,12 +168,17 @@ def _classify_config(values: argparse.Namespace) -> Config:
     )
 
 
+def _evaluate_config(values: argparse.Namespace) -> Config:
+    return EvaluateConfig(**{name: value for name, value in vars(values).items() if name != "command"})
+
+
 _CONFIGS: Mapping[str, Callable[[argparse.Namespace], Config]] = MappingProxyType(
     {
         "info": lambda v: InfoConfig(
             slide=v.slide, um_per_px=v.um_per_px, scene=v.scene, z=v.z, json=v.json, debug=v.debug
         ),
         "classify": _classify_config,
+        "evaluate": _evaluate_config,
         "models": lambda v: ModelsConfig(json=v.json, debug=v.debug),
         "doctor": lambda v: DoctorConfig(json=v.json, debug=v.debug),
         "demo": lambda v: DemoConfig(output=v.output, window=not v.no_window, debug=v.debug),
@@ -173,6 +207,19 @@ def _level(text: str) -> int | str:
 def _plane(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no focal plane (0, 1, ...)")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    number = _positive(text)
+    if number > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not in (0, 1]")
+    return number
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or len(text) > MAX_DIGITS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at most {MAX_DIGITS} digits")
     return int(text)
 
 

@@ -11,6 +11,12 @@ Existing = Literal["refuse", "resume", "overwrite"]
 
 MapFormat = Literal["ome-tiff", "ome-zarr"]
 
+Split = Literal["train", "tune", "test"]
+"""Of a cohort's table."""
+
+EvaluatedSplit = Literal["train", "tune", "test", "all"]
+"""``"all"`` takes every slide of the table, also those without a split."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -60,6 +66,29 @@ class ClassifyConfig(Config):
     existing: Existing = "refuse"
     json: bool = False
     map_format: MapFormat = "ome-tiff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateConfig(Config):
+    """``evaluate``: a table of slides with their truth, a model and a folder for the report."""
+
+    cohort: Path
+    model: str
+    output: Path
+    split: EvaluatedSplit = "test"
+    """Slides to measure on."""
+    compare: str | None = None
+    """Another model, to be compared on the same slides."""
+    tune_split: Split | None = None
+    """Slides to choose a temperature and thresholds on; None: nothing is chosen."""
+    sensitivity: float | None = None
+    """What thresholds must reach on the tune slides; None: Youden's J."""
+    seed: int = 0
+    draws: int = 1000
+    device: str = "auto"
+    memory: str | None = None
+    overwrite: bool = False
+    json: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from napari_gigaclf.cli.configs import (
     Config,
     DemoConfig,
     DoctorConfig,
+    EvaluateConfig,
     InfoConfig,
     ModelsConfig,
 )
@@ -33,6 +34,7 @@ _COMMANDS: Mapping[type[Config], str] = MappingProxyType(
         ClassifyConfig: "napari_gigaclf.cli.classify",
         DemoConfig: "napari_gigaclf.cli.demo",
         DoctorConfig: "napari_gigaclf.cli.doctor",
+        EvaluateConfig: "napari_gigaclf.cli.evaluate",
         InfoConfig: "napari_gigaclf.cli.info",
         ModelsConfig: "napari_gigaclf.cli.models",
     }

@@ -14,8 +14,9 @@ from napari_gigaclf.models.checkpoint import save_model
 from napari_gigaclf.models.classifier import Classifier
 from napari_gigaclf.models.config import ModelConfig
 from napari_gigaclf.training.colour import colour_statistics
+from napari_gigaclf.training.evaluation.calibration import best_temperature
+from napari_gigaclf.training.evaluation.ranking import auc
 from napari_gigaclf.training.loop import TrainSettings, fit, positive_scores, tile_logits, tile_network
-from napari_gigaclf.training.metrics import auc, best_temperature
 from napari_gigaclf.training.orientation import oriented_trunk, write_out
 from napari_gigaclf.training.tiles import Tiles
 

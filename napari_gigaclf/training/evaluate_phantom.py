@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.models import load_model
 from napari_gigaclf.models.classifier import Classifier
-from napari_gigaclf.training.metrics import auc
+from napari_gigaclf.training.evaluation.ranking import auc
 from napari_gigaclf.training.phantom import EVALUATION_SEEDS, SIDE_CELLS
 from napari_gigaclf.training.phantom_cells import TUMOUR_SHARE, CellImage, cell_image
 from napari_gigaclf.training.record import add_record_option, record

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.models import load_model
 from napari_gigaclf.models.classifier import Classifier
+from napari_gigaclf.training.evaluation.calibration import calibration_error
+from napari_gigaclf.training.evaluation.intervals import bootstrap_interval
+from napari_gigaclf.training.evaluation.ranking import auc
 from napari_gigaclf.training.loop import positive_scores, tile_logits, tile_network
-from napari_gigaclf.training.metrics import auc, bootstrap_interval, calibration_error
 from napari_gigaclf.training.record import add_record_option, record
 from napari_gigaclf.training.tiles import Tiles, read_tar
 

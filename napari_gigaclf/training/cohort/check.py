@@ -200,9 +200,7 @@ def _missing_files(cohort: Cohort) -> list[Problem]:
     ]
 
 
-def _opened(
-    rows: Sequence[CohortRow], progress: ProgressCallback | None, cancel: CancelToken | None
-) -> list[Problem]:
+def _opened(rows: Sequence[CohortRow], progress: ProgressCallback | None, cancel: CancelToken | None) -> list[Problem]:
     """Open slides one after the other; what cannot be opened, has no scale, or is another row's slide is a problem."""
     problems: list[Problem] = []
     first: dict[str, CohortRow] = {}

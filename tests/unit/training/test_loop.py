@@ -7,8 +7,8 @@ from torch import nn
 
 from napari_gigaclf.models.build import build_classifier
 from napari_gigaclf.training.augment import Augmentation
+from napari_gigaclf.training.evaluation.ranking import auc
 from napari_gigaclf.training.loop import TrainSettings, fit, positive_scores, tile_logits, tile_network
-from napari_gigaclf.training.metrics import auc
 from napari_gigaclf.training.phantom import CONFIG
 from napari_gigaclf.training.tiles import Tiles
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from napari_gigaclf.training.metrics import auc, best_temperature, bootstrap_interval, calibration_error
+from napari_gigaclf.training.evaluation.calibration import best_temperature, calibration_error
+from napari_gigaclf.training.evaluation.intervals import bootstrap_interval
+from napari_gigaclf.training.evaluation.ranking import auc
 
 
 @pytest.fixture
