@@ -99,8 +99,10 @@ def _up_to(traced: fx.GraphModule, last: fx.Node) -> nn.Module:
         if node is last:
             break
     graph.output(copies[last])
-    graph.eliminate_dead_code()
-    return fx.GraphModule(traced, graph)
+    part = fx.GraphModule(traced, graph)
+    part.graph.eliminate_dead_code()
+    part.recompile()
+    return part
 
 
 def _deviations(part: nn.Module, slides: Iterable[Source], memory: str) -> Tensor:

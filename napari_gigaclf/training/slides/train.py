@@ -17,7 +17,7 @@ from napari_gigaclf.models.checkpoint import save_model
 from napari_gigaclf.models.normalise import Normalise
 from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
 from napari_gigaclf.training.cohort import Cohort, CohortRow
-from napari_gigaclf.training.evaluation import best_temperature
+from napari_gigaclf.training.evaluation import best_softmax_temperature
 from napari_gigaclf.training.slides.initialise import colour_spread, unit_variance
 from napari_gigaclf.training.slides.losses import loss_of
 from napari_gigaclf.training.slides.network import SlideNetwork, build_network
@@ -329,7 +329,7 @@ class Run:
         assert tuning is not None, "there are tuning slides"
         if not self.recipe.calibrate or self.cohort.task != "classification":
             return tuning.figures
-        temperature = best_temperature(tuning.logits, tuning.cohort.targets)
+        temperature = best_softmax_temperature(tuning.logits, tuning.cohort.targets)
         if self.workers.is_first:
             divide_logits(network.model.head, temperature)
             self._write_model(network.model, tuning.figures, temperature)
