@@ -19,6 +19,8 @@ from napari_gigaclf.cli.configs import (
     InfoConfig,
     ModelsConfig,
     Split,
+    Task,
+    TrainConfig,
 )
 from napari_gigaclf.cli.say import PROGRAM
 from napari_gigaclf.geometry import Box
@@ -114,6 +116,28 @@ def _evaluate(command: argparse.ArgumentParser) -> None:
     _json(command)
 
 
+def _train(command: argparse.ArgumentParser) -> None:
+    command.add_argument("cohort", type=Path, metavar="COHORT", help="table of slides, CSV or Parquet (see the docs)")
+    command.add_argument("--output", type=Path, metavar="RUN", help="folder of the run: model, log, record, state")
+    recipe = command.add_mutually_exclusive_group()
+    recipe.add_argument("--preset", metavar="P", help="recipe by name: default, small, paper-camelyon17, paper-tupac16")
+    recipe.add_argument("--recipe", type=Path, metavar="FILE", help="recipe in a TOML or JSON file")
+    command.add_argument(
+        "--set", action="append", default=[], dest="settings", metavar="NAME=VALUE", help="change a setting; repeatable"
+    )
+    command.add_argument("--task", choices=get_args(Task), help="what to learn (default: as the table looks)")
+    command.add_argument("--classes", type=_names, metavar="A,B", help="classes in order, the negative one first")
+    division = command.add_mutually_exclusive_group()
+    division.add_argument(
+        "--fractions", type=_fractions, metavar="A,B,C", help="divide patients anew into train, tune and test"
+    )
+    division.add_argument("--fold", type=_fold, metavar="K/N", help="cross-validation: part K of N is the test")
+    command.add_argument("--check", action="store_true", help="only look for problems in the table and the slides")
+    command.add_argument("--resume", action="store_true", help="go on with the run in that folder")
+    _machine(command)
+    _json(command)
+
+
 def _demo(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output", type=Path, default=Path("demo"), metavar="DIR", help="folder for the results")
     command.add_argument("--no-window", action="store_true", help="do not open napari, take no screenshot")
@@ -138,6 +162,7 @@ _COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] =
         "info": ("say what a slide is: levels, micrometres per pixel, format", _info),
         "classify": ("classify slides and write map, outlines and record", _classify),
         "evaluate": ("measure a model on a table of slides whose truth is known", _evaluate),
+        "train": ("train a network on whole slides, from one label or score per slide", _train),
         "models": ("list the models there are", _json),
         "doctor": ("say what is installed, which devices there are, and why not", _json),
         "demo": ("classify the bundled sample slide and show it beside the truth", _demo),
@@ -172,6 +197,11 @@ def _evaluate_config(values: argparse.Namespace) -> Config:
     return EvaluateConfig(**{name: value for name, value in vars(values).items() if name != "command"})
 
 
+def _train_config(values: argparse.Namespace) -> Config:
+    found = {name: value for name, value in vars(values).items() if name != "command"}
+    return TrainConfig(**{**found, "settings": tuple(values.settings)})
+
+
 _CONFIGS: Mapping[str, Callable[[argparse.Namespace], Config]] = MappingProxyType(
     {
         "info": lambda v: InfoConfig(
@@ -179,6 +209,7 @@ _CONFIGS: Mapping[str, Callable[[argparse.Namespace], Config]] = MappingProxyTyp
         ),
         "classify": _classify_config,
         "evaluate": _evaluate_config,
+        "train": _train_config,
         "models": lambda v: ModelsConfig(json=v.json, debug=v.debug),
         "doctor": lambda v: DoctorConfig(json=v.json, debug=v.debug),
         "demo": lambda v: DemoConfig(output=v.output, window=not v.no_window, debug=v.debug),
@@ -194,6 +225,31 @@ def _positive(text: str) -> float:
     if not (math.isfinite(number) and number > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return number
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len(set(names)) != len(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of different names: A,B,C")
+    return names
+
+
+def _fractions(text: str) -> tuple[float, float, float]:
+    parts = text.split(",")
+    try:
+        found = tuple(float(part) for part in parts)
+    except ValueError:
+        found = ()
+    if len(found) != 3 or min(found) <= 0 or not math.isclose(sum(found), 1.0, abs_tol=1e-6):
+        raise argparse.ArgumentTypeError(f"{text!r} is not three positive shares that add to 1, such as 0.7,0.15,0.15")
+    return (found[0], found[1], found[2])
+
+
+def _fold(text: str) -> tuple[int, int]:
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count) >= 2):
+        raise argparse.ArgumentTypeError(f"{text!r} is no fold such as 1/5: part 1 to N of N, N at least 2")
+    return (int(number), int(count))
 
 
 def _level(text: str) -> int | str:

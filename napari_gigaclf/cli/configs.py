@@ -12,6 +12,7 @@ Existing = Literal["refuse", "resume", "overwrite"]
 MapFormat = Literal["ome-tiff", "ome-zarr"]
 
 Split = Literal["train", "tune", "test"]
+Task = Literal["classification", "multilabel", "regression"]
 """Of a cohort's table."""
 
 EvaluatedSplit = Literal["train", "tune", "test", "all"]
@@ -88,6 +89,33 @@ class EvaluateConfig(Config):
     device: str = "auto"
     memory: str | None = None
     overwrite: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig(Config):
+    """``train``: a table of slides with their labels or scores, a recipe and a folder for the run."""
+
+    cohort: Path
+    output: Path | None = None
+    """None with ``check``: nothing is written."""
+    preset: str | None = None
+    recipe: Path | None = None
+    settings: tuple[str, ...] = ()
+    """Changes of the recipe, ``name=value``."""
+    task: Task | None = None
+    """None: as the table looks."""
+    classes: tuple[str, ...] | None = None
+    """In this order, the negative one first; None: sorted by name."""
+    fractions: tuple[float, float, float] | None = None
+    """Shares of train, tune and test, divided anew; None: as the table says."""
+    fold: tuple[int, int] | None = None
+    """Which fold of how many is the test."""
+    resume: bool = False
+    check: bool = False
+    """Only look for problems."""
+    device: str = "auto"
+    memory: str | None = None
     json: bool = False
 
 

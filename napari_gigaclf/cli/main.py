@@ -22,6 +22,7 @@ from napari_gigaclf.cli.configs import (
     EvaluateConfig,
     InfoConfig,
     ModelsConfig,
+    TrainConfig,
 )
 from napari_gigaclf.cli.say import say_error
 from napari_gigaclf.errors import Cancelled, GigaclfError
@@ -37,6 +38,7 @@ _COMMANDS: Mapping[type[Config], str] = MappingProxyType(
         EvaluateConfig: "napari_gigaclf.cli.evaluate",
         InfoConfig: "napari_gigaclf.cli.info",
         ModelsConfig: "napari_gigaclf.cli.models",
+        TrainConfig: "napari_gigaclf.cli.train",
     }
 )
 """Each module has ``run(config) -> exit code`` and is imported when its command is used: torch takes seconds."""

@@ -68,7 +68,10 @@ def _parse_record(kind: type, raw: object, place: str) -> object:
     unknown = sorted(set(raw) - set(fields))
     if unknown:
         raise ConfigError(f"{place} has the unknown key {unknown[0]!r}")
-    required = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    required = {
+        name for name, field in fields.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }  # fmt: skip
     missing = sorted(required - set(raw))
     if missing:
         raise ConfigError(f"{place} lacks the key {missing[0]!r}")

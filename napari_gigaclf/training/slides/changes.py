@@ -8,8 +8,8 @@ Colour, per pixel with intensities I in (0, 1] (stain: Ruifrok and Johnston 2001
     D = -ln I,    D' = D M^-1 diag(s) M,    I' = exp(-D')                    stain
     I'' = b (p + c (H S I' - p)), clipped to [0, 1]                           hue, saturation, contrast, brightness
 
-with S mixing with grey, H turning around the axis of greys, and p a fixed grey, where photographs would take the mean of
-the picture, which no tile knows. Glass is changed with the rest and stays one colour.
+with S mixing with grey, H turning around the axis of greys, and p a fixed grey, where photographs would take the mean
+of the picture, which no tile knows. Glass is changed with the rest and stays one colour.
 """
 
 import math
@@ -64,7 +64,7 @@ class ChangeSettings:
     def __post_init__(self) -> None:
         shares = (self.stain, self.brightness, self.contrast, self.saturation)
         if not all(0 <= share < 1 for share in shares) or not 0 <= self.hue <= 0.5:
-            raise ValueError("stain, brightness, contrast and saturation must be 0 or more and below 1, hue at most 0.5")
+            raise ValueError("stain, brightness, contrast and saturation must be 0 to below 1, hue 0 to 0.5")
         if not (0 <= self.bend_px <= self.bend_period_px / 4 and math.isfinite(self.bend_period_px)):
             raise ValueError("bend_px must be 0 to a quarter of bend_period_px, or the slide would be folded")
         if self.bend_period_px < 8 or not 0 <= self.cutouts <= 10_000 or self.cutout_px < 1:
@@ -115,8 +115,9 @@ class Bend:
     def source(self, points: Points) -> Points:
         """Return where the pixels at these places come from."""
         places = points / self.period + BEND_KNOTS
-        moved = [ndimage.map_coordinates(knots, places, order=3, mode="nearest", prefilter=False) for knots in self.knots]
-        return points + np.clip(np.stack(moved), -self.reach, self.reach)
+        moved = [ndimage.map_coordinates(k, places, order=3, mode="nearest", prefilter=False) for k in self.knots]
+        source: Points = points + np.clip(np.stack(moved), -self.reach, self.reach)
+        return source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

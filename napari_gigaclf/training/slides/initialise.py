@@ -68,11 +68,14 @@ def unit_variance(features: nn.Module, slides: Callable[[], Iterable[Source]], m
     try:
         traced = fx.symbolic_trace(features)
     except Exception as error:
-        raise UnsupportedOperation(f"LSUV: the network's code cannot be followed ({error}); use initialisation 'he'") from error
+        raise UnsupportedOperation(
+            f"LSUV: the network's code cannot be followed ({error}); use initialisation 'he'"
+        ) from error
     before: dict[str, float] = {}
     for node in _convolutions(traced):
         deviations = _deviations(_up_to(traced, node), slides(), memory)
         module = traced.get_submodule(str(node.target))
+        assert isinstance(module, nn.Conv2d)
         scale = 1 / deviations.to(module.weight)
         module.weight.mul_(scale.reshape(-1, *[1] * (module.weight.ndim - 1)))
         if module.bias is not None:
@@ -122,7 +125,7 @@ def _deviations(part: nn.Module, slides: Iterable[Source], memory: str) -> Tenso
 
 
 def colour_spread(views: Iterable[SlideView], seed: int) -> tuple[float, float, float]:
-    """Return the standard deviation of tissue pixels per channel, (3,), in units of [0, 1], from places drawn at random.
+    """Return the standard deviation of tissue pixels per channel, in units of [0, 1], from places drawn at random.
 
     Pixels of all slides count together; where no tissue was hit, all pixels do.
     """

@@ -48,7 +48,7 @@ class SlideNetwork:
         names = [name for name, _ in model.named_parameters()]
         for prefix in recipe.frozen:
             if not any(_inside(name, prefix) for name in names):
-                raise CohortError(f"frozen: no parameter's name begins with {prefix!r}; they are, for example, {names[0]}")
+                raise CohortError(f"frozen: no parameter's name begins with {prefix!r}; one is called {names[0]!r}")
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(not any(_inside(name, prefix) for prefix in recipe.frozen))
         if not any(p.requires_grad for p in model.parameters()):
@@ -72,7 +72,7 @@ class SlideNetwork:
         rows, columns = self.streamed.plan(shape, backward=False).output_shape[-2:]
         return int(rows), int(columns)
 
-    def train(self, mode: bool = True) -> None:  # noqa: FBT001, FBT002 - as PyTorch has it
+    def train(self, mode: bool = True) -> None:
         """Switch to training or to evaluation; frozen parts keep the statistics of their batch norms."""
         self.model.train(mode)
         self.features.train(mode)
@@ -154,7 +154,7 @@ def with_dropout(head: nn.Module, share: float) -> nn.Module:
     """
     found = [module for module in head.modules() if isinstance(module, nn.Dropout)]
     if not found and share > 0:
-        raise CohortError("dropout: this network has none before its last layer; choose another network or leave it out")
+        raise CohortError("dropout: this network has none before its last layer; leave it out")
     for module in found:
         module.p = share
     return head

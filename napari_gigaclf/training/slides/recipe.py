@@ -12,7 +12,7 @@ import math
 import tomllib
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -46,7 +46,7 @@ class Recipe:
     um_per_px: float = 0.97
     """Scale of the network's input, micrometres per pixel."""
     input_px: int = 0
-    """Side of the input: larger slides are cropped at random, smaller ones padded with white; 0: the tissue's own size."""
+    """Side of the input: larger slides are cropped at random, smaller ones padded with white; 0: as the tissue."""
     tissue: bool = True
     """Whether the background is found and made white; without it everything is looked at."""
     epochs: int = 50
@@ -72,7 +72,7 @@ class Recipe:
     label_smoothing: float = 0.0
     huber_delta: float = 1.0
     """Of the loss of regression: errors beyond it count linearly."""
-    changes: ChangeSettings = ChangeSettings()
+    changes: ChangeSettings = field(default_factory=ChangeSettings)
     """Augmentation."""
     clip_norm: float | None = None
     """Longest gradient of a step; None: not clipped."""

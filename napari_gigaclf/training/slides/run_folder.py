@@ -1,9 +1,9 @@
 """The folder of a run: everything that says what was done, on what, and what came of it.
 
-    recipe.json   cohort.csv   record.json     what was asked for, on which slides, with which versions
-    log.jsonl     tensorboard/                 what happened, step by step
-    state/                                     where it stands (see ``state``)
-    model/                                     the best model so far, as any model folder
+recipe.json   cohort.csv   record.json     what was asked for, on which slides, with which versions
+log.jsonl     tensorboard/                 what happened, step by step
+state/                                     where it stands (see ``state``)
+model/                                     the best model so far, as any model folder
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from napari_gigaclf.training.cohort import Cohort, write_cohort
 from napari_gigaclf.training.slides.recipe import Recipe, dump_recipe
 from napari_gigaclf.writing import check_writable, reason_of, replacing
 
+RECIPE_NAME = "recipe.json"
 LOG_NAME = "log.jsonl"
 MODEL_NAME = "model"
 
@@ -68,7 +69,7 @@ class RunFolder:
         if not self.writes:
             return
         check_writable(self.path)
-        with replacing(self.path / "recipe.json") as beside:
+        with replacing(self.path / RECIPE_NAME) as beside:
             beside.write_text(dump_recipe(recipe), encoding="utf-8")
         write_cohort(cohort, self.path / "cohort.csv")
         record = {

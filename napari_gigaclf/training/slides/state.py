@@ -1,8 +1,8 @@
 """Where training stands, so that a run that was stopped goes on as if it had not been.
 
-Kept are the weights, the optimiser's moments, and the counters; randomness needs no keeping, since everything drawn is a
-function of seed, epoch and slide. A state is a folder of tensors (safetensors) and JSON, written beside and renamed: a
-full disk or a killed process leaves the one before.
+Kept are the weights, the optimiser's moments, and the counters; randomness needs no keeping, since everything drawn is
+a function of seed, epoch and slide. A state is a folder of tensors (safetensors) and JSON, written beside and renamed:
+a full disk or a killed process leaves the one before.
 """
 
 import dataclasses

@@ -77,7 +77,8 @@ class Stepper:
         count = torch.tensor(float(len(result.losses)), device=self.network.device)
         self.workers.add_up([count, *sums])
         if not count:
-            raise TrainingError(f"epoch {epoch + 1}: no slide of a mini-batch can be read: {', '.join(result.left_out)}")
+            names = ", ".join(row.name for row in batch)
+            raise TrainingError(f"epoch {epoch + 1}: no slide of the mini-batch can be read: {names}")
         for parameter, total in zip(parameters, sums, strict=True):
             parameter.grad = total.div_(count)
         self.workers.average(buffer for buffer in model.buffers())
@@ -101,8 +102,8 @@ class Stepper:
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise TrainingError(
-                    f"epoch {epoch + 1}: the loss of slide {row.name} is {value}; try a lower learning_rate, clip_norm, or "
-                    "precision='float32'. The last good state is kept"
+                    f"epoch {epoch + 1}: the loss of slide {row.name} is {value}; the last good state is kept. Try a "
+                    "lower learning_rate, clip_norm, or precision=float32"
                 )
             gradients = torch.autograd.grad(loss, list(parameters), allow_unused=True)
         except BAD_SLIDE as error:

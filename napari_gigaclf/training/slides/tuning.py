@@ -55,9 +55,8 @@ class Tuning:
 
 @torch.no_grad()
 def tune(
-    network: SlideNetwork, slides: Slides, cohort: Cohort, rows: Sequence[CohortRow], loss: Loss,
-    cancel: CancelToken | None = None,
-) -> list[tuple[int, list[float], float]]:  # fmt: skip
+    network: SlideNetwork, slides: Slides, rows: Sequence[CohortRow], loss: Loss, cancel: CancelToken | None = None
+) -> list[tuple[int, list[float], float]]:
     """Return row number, logits and loss of slides.
 
     Parameters

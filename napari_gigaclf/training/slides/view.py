@@ -49,9 +49,14 @@ class SlideView:
         """Smallest box of the input that holds all tissue; the whole where there is none, or no mask."""
         if self.shown is None or not self.shown.shown.any():
             return Box(0, self.shape[0], 0, self.shape[1])
-        rows = self.shown.shown.any(axis=1)[self.shown.row_of]
-        columns = self.shown.shown.any(axis=0)[self.shown.column_of]
-        return bounds(rows[:, None] & columns[None, :])
+        box = bounds(self.shown.shown)
+        y, x = (
+            np.flatnonzero((place >= first) & (place < last))
+            for place, first, last in (
+                (self.shown.row_of, box.y0, box.y1), (self.shown.column_of, box.x0, box.x1)
+            )
+        )  # fmt: skip
+        return Box(int(y[0]), int(y[-1]) + 1, int(x[0]), int(x[-1]) + 1)
 
     def cells(self, axes: tuple[CellAxis, CellAxis], shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Return which cells of the whole slide's map, of this shape, are pooled: tissue, or all if there is none."""

@@ -107,7 +107,9 @@ class Window:
         unturned = np.stack([height - 1 - y if flip_y else y, width - 1 - x if flip_x else x])
         if self.changes.bend is not None:
             unturned = self.changes.bend.source(unturned)
-        return unturned + np.array([self.box.y0, self.box.x0]).reshape(2, *[1] * (points.ndim - 1))
+        corner = np.array([self.box.y0, self.box.x0]).reshape(-1, *[1] * (points.ndim - 1))
+        place: NDArray[np.float64] = unturned + corner
+        return place
 
     @property
     def _flips(self) -> tuple[bool, bool]:

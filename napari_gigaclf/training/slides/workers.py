@@ -20,7 +20,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """This process among all."""
+    """The processes that train together, seen from one of them."""
 
     rank: int = 0
     count: int = 1
@@ -47,6 +47,11 @@ class Workers:
         parts: list[_Item | None] = [None] * self.count
         dist.all_gather_object(parts, part)
         return [item for item in parts if item is not None]
+
+    def wait(self) -> None:
+        """Wait for all processes: what one of them has written is then there."""
+        if self.count > 1:
+            dist.barrier()
 
     def average(self, tensors: Iterable[Tensor]) -> None:
         """Replace running statistics by their means over all processes; whole numbers stay as they are."""

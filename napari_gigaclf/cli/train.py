@@ -1,0 +1,114 @@
+"""``train``: check a table of slides, then train on it; Ctrl-C keeps the state, and ``--resume`` goes on with it."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_gigaclf.cli.bar import progress_bar
+from napari_gigaclf.cli.configs import Config, TrainConfig
+from napari_gigaclf.cli.interrupt import interruptible
+from napari_gigaclf.cli.say import note, say, say_json
+from napari_gigaclf.errors import CohortError
+from napari_gigaclf.training.cohort import Cohort, CohortReport, Split, assign_splits, check_cohort, folds
+
+if TYPE_CHECKING:
+    from napari_gigaclf.training.slides import Epoch, Recipe, TrainResult
+
+FAILED = 1
+USUAL_FRACTIONS: Mapping[Split, float] = {"train": 0.7, "tune": 0.15, "test": 0.15}
+"""Where the table divides nothing."""
+
+
+def run(config: Config) -> int:
+    """Train, or only check; return the exit code."""
+    assert isinstance(config, TrainConfig)
+    report = check_cohort(config.cohort, task=config.task, classes=config.classes)
+    if config.check:
+        return _show(config, report)
+    for problem in (*report.errors, *report.warnings):
+        note(f"{config.cohort.name}: {problem}")
+    recipe = _recipe(config)
+    left_out = recipe.bad_slides == "leave-out"
+    errors = [error for error in report.errors if not (left_out and error.kind in ("missing-file", "unreadable-slide"))]
+    if errors or report.cohort is None:
+        raise CohortError(f"{config.cohort}: {len(errors)} errors, listed above; nothing was run")
+    if config.output is None:
+        raise CohortError("--output RUN is missing: the folder for the model, the log and the state")
+    return _train(config, _divided(config, report.cohort, recipe.seed), recipe, config.output)
+
+
+def _show(config: TrainConfig, report: CohortReport) -> int:
+    """Print the report of a check."""
+    if config.json:
+        say_json(report.as_json())
+    else:
+        say(report.text)
+    return FAILED if report.errors else 0
+
+
+def _recipe(config: TrainConfig) -> "Recipe":
+    """Return the recipe that was asked for."""
+    from napari_gigaclf.training.slides import preset, read_recipe, with_settings
+
+    stored = None if config.output is None else config.output / "recipe.json"
+    if config.recipe is not None:
+        found = read_recipe(config.recipe)
+    elif config.preset is None and config.resume and stored is not None and stored.is_file():
+        found = read_recipe(stored)
+    else:
+        found = preset(config.preset or "default")
+    found = with_settings(found, config.settings)
+    return found if config.memory is None else dataclasses.replace(found, memory=config.memory)
+
+
+def _divided(config: TrainConfig, cohort: Cohort, seed: int) -> Cohort:
+    """Return the cohort with the splits that were asked for; divided as usual where the table divides nothing."""
+    if config.fold is not None:
+        number, count = config.fold
+        fold = folds(cohort, count, seed)[number - 1]
+        inner: Mapping[Split, float] = {"train": 1 - 1 / count, "tune": 1 / count}
+        kept = assign_splits(fold.train, inner, seed).rows
+        tested = tuple(dataclasses.replace(row, split="test") for row in fold.test.rows)
+        return cohort.with_rows(sorted((*kept, *tested), key=lambda row: row.number))
+    if config.fractions is not None:
+        train, tune, test = config.fractions
+        return assign_splits(cohort, {"train": train, "tune": tune, "test": test}, seed)
+    if any(row.split is not None for row in cohort.rows):
+        return cohort
+    note("the table divides nothing: 70 % of the patients train, 15 % tune, 15 % test (--fractions)")
+    return assign_splits(cohort, USUAL_FRACTIONS, seed)
+
+
+def _train(config: TrainConfig, cohort: Cohort, recipe: "Recipe", output: Path) -> int:
+    """Train, and say what came of it."""
+    from napari_gigaclf.training.slides import train
+
+    def tell(epoch: "Epoch") -> None:
+        if config.json:
+            say_json({"epoch": epoch.number, **dataclasses.asdict(epoch)})
+            return
+        tuning = ", ".join(f"{name} {value:.4f}" for name, value in epoch.tuning.items())
+        best = "  (best so far)" if epoch.is_best else ""
+        say(f"epoch {epoch.number}: loss {epoch.train_loss:.4f}; tuning: {tuning or 'no slides'}{best}")
+
+    with interruptible() as stop, progress_bar("training") as progress:
+        result = train(
+            cohort, recipe, output, resume=config.resume, device=config.device, progress=progress, cancel=stop,
+            on_epoch=tell,
+        )  # fmt: skip
+    _summarise(config, result)
+    return 0
+
+
+def _summarise(config: TrainConfig, result: "TrainResult") -> None:
+    for text in result.left_out:
+        note(f"left out: {text}")
+    if config.json:
+        say(json.dumps({**dataclasses.asdict(result), "model": str(result.model)}))
+        return
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in result.figures.items())
+    say(f"best: epoch {result.best_epoch} of {result.epochs}{'; ' + figures if figures else ''}")
+    say(f"model: {result.model}")
+    say(f"measure it: napari-gigaclf evaluate {result.model.parent / 'cohort.csv'} --model {result.model} --output DIR")
