@@ -164,3 +164,12 @@ def test_cost_is_bounded_and_a_check_can_be_stopped(write_text, make_slide, monk
 def test_a_name_too_long_for_a_file_is_a_missing_file(write_text):
     report = check_cohort(write_text("slide,label", f"{'x' * 5000},x"))
     assert found(report) == {("missing-file", 2)}
+
+
+def test_a_slide_behind_a_link_is_the_same_slide(write_text, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "folder").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "a.tif").write_text("")
+    (tmp_path / "b.tif").symlink_to(tmp_path / "real" / "a.tif")
+    path = write_text("slide,label", "real/a.tif,x", "folder/a.tif,x", "b.tif,x", "real/../real/a.tif,x")
+    assert table_only(path) == {("slide-twice", row) for row in (3, 4, 5)}
