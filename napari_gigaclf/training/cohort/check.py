@@ -131,13 +131,24 @@ def _foreign_labels(cohort: Cohort, classes: Sequence[str] | None) -> list[Probl
 def _twice(cohort: Cohort) -> list[Problem]:
     """Find slides that are there twice by their path, whatever way it is written."""
     first: dict[str, CohortRow] = {}
+    folders: dict[Path, str] = {}
     problems = []
     for row in cohort.rows:
-        before = first.setdefault(os.path.realpath(row.slide), row)
+        before = first.setdefault(_real(row.slide, folders), row)
         if before is not row:
             message = f"{row.name}: the same slide as in row {before.number}"
             problems.append(Problem(kind="slide-twice", message=message, row=row.number))
     return problems
+
+
+def _real(path: Path, folders: dict[Path, str]) -> str:
+    """Return where a path leads, links followed; folders are followed once (a network drive is slow)."""
+    if path.name == "..":
+        return os.path.realpath(path)
+    if path.parent not in folders:
+        folders[path.parent] = os.path.realpath(path.parent)
+    place = os.path.join(folders[path.parent], path.name)
+    return os.path.realpath(place) if os.path.islink(place) else place
 
 
 def _divided_groups(cohort: Cohort) -> list[Problem]:

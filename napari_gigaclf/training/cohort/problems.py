@@ -27,8 +27,13 @@ class Problem:
     severity: Severity = "error"
 
     def __str__(self) -> str:
+        return f"{self.severity}: {self.where}"
+
+    @property
+    def where(self) -> str:
+        """Row and message in one line: names in a table may hold line breaks."""
         place = "" if self.row is None else f"row {self.row}: "
-        return f"{self.severity}: {place}{self.message}"
+        return " ".join(f"{place}{self.message}".split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +88,5 @@ class CohortReport:
         """
         if not self.errors:
             return
-        first = self.errors[0]
-        place = "" if first.row is None else f"row {first.row}: "
         more = f" (the first of {len(self.errors)} errors; check_cohort lists them all)" if len(self.errors) > 1 else ""
-        raise CohortError(f"{self.table}: {place}{first.message}{more}")
+        raise CohortError(f"{self.table}: {self.errors[0].where}{more}")

@@ -142,7 +142,8 @@ def _parquet(path: Path, content: bytes) -> tuple[Sequence[str], list[tuple[str,
                 row = len(rows) + FIRST_ROW
                 rows.append(tuple(_cell(path, value, row) for value in values))
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise CohortError(f"{path}: not a Parquet file that can be read: {str(error)[:200]}") from error
+        reason = " ".join(str(error).split())[:200]
+        raise CohortError(f"{path}: not a Parquet file that can be read: {reason}") from error
     return columns, rows
 
 

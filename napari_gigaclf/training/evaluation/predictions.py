@@ -105,8 +105,8 @@ def predictions_of(cohort: Cohort, values: Mapping[int, NDArray[np.float64]]) ->
         By row number: probabilities (C,); for regression the score (1,).
     """
     part = cohort.with_rows(row for row in cohort.rows if row.number in values)
-    found = np.array([values[row.number] for row in part.rows], dtype=np.float64)
-    found = found.reshape(len(part), -1) if cohort.task != "regression" else found.reshape(len(part))
+    shape = (len(part),) if cohort.task == "regression" else (len(part), len(cohort.classes))
+    found = np.array([values[row.number] for row in part.rows], dtype=np.float64).reshape(shape)
     if cohort.task == "classification" and len(part):
         found = found / found.sum(axis=1, keepdims=True)  # float32 of a softmax adds to 1 up to 1e-7 only
     return Predictions(
@@ -115,7 +115,7 @@ def predictions_of(cohort: Cohort, values: Mapping[int, NDArray[np.float64]]) ->
         slides=tuple(row.name for row in part.rows),
         groups=tuple(row.group for row in part.rows),
         truth=part.targets,
-        values=found if len(part) else found.reshape((0, len(cohort.classes)) if cohort.classes else (0,)),
+        values=found,
     )
 
 

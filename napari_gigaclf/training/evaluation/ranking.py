@@ -4,8 +4,8 @@ AUC is the chance that a slide with tumour scores higher than one without, ties 
 
     AUC = (sum of ranks of positives - P (P + 1) / 2) / (P N)
 
-A bootstrap asks for them thousands of times, so they are plain numpy; scikit-learn and scipy are what tests hold them
-against.
+A bootstrap asks for them thousands of times, so they are plain numpy (scikit-learn's AUC and average precision take 15
+to 20 times as long on 500 slides, nearly all of it to check arguments); tests hold them against scikit-learn and scipy.
 """
 
 import numpy as np

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gigaclf.errors import Cancelled, CohortError, GigaclfError
+from napari_gigaclf.errors import Cancelled, CohortError, GigaclfError, SlideError
 from napari_gigaclf.inference import classify
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.slides import open_slide
@@ -29,12 +29,14 @@ def predict_slide(
 
     Raises
     ------
-    GigaclfError
+    GigaclfError, SlideError
         The slide cannot be read or classified, or holds no tissue.
     Cancelled
         Stopped before the answer was complete.
     """
     with open_slide(row.slide, row.um_per_px) as slide:
+        if slide.um_per_px is None and model.um_per_px is not None:
+            raise SlideError(row.slide, "has no micrometres per pixel; give them in the cohort's column um_per_px")
         prediction = classify(
             slide, model, saliency=None, device=device, memory=memory, progress=progress, cancel=cancel
         )

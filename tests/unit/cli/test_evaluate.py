@@ -21,7 +21,7 @@ def phantoms(tmp_path_factory):
     folder = tmp_path_factory.mktemp("phantoms")
     for seed in range(2):
         for name, tumour in (("n", False), ("t", True)):
-            PhantomSlide(31 + seed, (768, 768), 1.0, tumour=tumour).save(folder / f"{name}{seed}.tif")
+            PhantomSlide(31 + seed, (512, 512), 1.0, tumour=tumour).save(folder / f"{name}{seed}.tif")
     return folder
 
 
@@ -53,7 +53,7 @@ def errors_of(text):
     return [line for line in text.splitlines() if line.startswith("napari-gigaclf: error: ")]
 
 
-def test_a_model_is_evaluated(phantoms, evaluate, tmp_path, capsys):
+def test_a_model_is_evaluated(phantoms, evaluate, tmp_path):
     from napari_gigaclf.inference import classify
 
     code, found, _ = evaluate([HEADER, *rows_of(phantoms)])
@@ -70,10 +70,19 @@ def test_a_model_is_evaluated(phantoms, evaluate, tmp_path, capsys):
     assert predictions.values[1].tolist() == pytest.approx(list(expected.probabilities.values()), abs=1e-6)
     assert "Research use only" in (out / "report.html").read_text()
 
-    argv = ["evaluate", str(tmp_path / "cohort.csv"), "--model", "phantom-tumour", "--output", str(out)]
-    assert main(argv) == 1, "nothing is replaced unasked"
+
+def test_a_person_reads_figures_and_nothing_is_replaced_unasked(make_slide, model_folder, tmp_path, capsys):
+    for n in range(2):
+        make_slide(tmp_path / f"{n}.tif", seed=n)
+    (tmp_path / "c.csv").write_text("slide,label\n0.tif,normal\n1.tif,tumour\n")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "evaluation.json").write_text("{}")
+    argv = ["evaluate", tmp_path / "c.csv", "--model", model_folder, "--output", out, "--split", "all", "--draws", "9"]
+    assert main([*map(str, argv)]) == 1
     assert "--overwrite" in errors_of(capsys.readouterr().err)[0]
-    assert main([*argv, "--overwrite", "--draws", "10"]) == 0
+    assert (out / "evaluation.json").read_text() == "{}"
+    assert main([*map(str, argv), "--overwrite"]) == 0
     shown = capsys.readouterr()
     assert "auc tumour" in shown.out
     assert "report.html" in shown.out
@@ -99,19 +108,23 @@ def test_thresholds_and_comparison(phantoms, evaluate, model_folder, tmp_path):
     )
     assert code == 0
     assert found["num_slides"] == 2
-    assert found["operating_points"][":tumour"]["sensitivity"]["value"] == 1.0
+    tune = read_predictions(tmp_path / "out" / "predictions-tune.csv")
+    assert found["operating_points"][":tumour"]["threshold"] == tune.values[1, 1], "of the only tumour to choose on"
     assert 0 < found["temperature"] < 20
     assert 0 < found["comparison"]["auc:tumour"]["p"] <= 1
     assert "tiny" in found["about"]["compared with"]
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"predictions-tune.csv", "predictions-compared.csv"} <= names
+    assert "predictions-compared.csv" in names
 
 
 def test_the_scale_of_the_table_is_used(make_slide, evaluate, model_folder, tmp_path):
     for n in range(2):
         make_slide(tmp_path / f"{n}.tif", seed=n, um_per_px=None)
-    code, found, _ = evaluate(["slide,label", "0.tif,normal", "1.tif,tumour"], "--split", "all", model=model_folder)
-    assert (code, found) == (1, None), "no slide could be classified"
+    lines = ["slide,label", "0.tif,normal", "1.tif,tumour"]
+    code, found, shown = evaluate(lines, "--split", "all", model=model_folder)
+    assert (code, found) == (1, None)
+    assert "give them in the cohort's column um_per_px" in shown
+    assert "none of 2 slides could be classified" in errors_of(shown)[-1]
     lines = ["slide,label,um_per_px", "0.tif,normal,1", "1.tif,tumour,1"]
     code, found, _ = evaluate(lines, "--split", "all", model=model_folder)
     assert (code, found["num_slides"]) == (0, 2)

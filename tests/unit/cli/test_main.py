@@ -39,7 +39,9 @@ def loaded_by(argv):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["classify", "--help"], ["models"], ["models", "--json"], ["info"]])
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["classify", "--help"], ["evaluate", "--help"], ["models"], ["models", "--json"], ["info"]]
+)
 def test_quick_commands_do_not_load_torch_qt_or_napari(argv, slide_file):
     argv = [*argv, str(slide_file)] if argv == ["info"] else argv
     assert loaded_by(argv) == [0, []]

@@ -5,6 +5,8 @@ import shutil
 import threading
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from napari_gigaclf.errors import Cancelled, CohortError
 from napari_gigaclf.training.cohort import check, check_cohort, read_cohort
@@ -164,3 +166,41 @@ def test_cost_is_bounded_and_a_check_can_be_stopped(write_text, make_slide, monk
 def test_a_name_too_long_for_a_file_is_a_missing_file(write_text):
     report = check_cohort(write_text("slide,label", f"{'x' * 5000},x"))
     assert found(report) == {("missing-file", 2)}
+
+
+def test_a_slide_behind_a_link_is_the_same_slide(write_text, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "folder").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "a.tif").write_text("")
+    (tmp_path / "b.tif").symlink_to(tmp_path / "real" / "a.tif")
+    path = write_text("slide,label", "real/a.tif,x", "folder/a.tif,x", "b.tif,x", "real/../real/a.tif,x")
+    assert table_only(path) == {("slide-twice", row) for row in (3, 4, 5)}
+
+
+def test_a_name_with_line_breaks_stays_one_line(write_text):
+    report = check_cohort(write_text("slide,label", '"a\nb.tif",x'))
+    assert [len(str(problem).splitlines()) for problem in report.problems] == [1]
+    with pytest.raises(CohortError) as caught:
+        report.raise_if_bad()
+    assert len(str(caught.value).splitlines()) == 1
+
+
+TABLE = b'slide,label,split,group,um_per_px\na.tif,"x,y",train,p1,0.5\nb.tif,z;w,test,,\n'
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(places=st.lists(st.tuples(st.integers(0, len(TABLE)), st.binary(max_size=3)), max_size=4))
+def test_a_damaged_table_is_a_report_or_one_line(places, tmp_path):
+    content = TABLE
+    for place, insert in places:
+        content = content[:place] + insert + content[place + 1 :]
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    try:
+        report = check_cohort(path)
+    except CohortError as error:
+        text, num_lines = str(error), 1
+    else:
+        text, num_lines = report.text, 1 + len(report.counts) + len(report.problems)
+        json.dumps(report.as_json(), allow_nan=False)
+    assert len(text.splitlines()) == num_lines
