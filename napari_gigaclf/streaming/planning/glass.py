@@ -16,8 +16,8 @@ from napari_gigaclf.streaming.network.operations import Extent
 
 LEAF_SIDE = 128
 """Pixels per axis below which nothing is asked."""
-MAX_QUESTIONS = 20_000
-"""Pieces that are asked about at most; then the pieces stay as coarse as they are."""
+MAX_QUESTIONS = 120_000
+"""Pieces that are asked about at most, about a second's work; then they stay as coarse as they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """The slides of a run: opened when they are needed, a few kept open, drawn the same way whenever they are asked for."""
 
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from napari_gigaclf.errors import ModelError, ScaleError, SlideError
 from napari_gigaclf.inference.masking import MaskedImage
 from napari_gigaclf.training.cohort import CohortRow
 from napari_gigaclf.training.slides.changes import draw_changes
@@ -12,6 +14,8 @@ from napari_gigaclf.training.slides.recipe import Recipe
 from napari_gigaclf.training.slides.view import SlideView, open_view
 from napari_gigaclf.training.slides.window import Window, draw_box
 
+BAD_SLIDE = (SlideError, ScaleError, ModelError, OSError)
+"""What a slide that cannot be read raises."""
 VIEWS_KEPT = 32
 """Slides that stay open."""
 
@@ -37,6 +41,23 @@ class Slides:
         if len(self._views) > VIEWS_KEPT:
             self._views.popitem(last=False)[1].slide.close()
         return found
+
+    def readable(self, rows: Iterable[CohortRow]) -> Iterator[CohortRow]:
+        """Yield rows whose slides open; one that does not is passed over where the recipe leaves such slides out.
+
+        Raises
+        ------
+        SlideError
+            If a slide cannot be read and the recipe says "stop".
+        """
+        for row in rows:
+            try:
+                self.view(row)
+            except BAD_SLIDE:
+                if self.recipe.bad_slides == "stop":
+                    raise
+                continue
+            yield row
 
     def drawn(self, row: CohortRow, epoch: int) -> Window:
         """Return a slide as an epoch sees it: a function of seed, epoch and row alone."""

@@ -12,17 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_gigaclf.errors import ModelError, ScaleError, SlideError, TrainingError
+from napari_gigaclf.errors import TrainingError
 from napari_gigaclf.progress import CancelToken
 from napari_gigaclf.training.cohort import CohortRow
 from napari_gigaclf.training.slides.losses import Loss
 from napari_gigaclf.training.slides.network import SlideNetwork
 from napari_gigaclf.training.slides.recipe import Recipe
-from napari_gigaclf.training.slides.slides import Slides
+from napari_gigaclf.training.slides.slides import BAD_SLIDE, Slides
 from napari_gigaclf.training.slides.workers import Workers
-
-BAD_SLIDE = (SlideError, ScaleError, ModelError, OSError)
-"""What a slide that cannot be read raises."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +120,11 @@ def prepared(cohort: Cohort, recipe: Recipe, output: Path, *, resume: bool, devi
     counters = load_state(output, model, optimiser, key) if resume else None
     if counters is None:
         folder.begin(recipe, cohort)
-        _begin_weights(network, slides, cohort, recipe, folder)
+        try:
+            _begin_weights(network, slides, cohort, recipe, folder)
+        except BaseException:
+            slides.close()
+            raise
     stepper = Stepper(
         network=network,
         slides=slides,
@@ -147,7 +152,8 @@ def _begin_weights(
         return
     rows = cohort.of_split("train").rows
     order = np.random.default_rng([recipe.seed, 2]).permutation(len(rows))
-    chosen = [rows[i] for i in order]
+    most = max(recipe.normalisation_slides, recipe.initialisation_slides)
+    chosen = list(islice(slides.readable(rows[i] for i in order), most))
     spread = colour_spread((slides.view(row) for row in chosen[: recipe.normalisation_slides]), recipe.seed)
     with torch.no_grad():
         network.model.normalise.scale.copy_(1 / torch.tensor(spread).reshape(-1, 1, 1))

@@ -88,6 +88,15 @@ def open_view(path: "Path", *, um_per_px: float, slide_um_per_px: float | None, 
         If it is no 8-bit RGB brightfield slide.
     """
     slide = open_slide(path, um_per_px=slide_um_per_px)
+    try:
+        return _view_of(slide, um_per_px, tissue=tissue)
+    except BaseException:
+        slide.close()
+        raise
+
+
+def _view_of(slide: "Slide", um_per_px: float, *, tissue: bool) -> SlideView:
+    """Return the view of a slide."""
     if not slide.is_brightfield:
         raise ModelError(f"{slide.name}: networks are trained on 8-bit RGB brightfield slides, and this is none")
     scale = plan_scale(slide.levels, slide.um_per_px, um_per_px)

@@ -20,7 +20,10 @@ class Pixels:
         return self.array[(slice(None), *slices)]
 
 
-@pytest.mark.parametrize(("name", "side"), [("paper-table1", 200), ("resnet18", 64), ("cell-net", 128)])
+RESNET = pytest.param("resnet18", 64, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("name", "side"), [("paper-table1", 200), ("cell-net", 128), RESNET])
 def test_every_convolution_has_unit_variance_afterwards(name, side):
     torch.manual_seed(0)
     trunk = build(name).trunk
@@ -30,7 +33,7 @@ def test_every_convolution_has_unit_variance_afterwards(name, side):
     before = unit_variance(trunk, lambda: slides, "50MB")
     found = {}
     hooks = [
-        module.register_forward_hook(lambda module, inputs, output, name=name: found.setdefault(name, []).append(output))
+        module.register_forward_hook(lambda _, inputs, output, name=name: found.setdefault(name, []).append(output))
         for name, module in trunk.named_modules()
         if isinstance(module, nn.Conv2d)
     ]
@@ -55,5 +58,8 @@ def test_moments_are_means():
 def test_the_spread_of_colours_is_that_of_tissue(slides_folder):
     views = [open_view(slides_folder / f"{i}.tif", um_per_px=4, slide_um_per_px=4, tissue=True) for i in range(2)]
     spread = colour_spread(views, seed=0)
-    pixels = np.concatenate([view.whole.read(slice(0, 160), slice(0, 160))[:, view.whole.shown(slice(0, 160), slice(0, 160))] for view in views], axis=1)
+    whole = slice(0, 160), slice(0, 160)
+    pixels = np.concatenate([view.whole.read(*whole)[:, view.whole.shown(*whole)] for view in views], axis=1)
+    for view in views:
+        view.slide.close()
     np.testing.assert_allclose(spread, pixels.std(axis=1), rtol=0.15)

@@ -12,7 +12,7 @@ from napari_gigaclf import classify, open_slide
 from napari_gigaclf.errors import Cancelled, CohortError, OutputError, SlideError, TrainingError
 from napari_gigaclf.models import load_model
 from napari_gigaclf.training.cohort import read_cohort
-from napari_gigaclf.training.slides import train, with_settings
+from napari_gigaclf.training.slides import preset, train, with_settings
 from napari_gigaclf.training.slides import run as run_module
 
 
@@ -35,13 +35,9 @@ def assert_same_weights(one, two):
 
 @pytest.fixture(scope="module")
 def trained(slides_folder, tmp_path_factory):
-    """A run of twelve epochs, in which the network learns."""
-    from napari_gigaclf.training.slides import preset
-
-    recipe = with_settings(
-        preset("default"),
-        ["network=cell-net", "um_per_px=4", "batch_size=6", "epochs=12", "learning_rate=0.003", "memory=100MB"],
-    )
+    """A run that learns a new last layer and pooling on a built-in trunk."""
+    settings = ["start_from=phantom-tumour", 'frozen=["trunk"]', "pooling=mean", "um_per_px=4", "memory=100MB"]
+    recipe = with_settings(preset("default"), [*settings, "batch_size=6", "epochs=12", "learning_rate=0.02"])
     folder = tmp_path_factory.mktemp("runs") / "run"
     epochs = []
     result = train(read_cohort(slides_folder / "cohort.csv"), recipe, folder, on_epoch=epochs.append)
@@ -56,13 +52,22 @@ def test_a_network_learns_from_slide_labels(trained):
     assert epochs[result.best_epoch - 1].is_best
 
 
+@pytest.mark.slow
+def test_a_whole_network_learns_from_slide_labels(cohort, tmp_path):
+    settings = ["network=cell-net", "um_per_px=4", "input_px=128", "batch_size=6", "epochs=8", "learning_rate=0.003"]
+    epochs = []
+    train(cohort, with_settings(preset("default"), settings), tmp_path / "run", on_epoch=epochs.append)
+    assert epochs[-1].train_loss < 0.5 * epochs[0].train_loss
+    assert max(epoch.tuning["auc"] for epoch in epochs) == 1.0
+
+
 def test_the_model_gives_in_classify_what_the_tuning_slides_gave(trained, slides_folder):
     folder, result, _ = trained
     cohort = read_cohort(slides_folder / "cohort.csv").of_split("tune")
     losses = []
     for row in cohort.rows:
-        slide = open_slide(row.slide, um_per_px=4.0)
-        found = classify(slide, folder / "model", saliency=None).probabilities
+        with open_slide(row.slide, um_per_px=4.0) as slide:
+            found = classify(slide, folder / "model", saliency=None).probabilities
         losses.append(-np.log(found[cohort.classes[row.labels[0]]]))
     # The figures of the result are those before the temperature.
     temperature = result.figures["temperature"]
@@ -72,7 +77,8 @@ def test_the_model_gives_in_classify_what_the_tuning_slides_gave(trained, slides
 
 def test_the_run_folder_records_what_was_done(trained):
     folder, result, _ = trained
-    assert {"recipe.json", "cohort.csv", "record.json", "log.jsonl", "state", "model"} <= {p.name for p in folder.iterdir()}
+    expected = {"recipe.json", "cohort.csv", "record.json", "log.jsonl", "state", "model"}
+    assert expected <= {path.name for path in folder.iterdir()}
     record = json.loads((folder / "record.json").read_text())
     assert record["cohort"]["slides"] == 10
     assert record["packages"]["torch"] == torch.__version__.split("+")[0] or record["packages"]["torch"]
@@ -81,7 +87,7 @@ def test_the_run_folder_records_what_was_done(trained):
     assert f"epoch {result.best_epoch}" in card.measured_with
     assert card.measured["tuning auc"] == 1.0
     again = read_cohort(folder / "cohort.csv")
-    assert [row.slide for row in again.rows][0].is_file()
+    assert again.rows[0].slide.is_file()
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 

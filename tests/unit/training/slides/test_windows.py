@@ -25,7 +25,10 @@ def view(slides_folder):
     return open_view(slides_folder / "1.tif", um_per_px=4.0, slide_um_per_px=4.0, tissue=True)
 
 
-def window_of(view, changes, box=Box(-10, 150, 5, 135)):
+BEYOND = Box(-10, 150, 5, 135)
+
+
+def window_of(view, changes, box=BEYOND):
     return Window(view, box, changes)
 
 
@@ -41,7 +44,8 @@ def test_a_region_read_alone_is_that_region_of_the_whole(view, data, seed):
     region = slice(y0, max(y1, y0 + 1)), slice(x0, max(x1, x0 + 1))
     np.testing.assert_allclose(window.read(*region), whole[(slice(None), *region)], rtol=0, atol=1e-6)
     if window.is_flat(*region):
-        np.testing.assert_array_equal(window.read(*region), np.broadcast_to(window.flat_value[:, None, None], window.read(*region).shape))
+        found = window.read(*region)
+        np.testing.assert_array_equal(found, np.broadcast_to(window.flat_value[:, None, None], found.shape))
 
 
 def test_glass_is_known_to_be_flat(view):
