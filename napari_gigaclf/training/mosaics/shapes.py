@@ -70,7 +70,7 @@ def _grown_from(
 
 
 def strewn(free: Mask, count: int, generator: np.random.Generator) -> Cells:
-    """Return cells inside ``free`` of which no two touch, not even at a corner.
+    """Return cells inside ``free`` of which no two share a side.
 
     Raises
     ------
@@ -83,7 +83,8 @@ def strewn(free: Mask, count: int, generator: np.random.Generator) -> Cells:
         for row, column in generator.permutation(np.argwhere(free)).tolist():
             if left[row, column]:
                 cells.append((row, column))
-                left[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] = False
+                left[max(row - 1, 0) : row + 2, column] = False
+                left[row, max(column - 1, 0) : column + 2] = False
             if len(cells) == count:
                 return np.array(cells, np.int64).reshape(-1, 2)
     raise CohortError(f"no room for {count} tiles apart from each other: make the slide larger or the lesions smaller")
