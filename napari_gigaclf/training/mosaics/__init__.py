@@ -4,11 +4,12 @@ For measuring what networks learn from slide labels alone. See ``docs/experiment
 match colours; loads no torch.
 """
 
-from napari_gigaclf.training.mosaics.matching import make_pools, match_colours
+from napari_gigaclf.training.mosaics.matching import match_colours
 from napari_gigaclf.training.mosaics.plan import SlidePlan, plan_slide
 from napari_gigaclf.training.mosaics.pools import Pools, TilePool
 from napari_gigaclf.training.mosaics.render import MosaicSlide
 from napari_gigaclf.training.mosaics.settings import MosaicSettings
+from napari_gigaclf.training.mosaics.tile_pools import make_pools
 from napari_gigaclf.training.mosaics.truth import truth
 from napari_gigaclf.training.mosaics.writing import plan_set, write_set
 

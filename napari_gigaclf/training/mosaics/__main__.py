@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from napari_gigaclf.errors import GigaclfError
-from napari_gigaclf.training.mosaics.matching import CALIPER, make_pools
+from napari_gigaclf.training.mosaics.matching import NEAREST_SHARE
 from napari_gigaclf.training.mosaics.pools import Pools
 from napari_gigaclf.training.mosaics.settings import LESION_TILES, MosaicKind, MosaicSettings, Split
+from napari_gigaclf.training.mosaics.tile_pools import make_pools
 from napari_gigaclf.training.mosaics.writing import JPEG_QUALITY, write_set
 from napari_gigaclf.training.tiles import read_tar
 
@@ -57,7 +58,9 @@ def add_pool_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--tiles-train", type=Path, required=True, help="tar archive of tiles for train and tune")
     made.add_argument("--tiles-test", type=Path, help="tar archive of tiles for test")
     made.add_argument("--tune-share", type=float, default=0.2, help="share of the first archive set aside for tune")
-    made.add_argument("--caliper", type=float, default=CALIPER, help="largest colour distance of a pair")
+    made.add_argument(
+        "--share", type=float, default=NEAREST_SHARE, help="share of tumour tiles to match, nearest first"
+    )
     made.add_argument("--cache", type=Path, help="folder for decoded tiles")
     made.add_argument("--seed", type=int, default=0)
 
@@ -67,7 +70,7 @@ def pools_from(options: argparse.Namespace) -> Pools:
     start = time.perf_counter()
     train = read_tar(options.tiles_train, cache=options.cache)
     test = None if options.tiles_test is None else read_tar(options.tiles_test, cache=options.cache)
-    pools = make_pools(train, test, tune_share=options.tune_share, seed=options.seed, caliper=options.caliper)
+    pools = make_pools(train, test, tune_share=options.tune_share, seed=options.seed, share=options.share)
     for split, pool in pools.items():
         logger.info("%s: %d pairs, %d background tiles", split, len(pool.tumour), len(pool.background))
     logger.info("matched in %.0f s", time.perf_counter() - start)
@@ -80,7 +83,7 @@ def pool_facts(options: argparse.Namespace, pools: Pools) -> dict[str, Any]:
         "tiles_train": options.tiles_train.name,
         "tiles_test": None if options.tiles_test is None else options.tiles_test.name,
         "tune_share": options.tune_share,
-        "caliper": options.caliper,
+        "share": options.share,
     }
     for split, pool in pools.items():
         digest = hashlib.sha256(b"".join(part.tobytes() for part in (pool.tumour, pool.sham, pool.background)))

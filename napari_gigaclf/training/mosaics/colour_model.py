@@ -14,6 +14,7 @@ from napari_gigaclf.training.mosaics.colours import Features
 
 ColourModel = Literal["linear", "trees"]
 COLOUR_MODELS: Final[tuple[ColourModel, ...]] = get_args(ColourModel)
+_FINE_REGULARISATION: Final = 0.1
 _FOLDS: Final = 4
 _REGULARISATION: Final = 0.003
 _TREES: Final = 60
@@ -21,8 +22,8 @@ _LEAVES: Final = 8
 _MOST_CERTAIN: Final = 1e-3
 
 
-def make_model(which: ColourModel, seed: int = 0) -> Any:  # noqa: ANN401 - a scikit-learn estimator
-    """Return an unfitted classifier of colour features.
+def make_model(which: ColourModel, seed: int = 0, *, regularisation: float = _REGULARISATION) -> Any:  # noqa: ANN401 - a scikit-learn estimator
+    """Return an unfitted classifier of colour features; ``regularisation`` is the linear model's C.
 
     Raises
     ------
@@ -37,7 +38,7 @@ def make_model(which: ColourModel, seed: int = 0) -> Any:  # noqa: ANN401 - a sc
     except ImportError as error:
         raise CohortError("matching colours needs scikit-learn: pip install scikit-learn") from error
     if which == "linear":
-        return make_pipeline(StandardScaler(), LogisticRegression(C=_REGULARISATION, max_iter=300))
+        return make_pipeline(StandardScaler(), LogisticRegression(C=regularisation, max_iter=300))
     return HistGradientBoostingClassifier(max_iter=_TREES, max_leaf_nodes=_LEAVES, random_state=seed)
 
 
@@ -53,6 +54,18 @@ def held_out_logits(
         folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed + repeat)
         total += log_odds(cross_val_predict(model, features, labels, cv=folds, method="predict_proba")[:, 1])
     return total / repeats
+
+
+def fitted_rivals(features: Features, labels: NDArray[np.int64], *, seed: int) -> tuple[Any, ...]:
+    """Return models fitted on matched tiles: what could be learnt from their colours, in three ways."""
+    models = [make_model(which, seed) for which in COLOUR_MODELS]
+    models.append(make_model("linear", seed, regularisation=_FINE_REGULARISATION))
+    return tuple(model.fit(features, labels) for model in models)
+
+
+def model_logits(model: Any, features: Features) -> NDArray[np.float64]:  # noqa: ANN401 - a scikit-learn estimator
+    """Return (N,) bounded log odds of a fitted model."""
+    return log_odds(np.asarray(model.predict_proba(features)[:, 1]))
 
 
 def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -34,18 +34,17 @@ class TilePool:
     def __post_init__(self) -> None:
         """Check what was given."""
         if len(self.tumour) != len(self.sham):
-            raise CohortError(f"{len(self.tumour)} tumour tiles and {len(self.sham)} sham tiles: each needs its partner")
+            raise CohortError(
+                f"{len(self.tumour)} tumour tiles and {len(self.sham)} sham tiles: each needs its partner"
+            )
         used = np.concatenate([self.tumour, self.sham, self.background])
         if len(np.unique(used)) != len(used):
             raise CohortError("a tile has two roles in one pool: give each tile one")
 
-    def resampled(self, generator: np.random.Generator) -> "TilePool":
-        """Return a pool of tiles drawn with replacement, for intervals that speak of other tiles (bootstrap).
-
-        A tile drawn twice stands once in the result: no slide may hold a tile twice.
-        """
-        pairs = np.unique(generator.integers(0, len(self.tumour), len(self.tumour)))
-        others = np.unique(generator.integers(0, len(self.background), len(self.background)))
+    def halved(self, generator: np.random.Generator) -> "TilePool":
+        """Return a pool of half of the pairs and half of the background, drawn without replacement."""
+        pairs = np.sort(generator.permutation(len(self.tumour))[: len(self.tumour) // 2])
+        others = np.sort(generator.permutation(len(self.background))[: len(self.background) // 2])
         return TilePool(
             images=self.images,
             tumour=self.tumour[pairs],

@@ -53,7 +53,9 @@ class MosaicSettings:
         if unknown or not self.lesions:
             raise CohortError(f"lesions cannot be {self.lesions!r}: one or more of {', '.join(LESION_TILES)}")
         if self.kind == "arrangement" and "isolated" in self.lesions:
-            raise CohortError("an arrangement needs tiles to arrange: leave out 'isolated' lesions (give micro or macro)")
+            raise CohortError(
+                "an arrangement needs tiles to arrange: leave out 'isolated' lesions (give micro or macro)"
+            )
         most = (self.tile_px - CENTRE_PX) // 2
         if not 1 <= self.overlap_px <= most:
             raise CohortError(f"tiles of {self.tile_px} px overlap by 1 to {most} px, not {self.overlap_px}")

@@ -14,9 +14,7 @@ KINDS = {"metastasis": ("macro", "micro", "isolated"), "arrangement": ("micro",)
 @pytest.fixture(params=KINDS)
 def twins(request, small, pool):
     settings = small(kind=request.param, lesions=KINDS[request.param])
-    return [
-        [plan_slide(settings, pool, seed=5, split="train", number=2 * k + j) for j in range(2)] for k in range(6)
-    ]
+    return [[plan_slide(settings, pool, seed=5, split="train", number=2 * k + j) for j in range(2)] for k in range(6)]
 
 
 def facts(plan):
@@ -36,7 +34,7 @@ def test_a_plan_follows_from_seed_and_number(small, pool):
 
 def test_no_tile_twice_and_each_in_its_role(twins, pool):
     members = {BACKGROUND: pool.background, TUMOUR: pool.tumour, SHAM: pool.sham}
-    for plan in sum(twins, []):
+    for plan in (plan for pair in twins for plan in pair):
         assert not plan.repeats_tiles
         assert len(np.unique(plan.cells, axis=0)) == len(plan.cells)
         for role, allowed in members.items():

@@ -36,9 +36,7 @@ def test_inside_a_tile_its_own_pixels_stand(plans, pool):
 
 def test_positives_and_negatives_are_blended_alike(plans, images, pool):
     """With every tile grey, twins are one picture: seams depend on no tile's role."""
-    grey = TilePool(
-        images=np.full_like(images, 100), tumour=pool.tumour, sham=pool.sham, background=pool.background
-    )
+    grey = TilePool(images=np.full_like(images, 100), tumour=pool.tumour, sham=pool.sham, background=pool.background)
     one, other = (whole(MosaicSlide(plan, grey)) for plan in plans)
     np.testing.assert_array_equal(one, other)
 
