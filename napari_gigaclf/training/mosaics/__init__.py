@@ -1,4 +1,4 @@
-"""Metastasis mosaics: slides of real tissue, composed of small labelled tiles, whose labels colour and seams do not tell.
+"""Metastasis mosaics: slides of real tissue, made of small labelled tiles; neither colour nor seams tell their label.
 
 For measuring what networks learn from slide labels alone. See ``docs/experiments/mosaics.md``. Needs scikit-learn to
 match colours; loads no torch.

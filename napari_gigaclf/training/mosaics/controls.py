@@ -1,12 +1,12 @@
-"""Tries to tell positive from negative mosaics without looking at tissue: by colour, by seams, by having a cluster at all.
+"""Tries to tell positive from negative mosaics without looking at tissue: by colour, by seams, by having a cluster.
 
-Each control fits a classifier on training slides, scores test slides, and reports an AUC whose interval must hold 0.5.
+Each fits a classifier on training slides, scores test slides, and reports an AUC whose interval must hold 0.5.
 Slides are described by numbers that follow from the plan and from each tile's colours; blending and stain, which only
 blur them, are left out (``rendered_control`` paints slides in full).
 
 - *colour*: mean and standard deviation, over a slide's tiles, of the tiles' colour features; logistic regression.
-- *colour of tiles*: colour models fitted with the labels of **tiles**, which no learner from slides has; a slide's score
-  is its mean over tiles. The strongest attack by colour.
+- *colour of tiles*: colour models fitted with the labels of **tiles**, which no learner from slides has; a slide's
+  score is its mean over tiles. The strongest attack by colour.
 - *seams*: every tile becomes its mean colour, which leaves steps at the seams: their sizes (deciles over the slide) and
   the mean colour and mean step in windows of 3, 5 and 7 cells (least, largest); trees and logistic regression.
 - *sham*: a detector of clusters, fitted to tell negatives with a sham from the same slides without one (the cluster's

@@ -106,7 +106,7 @@ def distinct(images: NDArray[np.uint8]) -> Indices:
     """Return the indices of tiles without those whose pixels an earlier one has."""
     first: dict[bytes, int] = {}
     for index, image in enumerate(images):
-        first.setdefault(hashlib.sha256(np.ascontiguousarray(image)).digest(), index)
+        first.setdefault(hashlib.sha256(image.tobytes()).digest(), index)
     return np.array(sorted(first.values()), np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Prints what colour and seams tell of mosaics: ``python -m napari_gigaclf.training.mosaics.measure --tiles-train ...``.
+"""Prints what colour and seams tell of mosaics: ``python -m napari_gigaclf.training.mosaics.measure --help``.
 
 One line of JSON per number: pairs, colour classifiers refitted on matched tiles, controls for each size of lesion, and
 how long a slide takes. The numbers of ``docs/experiments/mosaics.md`` come from here.

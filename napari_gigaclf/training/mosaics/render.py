@@ -54,12 +54,13 @@ def stain_change(factors: tuple[float, float, float]) -> NDArray[np.float32]:
     matrix = np.asarray(STAIN_RGB)
     matrix = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
     change = np.linalg.inv(matrix) @ (np.asarray(factors)[:, None] * matrix)
-    return change.astype(np.float32)
+    return np.asarray(change, np.float32)
 
 
 def _changed(rows: NDArray[np.float32], change: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return ``rows @ change``, summed in one order whatever the shape (a BLAS's order varies, and the last bit)."""
-    return rows[..., 0:1] * change[0] + rows[..., 1:2] * change[1] + rows[..., 2:3] * change[2]
+    changed = rows[..., 0:1] * change[0] + rows[..., 1:2] * change[1] + rows[..., 2:3] * change[2]
+    return np.asarray(changed, np.float32)
 
 
 class MosaicSlide(ArraySlide):

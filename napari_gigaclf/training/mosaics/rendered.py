@@ -1,4 +1,4 @@
-"""The control on pixels: slides painted in full, with blending and stain, and described by the colours of their pixels."""
+"""The control on pixels: slides painted in full, with blending and stain, described by the colours of their pixels."""
 
 from collections.abc import Sequence
 

@@ -22,8 +22,8 @@ def seam_features(picture: Floats) -> Floats:
     Returns
     -------
     Floats
-        Deciles of the steps over all seams, then, for windows of 3, 5 and 7 cells full of tissue: least and largest mean
-        step, and least and largest mean density of each channel.
+        Deciles of the steps over all seams, then, for windows of 3, 5 and 7 cells full of tissue: least and largest
+        mean step, and least and largest mean density of each channel.
     """
     steps = [np.linalg.norm(np.diff(picture, axis=axis), axis=-1) for axis in (0, 1)]
     everywhere = np.concatenate([step[np.isfinite(step)] for step in steps])
@@ -39,7 +39,7 @@ def _step_of_cells(steps: list[Floats], num: int) -> Floats:
     """Return each cell's mean step to the cells below and right of it, NaN where either is missing."""
     down, right = np.full((num, num), np.nan), np.full((num, num), np.nan)
     down[:-1], right[:, :-1] = steps
-    return (down + right) / 2
+    return np.asarray((down + right) / 2, np.float64)
 
 
 def _extremes(values: Floats, side: int) -> Floats:

@@ -1,4 +1,4 @@
-"""What a set of mosaics is: its kind, how large its slides are, how large their lesions, how their seams are blended."""
+"""What a set of mosaics is: its kind, how large its slides and their lesions are, how their seams are blended."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, get_args

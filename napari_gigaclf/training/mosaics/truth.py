@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import shapely
 from scipy.ndimage import label as connected
+from shapely.geometry.base import BaseGeometry
 
 from napari_gigaclf.annotations import Annotation
 from napari_gigaclf.training.mosaics.plan import SHAM, TUMOUR, SlidePlan
@@ -49,6 +50,6 @@ def truth(plan: SlidePlan, seed: int) -> list[Annotation]:
     return found
 
 
-def _outline(plan: SlidePlan, cells: np.ndarray[tuple[int, int], np.dtype[np.int64]]) -> shapely.Polygon:
+def _outline(plan: SlidePlan, cells: np.ndarray[tuple[int, int], np.dtype[np.int64]]) -> BaseGeometry:
     bounds = [plan.grid.cell_bounds(row, column) for row, column in cells.tolist()]
     return shapely.union_all([shapely.box(x0, y0, x1, y1) for y0, y1, x0, x1 in bounds])

@@ -1,8 +1,8 @@
 """Writes a set of mosaics: slides, their truth, a cohort table, and what else is known about each of them.
 
-``slides/<name>.ome.tif`` (pyramid, um per pixel), ``truth/<name>.geojson``, ``cohort.csv`` with paths relative to itself,
-and ``mosaics.json``: settings, seed, size class of the lesion, number of tumour tiles, whether tiles repeat. The table
-holds nothing that a network may not know but the label.
+``slides/<name>.ome.tif`` (pyramid, um per pixel), ``truth/<name>.geojson``, ``cohort.csv`` with paths relative to
+itself, and ``mosaics.json``: settings, seed, size class of the lesion, number of tumour tiles, whether tiles repeat.
+The table holds nothing that a network may not know but the label.
 """
 
 import csv
