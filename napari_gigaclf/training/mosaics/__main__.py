@@ -14,10 +14,11 @@ from typing import Any, get_args
 from napari_gigaclf.errors import GigaclfError
 from napari_gigaclf.training.mosaics.matching import NEAREST_SHARE
 from napari_gigaclf.training.mosaics.pools import Pools
-from napari_gigaclf.training.mosaics.settings import LESION_TILES, MosaicKind, MosaicSettings, Split
+from napari_gigaclf.training.mosaics.settings import LESION_TILES, SPLITS, MosaicKind, MosaicSettings, Split
 from napari_gigaclf.training.mosaics.tile_pools import make_pools
-from napari_gigaclf.training.mosaics.writing import JPEG_QUALITY, write_set
+from napari_gigaclf.training.mosaics.writing import JPEG_QUALITY, check_numbers, write_set
 from napari_gigaclf.training.tiles import read_tar
+from napari_gigaclf.writing import check_writable
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +107,10 @@ def _make(options: argparse.Namespace) -> None:
         repeat_tiles=options.repeat_tiles,
     )
     num_slides: dict[Split, int] = {"train": options.num_train, "tune": options.num_tune, "test": options.num_test}
+    # Before minutes of matching:
+    tiles = {"train": options.tiles_train, "tune": options.tune_share, "test": options.tiles_test}
+    check_numbers(num_slides, {split for split in SPLITS if tiles[split]})
+    check_writable(options.output)
     pools = pools_from(options)
     start = time.perf_counter()
     quality = None if options.lossless else options.quality

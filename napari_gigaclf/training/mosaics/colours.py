@@ -9,6 +9,9 @@ _DENSITY: Final = (-np.log10((np.arange(256) + 1.0) / 256.0)).astype(np.float32)
 _JOINT_STEPS: Final = 8
 _CHANNEL_STEPS: Final = 16
 
+NUM_MOMENTS: Final = 6
+"""The first features: means of red, green and blue density, then their standard deviations."""
+
 Features = NDArray[np.float32]
 
 

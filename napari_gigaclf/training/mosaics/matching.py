@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from napari_gigaclf.errors import CohortError
 from napari_gigaclf.training.mosaics.balance import balanced
 from napari_gigaclf.training.mosaics.colour_model import COLOUR_MODELS, held_out_logits, model_logits
-from napari_gigaclf.training.mosaics.colours import Features
+from napari_gigaclf.training.mosaics.colours import NUM_MOMENTS, Features
 from napari_gigaclf.training.mosaics.pools import Indices
 
 NEAREST_SHARE: Final = 0.25
@@ -41,7 +41,8 @@ _COMPONENTS: Final = 12
 _NEAREST: Final = 60
 _MOST_BALANCED: Final = 120
 _PAIRS_PER_BALANCED: Final = 8
-_SCORE_WEIGHT: Final = 3.0
+_BALANCE_WEIGHT: Final = 3.0
+"""Of what is balanced first: scores and moments of colour, against principal components."""
 
 Floats = NDArray[np.float64]
 
@@ -96,7 +97,8 @@ def match_colours(
     places = np.column_stack([scores, _components(features, seed)])
     pairs = nearest_pairs(places[tumour], places[normal], max(1, round(share * len(tumour))))
     first, second = tumour[pairs[:, 0]], normal[pairs[:, 1]]
-    measures = np.column_stack([_whitened(features, len(pairs), seed), _SCORE_WEIGHT * scores])
+    exact = _BALANCE_WEIGHT * np.column_stack([scores, _moments(features)])
+    measures = np.column_stack([_whitened(features, len(pairs), seed), exact])
     kept = balanced(measures[first] - measures[second], max(1, round(BALANCED_SHARE * len(pairs))))
     # Normal tiles whose pair was left out look like tumour; in the background they do so in both twins.
     return Matching(tumour=first[kept], sham=second[kept], background=np.setdiff1d(normal, second[kept]))
@@ -142,6 +144,18 @@ def _components(features: Features, seed: int) -> Floats:
 
     found = PCA(_COMPONENTS, random_state=seed).fit_transform(features.astype(np.float64))
     return np.asarray(found / found[:, 0].std(), np.float64)
+
+
+def _moments(features: Features) -> Floats:
+    """Return mean and spread of each channel, and products of the means: balanced, means have the same covariance.
+
+    Without the products, tumour tiles of the test archive differed by 3 % more from each other than their partners did,
+    which the steps between neighbours in a lesion of fifty told.
+    """
+    first = features[:, :NUM_MOMENTS].astype(np.float64)
+    first = (first - first.mean(0)) / np.maximum(first.std(0), np.finfo(float).tiny)
+    rows, columns = np.triu_indices(NUM_MOMENTS // 2)
+    return np.column_stack([first, first[:, rows] * first[:, columns]])
 
 
 def _whitened(features: Features, num_pairs: int, seed: int) -> Floats:

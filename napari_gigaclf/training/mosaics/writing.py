@@ -7,7 +7,7 @@ The table holds nothing that a network may not know but the label.
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -37,14 +37,21 @@ def plan_set(settings: MosaicSettings, pools: Pools, num_slides: Mapping[Split, 
     CohortError
         An odd number of slides (they come in twins), a split without tiles, or too few of them.
     """
+    check_numbers(num_slides, {split for split in SPLITS if split in pools})
     for split in SPLITS:
-        count = num_slides.get(split, 0)
+        for number in range(num_slides.get(split, 0)):
+            yield plan_slide(settings, pools[split], seed=seed, split=split, number=number)
+
+
+def check_numbers(num_slides: Mapping[Split, int], splits: Collection[Split]) -> None:
+    """Refuse numbers of slides that cannot be made of the splits there are tiles for; see `plan_set`."""
+    if not any(num_slides.values()):
+        raise CohortError("no slides are asked for: give a number of train, tune or test slides")
+    for split, count in num_slides.items():
         if count < 0 or count % 2:
             raise CohortError(f"{count} {split} slides cannot be made: slides come in twins, ask for an even number")
-        if count and split not in pools:
-            raise CohortError(f"{count} {split} slides are asked for, but there are no {split} tiles: give an archive")
-        for number in range(count):
-            yield plan_slide(settings, pools[split], seed=seed, split=split, number=number)
+        if count and split not in splits:
+            raise CohortError(f"{count} {split} slides are asked for, but there are no {split} tiles: give some")
 
 
 def write_set(

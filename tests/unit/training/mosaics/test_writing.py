@@ -51,7 +51,12 @@ def test_jpeg_is_near(small, pools, tmp_path):
 
 @pytest.mark.parametrize(
     ("num_slides", "said"),
-    [({"train": 3}, "3 train slides .* even number"), ({"tune": 2}, "there are no tune tiles"), ({"test": -2}, "-2")],
+    [
+        ({"train": 3}, "3 train slides .* even number"),
+        ({"tune": 2}, "there are no tune tiles"),
+        ({"test": -2}, "-2"),
+        ({}, "no slides are asked"),
+    ],
 )
 def test_impossible_numbers_are_refused(small, pools, num_slides, said):
     with pytest.raises(CohortError, match=said):
