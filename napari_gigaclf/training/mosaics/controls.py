@@ -84,7 +84,10 @@ class Arena:
 
 
 def run_controls(arena: Arena) -> list[Control]:
-    """Run all controls on slides of a metastasis set."""
+    """Run all controls on slides of a metastasis or an arrangement set.
+
+    In an arrangement twins hold the same tiles: all but the seams must then give 0.5 to the last digit.
+    """
     train = arena.plans("train", arena.num_train)
     labels = _labels(train)
     scores: dict[str, Score] = {}
@@ -92,7 +95,7 @@ def run_controls(arena: Arena) -> list[Control]:
         scores[f"colour of slides, {which}"] = _fitted(which, colour_statistics, train, labels, arena)
         scores[f"colour of tiles, {which}"] = _tile_model(which, arena)
         scores[f"seams, {which}"] = _fitted(which, seam_statistics, train, labels, arena)
-    scores["sham: cluster detector on positives and negatives"] = _cluster_detector(train, arena)
+    scores["sham: cluster detector on positives and negatives"] = _cluster_detector(arena)
     return measured(scores, arena)
 
 
@@ -169,14 +172,25 @@ def _tile_model(which: ColourModel, arena: Arena) -> Score:
     return score
 
 
-def _cluster_detector(train: Sequence[SlidePlan], arena: Arena) -> Score:
-    """Return a score of slides, fitted to tell negatives with a sham from the same slides without a cluster."""
-    colours, pool = arena.colours["train"], arena.pools["train"]
-    negatives = [plan for plan in train if plan.label == 0]
+def detector_auc(arena: Arena) -> float:
+    """Return how well the cluster detector does what it was fitted for, on test slides: large where a sham shows."""
+    model = make_model("linear", arena.seed).fit(*_with_and_without(arena, "train", arena.num_train))
+    features, labels = _with_and_without(arena, "test", arena.num_test)
+    return auc(_logits(model, features), labels)
+
+
+def _with_and_without(arena: Arena, split: Split, count: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Return tile statistics of negatives as they are (1) and without their cluster (0)."""
+    colours, pool = arena.colours[split], arena.pools[split]
+    negatives = [plan for plan in arena.plans(split, count) if plan.label == 0]
     with_sham = [_over_tiles(plan.tiles, colours) for plan in negatives]
     without = [_over_tiles(without_cluster(plan, pool, arena.seed), colours) for plan in negatives]
-    model = make_model("linear", arena.seed)
-    model.fit(np.stack([*with_sham, *without]), np.repeat([1, 0], len(negatives)))
+    return np.stack([*with_sham, *without]), np.repeat([1, 0], len(negatives))
+
+
+def _cluster_detector(arena: Arena) -> Score:
+    """Return a score of slides, fitted to tell negatives with a sham from the same slides without a cluster."""
+    model = make_model("linear", arena.seed).fit(*_with_and_without(arena, "train", arena.num_train))
     return lambda plans, seen: _logits(model, np.stack([_over_tiles(plan.tiles, seen) for plan in plans]))
 
 

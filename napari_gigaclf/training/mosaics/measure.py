@@ -21,7 +21,7 @@ from napari_gigaclf.training.metrics import auc, bootstrap_interval
 from napari_gigaclf.training.mosaics.__main__ import add_pool_options, pools_from
 from napari_gigaclf.training.mosaics.colour_model import COLOUR_MODELS, held_out_logits, make_model
 from napari_gigaclf.training.mosaics.colours import colour_features
-from napari_gigaclf.training.mosaics.controls import Arena, TileColours, run_controls
+from napari_gigaclf.training.mosaics.controls import Arena, TileColours, detector_auc, run_controls
 from napari_gigaclf.training.mosaics.plan import plan_slide
 from napari_gigaclf.training.mosaics.pools import Pools, TilePool
 from napari_gigaclf.training.mosaics.render import MosaicSlide
@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure and print; returns the exit status."""
     made = argparse.ArgumentParser(prog="python -m napari_gigaclf.training.mosaics.measure", description=__doc__)
     add_pool_options(made)
+    made.add_argument("--kind", choices=["metastasis", "arrangement"], default="metastasis")
     made.add_argument("--lesions", nargs="+", choices=list(LESION_TILES), default=["macro", "micro"])
     made.add_argument("--num-train", type=int, default=400, help="slides that controls are fitted on")
     made.add_argument("--num-test", type=int, default=200, help="slides that controls are scored on")
@@ -58,12 +59,13 @@ def measurements(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     yield {"pairs": {split: len(pool.tumour) for split, pool in pools.items()}}
     yield from _refitted(pools, colours, options.seed)
     for lesion in options.lesions:
-        settings = MosaicSettings(lesions=(lesion,))
+        settings = MosaicSettings(kind=options.kind, lesions=(lesion,))
         yield _timed(settings, pools["train"], options.seed)
         numbers = {"num_train": options.num_train, "num_test": options.num_test, "draws": options.draws}
         arena = Arena(settings=settings, pools=pools, colours=colours, seed=options.seed, **numbers)
         for control in run_controls(arena):
             yield {"lesion": lesion, **asdict(control), "passed": control.passed}
+        yield {"lesion": lesion, "name": "cluster detector on its own task", "auc": detector_auc(arena)}
         if options.painted:
             yield _painted(lesion, arena, options.painted)
 

@@ -1,10 +1,12 @@
 """Controls: they see colour where colour tells, and nothing where partners are alike."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from napari_gigaclf.training.mosaics import MosaicSettings, TilePool, plan_slide
-from napari_gigaclf.training.mosaics.controls import Arena, TileColours, run_controls, without_cluster
+from napari_gigaclf.training.mosaics.controls import Arena, TileColours, detector_auc, run_controls, without_cluster
 from napari_gigaclf.training.mosaics.plan import BACKGROUND
 from napari_gigaclf.training.mosaics.seams import seam_features
 
@@ -50,6 +52,20 @@ def test_alike_partners_pass():
     found = run_controls(arena(shift=0.0))
     assert [control.name for control in found if not control.passed and "tiles" not in control.name] == []
     assert all(control.low <= control.high for control in found)
+
+
+def test_a_cluster_that_shows_is_detected():
+    assert detector_auc(arena(shift=0.0)) == pytest.approx(0.5, abs=0.3)
+    there = arena(shift=0.0)
+    there.colours["train"].features[there.pools["train"].sham] += np.float32(3.0)
+    assert detector_auc(there) > 0.9
+
+
+def test_arrangements_have_the_same_tile_statistics():
+    there = dataclasses.replace(arena(shift=3.0), settings=dataclasses.replace(SETTINGS, kind="arrangement"))
+    for control in run_controls(there):
+        if "seams" not in control.name:
+            assert control.auc == pytest.approx(0.5, abs=1e-9)
 
 
 def test_a_negative_without_its_cluster_has_background_only():
