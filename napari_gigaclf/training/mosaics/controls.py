@@ -86,7 +86,7 @@ class Arena:
 def run_controls(arena: Arena) -> list[Control]:
     """Run all controls on slides of a metastasis or an arrangement set.
 
-    In an arrangement twins hold the same tiles: all but the seams must then give 0.5 to the last digit.
+    In an arrangement twins hold the same tiles: all but the seams give 0.5 there, but for rounding of sums.
     """
     train = arena.plans("train", arena.num_train)
     labels = _labels(train)
