@@ -170,10 +170,10 @@ def _take_weights(model: Classifier, started: Classifier) -> None:
     # Classes in another order, or others, need another head, even one of the same shape.
     if started.classes != model.classes:
         fitting = {key: value for key, value in fitting.items() if not key.startswith("head.")}
+    own_kind, other_kind = model.config.network, started.config.network
     if not any(key.startswith("trunk.") for key in fitting):
         raise CohortError(
-            f"start_from: {started.name} is a {started.config.network}, and no layer of a {model.config.network} is like "
-            "one of its own"
+            f"start_from: {started.name} is a {other_kind}, and a {own_kind} has no layer like one of its own"
         )
     model.load_state_dict({**own, **copy.deepcopy(fitting)})
 
