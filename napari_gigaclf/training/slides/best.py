@@ -10,6 +10,7 @@ from napari_gigaclf.models import Classifier, load_model
 from napari_gigaclf.models.checkpoint import save_model
 from napari_gigaclf.models.normalise import Normalise
 from napari_gigaclf.training.cohort import Cohort
+from napari_gigaclf.training.slides.network import last_layer
 from napari_gigaclf.training.slides.run_folder import RunFolder
 
 
@@ -55,7 +56,7 @@ class BestModel:
 
 def divide_logits(head: nn.Module, temperature: float) -> None:
     """Divide a head's logits by a temperature (Guo et al. 2017), by its last layer's weights: nothing else changes."""
-    last = [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
+    last = last_layer(head)
     with torch.no_grad():
         last.weight.div_(temperature)
         if last.bias is not None:

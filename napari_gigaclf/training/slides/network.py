@@ -4,6 +4,7 @@ logits = head(pool(cells of tissue)),    cells = trunk(normalise(slide)), stream
 """
 
 import copy
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from fnmatch import fnmatchcase
@@ -28,6 +29,8 @@ from napari_gigaclf.training.slides.recipe import Recipe
 
 SCORE = "score"
 """Name of the one output of a regression."""
+LAST_LAYER_STD = 0.01
+"""Of a fresh last layer's weights, times the root of its inputs."""
 DEFAULT_NETWORK: NetworkName = "paper-table1"
 UNTRAINED_SPREAD = (0.2, 0.2, 0.2)
 
@@ -131,6 +134,7 @@ def build_network(recipe: Recipe, task: Task, classes: tuple[str, ...], name: st
     torch.manual_seed(recipe.seed)
     model = build_classifier(config)
     he_initialise(model)
+    quiet_last_layer(model.head)
     if recipe.dropout is not None:
         model.head = with_dropout(model.head, recipe.dropout)
     if started is not None:
@@ -145,6 +149,17 @@ def he_initialise(model: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def quiet_last_layer(head: nn.Module) -> None:
+    """Let a head begin with logits near zero: the first loss is that of knowing nothing, however large features are."""
+    last = last_layer(head)
+    nn.init.normal_(last.weight, std=LAST_LAYER_STD / math.sqrt(last.in_features))
+
+
+def last_layer(head: nn.Module) -> nn.Linear:
+    """Return the layer that gives the logits."""
+    return [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
 
 
 def with_dropout(head: nn.Module, share: float) -> nn.Module:

@@ -15,7 +15,7 @@ from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.training.cohort import Cohort
 from napari_gigaclf.training.slides.initialise import colour_spread, unit_variance
 from napari_gigaclf.training.slides.losses import loss_of
-from napari_gigaclf.training.slides.network import SlideNetwork, build_network
+from napari_gigaclf.training.slides.network import SlideNetwork, build_network, last_layer
 from napari_gigaclf.training.slides.recipe import Recipe
 from napari_gigaclf.training.slides.run import Epoch, Run
 from napari_gigaclf.training.slides.run_folder import RECIPE_NAME, Board, RunFolder, run_key
@@ -147,7 +147,10 @@ def prepared(cohort: Cohort, recipe: Recipe, output: Path, *, resume: bool, devi
 def _begin_weights(
     network: SlideNetwork, slides: Slides, cohort: Cohort, recipe: Recipe, folder: RunFolder
 ) -> None:  # fmt: skip
-    """Set what is taken from the training slides: the spread of colours, and LSUV's scales."""
+    """Set what is taken from the training slides: the mean score, the spread of colours, and LSUV's scales."""
+    if cohort.task == "regression":
+        with torch.no_grad():
+            last_layer(network.model.head).bias.fill_(float(cohort.of_split("train").targets.mean()))
     if recipe.start_from:
         return
     rows = cohort.of_split("train").rows

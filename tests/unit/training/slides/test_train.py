@@ -206,6 +206,13 @@ def test_scores_are_learnt(slides_folder, quick, tmp_path, pooling):
     assert "spearman" in result.figures
     model = load_model(tmp_path / "run" / "model")
     assert (model.classes, model.activation, model.config.pooling) == (("score",), "identity", pooling)
+    with open_slide(slides_folder / "7.tif", um_per_px=4.0) as slide:
+        before = classify(slide, model, saliency=None).probabilities["score"]
+        with torch.no_grad():
+            model.head[-1].bias.add_(7.5)  # scores are no probabilities: they may be anything
+        after = classify(slide, model, saliency=None).probabilities["score"]
+    assert after == pytest.approx(before + 7.5, abs=1e-4)
+    assert abs(before - np.mean(cohort.of_split("train").targets)) < 1, "it begins at the mean"
 
 
 def test_several_labels_are_learnt(slides_folder, quick, tmp_path):
