@@ -11,7 +11,7 @@ from napari_gigaclf.cli.bar import progress_bar
 from napari_gigaclf.cli.configs import Config, TrainConfig
 from napari_gigaclf.cli.interrupt import interruptible
 from napari_gigaclf.cli.say import note, say, say_json
-from napari_gigaclf.errors import CohortError
+from napari_gigaclf.errors import Cancelled, CohortError
 from napari_gigaclf.training.cohort import Cohort, CohortReport, Split, assign_splits, check_cohort, folds
 
 if TYPE_CHECKING:
@@ -94,11 +94,15 @@ def _train(config: TrainConfig, cohort: Cohort, recipe: "Recipe", output: Path) 
         best = "  (best so far)" if epoch.is_best else ""
         say(f"epoch {epoch.number}: loss {epoch.train_loss:.4f}; tuning: {tuning or 'no slides'}{best}")
 
-    with interruptible() as stop, progress_bar("training") as progress:
-        result = train(
-            cohort, recipe, output, resume=config.resume, device=config.device, progress=progress, cancel=stop,
-            on_epoch=tell,
-        )  # fmt: skip
+    try:
+        with interruptible() as stop, progress_bar("training") as progress:
+            result = train(
+                cohort, recipe, output, resume=config.resume, device=config.device, progress=progress, cancel=stop,
+                on_epoch=tell,
+            )  # fmt: skip
+    except Cancelled:
+        note(f"the state is kept in {output}: go on with --resume")
+        raise
     if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
         _summarise(config, result)
     return 0

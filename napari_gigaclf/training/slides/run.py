@@ -68,7 +68,7 @@ class Run:
             self._epoch()
             stale = counters.epoch - counters.best_epoch
             counters.finished = recipe.patience is not None and stale >= recipe.patience
-            self._save()
+            self.save()
 
     def _epoch(self) -> None:
         """Run what is left of an epoch."""
@@ -82,7 +82,7 @@ class Run:
                 self._note(self.stepper.step(present, counters.epoch, self.cancel))
             counters.batch += 1
             if time.perf_counter() - self._start > SAVE_SECONDS:
-                self._save()
+                self.save()
         tuning = self._tuned()
         counters.epoch, counters.batch = counters.epoch + 1, 0
         self._end_epoch(tuning)
@@ -183,8 +183,14 @@ class Run:
         self._best.write(network.model, self.counters.best_epoch, tuning.figures, temperature)
         return {**tuning.figures, "temperature": temperature}
 
-    def _save(self) -> None:
-        """Write the state."""
+    def save(self) -> None:
+        """Write the state.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written; the one before stays.
+        """
         now = time.perf_counter()
         self.counters.seconds += now - self._start
         self._start = now

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_gigaclf.errors import CohortError
+from napari_gigaclf.errors import Cancelled, CohortError
 from napari_gigaclf.inference.devices import find_device
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.training.cohort import Cohort
@@ -88,7 +88,11 @@ def train(
     run = prepared(cohort, recipe, Path(output), resume=resume, device=device)
     run.progress, run.cancel, run.on_epoch = progress, cancel, on_epoch
     try:
-        run.go()
+        try:
+            run.go()
+        except Cancelled:
+            run.save()  # weights and statistics are those of the last whole step
+            raise
         figures = run.calibrated()
         return TrainResult(
             model=run.folder.model,

@@ -94,7 +94,6 @@ def test_the_run_folder_records_what_was_done(trained):
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(cohort, quick, tmp_path, monkeypatch):
     quick = dataclasses.replace(quick, epochs=3)
     train(cohort, quick, tmp_path / "whole")
-    monkeypatch.setattr(run_module, "SAVE_SECONDS", 0.0)
     stop, seen = threading.Event(), []
 
     def after_nine(progress):
@@ -109,6 +108,25 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(cohort, quick, tmp
         except Cancelled:
             continue
     assert len(seen) > 18, "slides of interrupted steps are learnt from again"
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+    assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts")
+
+
+def test_a_run_that_was_killed_goes_on_from_its_last_state(cohort, quick, tmp_path, monkeypatch):
+    """A kill writes nothing any more: the last state between steps is what there is."""
+
+    class Killed(BaseException):
+        pass
+
+    def dies(progress):
+        if progress.done == 10:
+            raise Killed
+
+    train(cohort, quick, tmp_path / "whole")
+    monkeypatch.setattr(run_module, "SAVE_SECONDS", 0.0)
+    with pytest.raises(Killed):
+        train(cohort, quick, tmp_path / "parts", progress=dies)
+    train(cohort, quick, tmp_path / "parts", resume=True)
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
     assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts")
 
