@@ -25,6 +25,9 @@ _IN_THE_WINDOW = (
     ),
     (r"give memory=\.\.\. or another device", "allow more memory in the settings, or choose another device"),
     (r"\bum/px\b", "µm/px"),
+    (r"give another --output", "choose another output folder"),
+    (r"go on with it \(--resume\) or give another folder", "press Resume, or choose another folder"),
+    (r"; check_cohort lists them all", ""),
 )
 """What errors advise, and what the same is called in the window."""
 

@@ -1,0 +1,146 @@
+"""The lower half of the Train widget: what the check found, the buttons, progress, curves, epochs, and the outcome."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_gigaclf.progress import Progress
+from napari_gigaclf.viewer.controllers.train import Offer, TrainState
+from napari_gigaclf.viewer.texts import problem_text, progress_text
+from napari_gigaclf.viewer.train_texts import DIVIDED, counts_text, epoch_lines, problem_lines
+from napari_gigaclf.viewer.widgets.controls import note
+from napari_gigaclf.viewer.widgets.curves import Curves
+
+if TYPE_CHECKING:
+    from napari_gigaclf.training.cohort import CohortReport
+    from napari_gigaclf.training.slides import Epoch
+
+LINES_SHOWN = 6
+"""Height of the lists; longer ones scroll."""
+MOST_PROBLEMS = 2000
+"""A person does not read more, and a list of a million lines would hold the window up."""
+
+
+class TrainPanel(QWidget):
+    """Findings, buttons, progress and result of training."""
+
+    check_wanted = Signal()
+    train_wanted = Signal()
+    resume_wanted = Signal()
+    stop_wanted = Signal()
+    use_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.counts_note = note()
+        self.problem_list = _lines("Problems of the table, errors first")
+        self.offer_note = note()
+        self.check_button = QPushButton("Check")
+        self.check_button.setToolTip("Look at the table and at every slide in it")
+        self.train_button = QPushButton("Train")
+        self.resume_button = QPushButton("Resume")
+        self.resume_button.setToolTip("Go on with the run in the output folder")
+        self.stop_button = QPushButton("Stop")
+        self.stop_button.setToolTip("Stop the check or the run; what was learnt so far stays")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(10)
+        self.progress_note = note()
+        self.outcome_note = note()
+        self.outcome_note.setTextFormat(Qt.TextFormat.PlainText)
+        self.curves = Curves()
+        self.epoch_list = _lines("Epochs of the run")
+        self.use_button = QPushButton("Use in Classify")
+        self.use_button.setToolTip("Choose the model of this run in the widget that classifies slides")
+        self._lay_out()
+        self.check_button.clicked.connect(self.check_wanted)
+        self.train_button.clicked.connect(self.train_wanted)
+        self.resume_button.clicked.connect(self.resume_wanted)
+        self.stop_button.clicked.connect(self.stop_wanted)
+        self.use_button.clicked.connect(self.use_wanted)
+        self.show_offer(Offer(state=TrainState.NO_TABLE))
+        self.show_report(None)
+        self.show_epochs([])
+        self.show_outcome("")
+        self.use_button.setEnabled(False)
+
+    def show_offer(self, offer: Offer) -> None:
+        """Enable what fits the state."""
+        state = offer.state
+        is_busy = offer.busy or state is TrainState.STOPPING
+        self.check_button.setEnabled(state in (TrainState.REFUSED, TrainState.READY))
+        self.train_button.setEnabled(offer.can_train)
+        self.resume_button.setEnabled(offer.can_resume)
+        self.stop_button.setEnabled(offer.busy)
+        if is_busy and not self.bar.isVisibleTo(self):
+            self.bar.setRange(0, 0)
+            self.progress_note.setText("checking..." if state is TrainState.CHECKING else "starting...")
+        if state is TrainState.STOPPING:
+            self.progress_note.setText("stopping at the next tile...")
+        self.bar.setVisible(is_busy)
+        self.progress_note.setVisible(is_busy)
+        _say(self.offer_note, offer.note)
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show how far the check or the run is."""
+        self.bar.setRange(0, max(1, progress.total))
+        self.bar.setValue(progress.done)
+        self.progress_note.setText(progress_text(progress))
+
+    def show_report(self, report: "CohortReport | None") -> None:
+        """Show what a check found."""
+        if report is None:
+            _say(self.counts_note, "")
+            self.problem_list.setVisible(False)
+            return
+        divided = report.cohort is not None and all(row.split is None for row in report.cohort.rows)
+        text = counts_text(report)
+        _say(self.counts_note, f"{DIVIDED}\n{text}" if divided and not report.errors else text)
+        lines = [problem_text(line) for line in problem_lines(report)]
+        more = [f"... and {len(lines) - MOST_PROBLEMS} more"] if len(lines) > MOST_PROBLEMS else []
+        self.problem_list.setPlainText("\n".join([*lines[:MOST_PROBLEMS], *more]))
+        self.problem_list.setVisible(bool(lines))
+
+    def show_epochs(self, epochs: "Sequence[Epoch]") -> None:
+        """Show the curves and the epochs, the latest in view."""
+        self.curves.show_epochs(epochs)
+        self.epoch_list.setPlainText("\n".join(epoch_lines(epochs)))
+        self.epoch_list.setVisible(bool(epochs))
+        bar = self.epoch_list.verticalScrollBar()
+        bar.setValue(bar.maximum())
+
+    def show_outcome(self, text: str) -> None:
+        """Show how the last thing ended."""
+        _say(self.outcome_note, problem_text(text))
+
+    def _lay_out(self) -> None:
+        buttons = QHBoxLayout()
+        for button in (self.check_button, self.train_button, self.resume_button, self.stop_button):
+            buttons.addWidget(button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for part in (self.counts_note, self.problem_list, self.offer_note):
+            layout.addWidget(part)
+        layout.addLayout(buttons)
+        for part in (self.bar, self.progress_note, self.outcome_note, self.curves, self.epoch_list, self.use_button):
+            layout.addWidget(part)
+
+
+def _lines(name: str) -> QPlainTextEdit:
+    """Return a list of lines that can be scrolled, searched by eye and copied, and not changed."""
+    box = QPlainTextEdit()
+    box.setReadOnly(True)
+    box.setTabChangesFocus(True)
+    box.setAccessibleName(name)
+    box.setToolTip(name)
+    height = box.fontMetrics().lineSpacing() * LINES_SHOWN + 2 * int(box.document().documentMargin()) + 4
+    box.setFixedHeight(height)
+    return box
+
+
+def _say(label: QWidget, text: str) -> None:
+    """Show a text; without one the label takes no room."""
+    label.setText(text)
+    label.setVisible(bool(text))
