@@ -100,6 +100,13 @@ def auto_level_text(model: "ModelConfig | None") -> str:
     return f"auto: {model.um_per_px:g} µm/px, the model's own"
 
 
+def model_title(model: "ModelConfig", key: str) -> str:
+    """Return the entry of the list of models; those from folders with their name, since runs may share a title."""
+    if not model.card.title or key == model.name:
+        return model.card.title or model.name
+    return model.card.title if model.name in model.card.title else f"{model.card.title}: {model.name}"
+
+
 def model_text(model: "ModelConfig") -> str:
     """Return what a model is for, and the line on research use."""
     card = model.card

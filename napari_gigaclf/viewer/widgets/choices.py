@@ -8,7 +8,7 @@ from qtpy.QtCore import QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, PREDICTED, RegionChoice
-from napari_gigaclf.viewer.texts import auto_level_text, level_text, model_text, slide_text
+from napari_gigaclf.viewer.texts import auto_level_text, level_text, model_text, model_title, slide_text
 from napari_gigaclf.viewer.widgets.controls import choose, combo_box, note, refill, refill_devices, side_by_side
 from napari_gigaclf.viewer.widgets.place_row import PlaceRow
 
@@ -85,7 +85,7 @@ class ChoicesPanel(QWidget):
     def offer_models(self, models: Mapping[str, "ModelConfig"]) -> None:
         """List models by name or folder, those from folders after the built-in ones."""
         self.models |= models
-        refill(self.model_box, [(model.card.title or model.name, key) for key, model in self.models.items()])
+        refill(self.model_box, [(model_title(model, key), key) for key, model in self.models.items()])
         self.prefer_model(self._preferred)
         self._model_chosen()
 

@@ -142,6 +142,8 @@ class Curves(QWidget):
         x = area.left()
         for line in plot.lines:
             x = self._draw_line(painter, plot, line, area, QPointF(x, room.top() + height / 2))
+        if self._best:
+            self._draw_best(painter, plot, area, QRectF(x, room.top(), room.right() - x, height))
 
     def _draw_axes(self, painter: QPainter, plot: Plot, area: QRectF, labels: list[tuple[float, str]]) -> None:
         """Draw the grid with its numbers, and where the best epoch is."""
@@ -159,12 +161,18 @@ class Curves(QWidget):
         for epoch in sorted({round(value) for value in ticks(1, max(self._last, 2))} | {1, self._last}):
             if epoch in (1, self._last) or 1 + self._last / 12 < epoch < self._last * 11 / 12:
                 x = self._place(plot, area, epoch, plot.low).x()
-                box = QRectF(x - 30, area.bottom() + 2, 60, height)
+                width = metrics.horizontalAdvance(str(epoch)) + 2
+                box = QRectF(x - width / 2, area.bottom() + 2, width, height)
                 painter.drawText(_within(box, self.width()), Qt.AlignmentFlag.AlignCenter, str(epoch))
-        if self._best:
-            x = self._place(plot, area, self._best, plot.low).x()
-            painter.setPen(QPen(text, 1, Qt.PenStyle.DotLine))
-            painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
+
+    def _draw_best(self, painter: QPainter, plot: Plot, area: QRectF, key: QRectF) -> None:
+        """Draw where the best epoch is, and say so where the names of the curves end."""
+        painter.setPen(QPen(self._text_colour(), 1, Qt.PenStyle.DotLine))
+        x = self._place(plot, area, self._best, plot.low).x()
+        painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
+        painter.drawLine(QPointF(key.left() + 2, key.top()), QPointF(key.left() + 2, key.bottom()))
+        painter.setPen(self._text_colour())
+        painter.drawText(key.adjusted(GAP + 2, 0, 0, 0), Qt.AlignmentFlag.AlignLeft, "best epoch")
 
     def _draw_line(self, painter: QPainter, plot: Plot, line: Line, area: QRectF, key: QPointF) -> float:
         """Draw a curve and its name; return where the next name may begin."""

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_gigaclf.models.config import NetworkName, Pooling
 from napari_gigaclf.viewer.controllers.train_jobs import RunLook
 from napari_gigaclf.viewer.controllers.train_wishes import LEAVE_OUT
+from napari_gigaclf.viewer.texts import model_title
 from napari_gigaclf.viewer.widgets.controls import AUTO, choose, combo_box, refill, refill_devices, side_by_side
 from napari_gigaclf.viewer.widgets.path_row import PathRow
 
@@ -35,6 +36,16 @@ STORED = "the run in the output folder"
 TABLES = (".csv", ".parquet")
 TRUNK = "trunk"
 POOLINGS = tuple(name for name in get_args(Pooling) if name != "highest")
+
+
+class Decimal(QDoubleSpinBox):
+    """A field for a number, without zeros at its end."""
+
+    def textFromValue(self, value: float) -> str:
+        """Return the number as it is shown."""
+        text = str(self.locale().toString(value, "f", self.decimals()))
+        point = self.locale().decimalPoint()
+        return text.rstrip("0").removesuffix(point) if point in text else text
 
 
 class TrainChoices(QWidget):
@@ -107,7 +118,7 @@ class TrainChoices(QWidget):
     def offer_models(self, models: "Mapping[str, ModelConfig]") -> None:
         """List models to begin with."""
         self._models |= models
-        entries = [(model.card.title or model.name, key) for key, model in self._models.items()]
+        entries = [(model_title(model, key), key) for key, model in self._models.items()]
         refill(self.start_box, [("fresh weights", FRESH), *entries])
 
     def choose_model(self, key: str) -> None:
@@ -248,8 +259,8 @@ def _whole(low: int, high: int, suffix: str, tooltip: str) -> QSpinBox:
     return box
 
 
-def _decimal(low: float, high: float, decimals: int, suffix: str, tooltip: str) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
+def _decimal(low: float, high: float, decimals: int, suffix: str, tooltip: str) -> Decimal:
+    box = Decimal()
     box.setDecimals(decimals)
     box.setRange(low, high)
     box.setSuffix(suffix)

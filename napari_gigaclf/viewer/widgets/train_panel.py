@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.training.cohort import CohortReport
     from napari_gigaclf.training.slides import Epoch
 
-LINES_SHOWN = 6
+LEAST_LINES, MOST_LINES = 3, 8
 """Height of the lists; longer ones scroll."""
 MOST_PROBLEMS = 2000
 """A person does not read more, and a list of a million lines would hold the window up."""
@@ -100,14 +100,12 @@ class TrainPanel(QWidget):
         _say(self.counts_note, f"{DIVIDED}\n{text}" if divided and not report.errors else text)
         lines = [problem_text(line) for line in problem_lines(report)]
         more = [f"... and {len(lines) - MOST_PROBLEMS} more"] if len(lines) > MOST_PROBLEMS else []
-        self.problem_list.setPlainText("\n".join([*lines[:MOST_PROBLEMS], *more]))
-        self.problem_list.setVisible(bool(lines))
+        _fill(self.problem_list, [*lines[:MOST_PROBLEMS], *more])
 
     def show_epochs(self, epochs: "Sequence[Epoch]") -> None:
         """Show the curves and the epochs, the latest in view."""
         self.curves.show_epochs(epochs)
-        self.epoch_list.setPlainText("\n".join(epoch_lines(epochs)))
-        self.epoch_list.setVisible(bool(epochs))
+        _fill(self.epoch_list, epoch_lines(epochs))
         bar = self.epoch_list.verticalScrollBar()
         bar.setValue(bar.maximum())
 
@@ -135,9 +133,15 @@ def _lines(name: str) -> QPlainTextEdit:
     box.setTabChangesFocus(True)
     box.setAccessibleName(name)
     box.setToolTip(name)
-    height = box.fontMetrics().lineSpacing() * LINES_SHOWN + 2 * int(box.document().documentMargin()) + 4
-    box.setFixedHeight(height)
     return box
+
+
+def _fill(box: QPlainTextEdit, lines: Sequence[str]) -> None:
+    """Show lines in a box as high as they need, up to a limit; without any it takes no room."""
+    box.setPlainText("\n".join(lines))
+    box.setVisible(bool(lines))
+    rows = min(max(len(lines), LEAST_LINES), MOST_LINES)
+    box.setFixedHeight(box.fontMetrics().lineSpacing() * rows + 2 * int(box.document().documentMargin()) + 4)
 
 
 def _say(label: QWidget, text: str) -> None:
