@@ -57,19 +57,33 @@ def epoch_lines(epochs: "Sequence[Epoch]") -> list[str]:
     ]
 
 
-def look_text(look: "RunLook") -> str:
-    """Return what there is to go on with in a folder; nothing where there is none."""
+def look_text(look: "RunLook", wanted: int) -> str:
+    """Return what there is to go on with in a folder; nothing where there is none.
+
+    Parameters
+    ----------
+    look
+        At the folder.
+    wanted
+        Epochs that are asked for.
+    """
     if not look.has_run:
         return ""
-    done = count_text(len(look.epochs), "finished epoch")
-    return f"A run with {done} is in this folder. Resume goes on with it; for a new run choose another folder."
+    done = len(look.epochs)
+    if 0 < wanted <= done:
+        return f"The run in this folder has all of its {done} epochs. With more Epochs, Resume goes on with it."
+    found = f"A run with {count_text(done, 'finished epoch')} is in this folder."
+    return f"{found} Resume goes on with it; for a new run choose another folder."
 
 
 def stopped_text(epochs: "Sequence[Epoch]") -> str:
     """Return that a run was stopped, and what there is of it."""
     best = best_number(epochs)
-    kept = f"the model of epoch {best} and the state are" if best else "the state is"
-    return f"Stopped after {count_text(len(epochs), 'finished epoch')}; {kept} kept. Resume goes on from there."
+    kept = f"the model of epoch {best} and the last saved state" if best else "what was saved last"
+    return (
+        f"Stopped after {count_text(len(epochs), 'finished epoch')}. Kept: {kept} (a state is saved after every epoch "
+        "and every 5 minutes). Resume goes on from there."
+    )
 
 
 def result_text(result: "TrainResult") -> str:

@@ -339,5 +339,5 @@ class TrainController:
         if state is TrainState.READY:
             if self.wishes.output is None:
                 return "Choose an output folder for the run."
-            return "" if self.look is None else look_text(self.look)
+            return "" if self.look is None else look_text(self.look, self.wishes.epochs)
         return ""

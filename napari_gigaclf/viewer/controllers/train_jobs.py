@@ -150,6 +150,7 @@ def run_training(
     from napari_gigaclf.training.slides.recipe import changed
 
     recipe = changed(wishes.base, dict(wishes.settings), "settings")
+    _check_memory(recipe.memory)
     try:
         return train(
             _divided(cohort, recipe.seed), recipe, wishes.output, resume=resume, device=wishes.device,
@@ -157,6 +158,16 @@ def run_training(
         )  # fmt: skip
     except MemoryError as error:
         raise TrainingError("not enough memory: give Memory a smaller number, or choose a smaller input") from error
+
+
+def _check_memory(memory: str) -> None:
+    """Refuse an amount of memory that is none."""
+    from napari_gigaclf.streaming.planning.options import parse_bytes
+
+    try:
+        parse_bytes(memory or "1GB")
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
 
 
 def _divided(cohort: "Cohort", seed: int) -> "Cohort":

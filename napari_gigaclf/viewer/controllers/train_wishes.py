@@ -28,6 +28,12 @@ class TrainWishes:
     """Of the network; 0 leaves one core to the window."""
 
     @property
+    def epochs(self) -> int:
+        """How many epochs the run is to have."""
+        wanted = dict(self.settings).get("epochs", 0 if self.base is None else self.base.epochs)
+        return wanted if isinstance(wanted, int) else 0
+
+    @property
     def leaves_out(self) -> bool:
         """Whether training goes on without slides that cannot be read."""
         stated = dict(self.settings).get("bad_slides", None if self.base is None else self.base.bad_slides)
