@@ -212,6 +212,19 @@ def test_a_run_gives_epochs_a_model_and_an_outcome_and_goes_on(ready, runs, view
     assert [one.number for one in runs.epochs] == [1, 2, 3]
 
 
+def test_train_right_after_another_folder_waits_for_the_look_at_it(ready, runs, pump, wishes, monkeypatch, tmp_path):
+    calls = fake_training(monkeypatch, until_stopped)
+    ready(wishes)
+    names = {name: getattr(wishes, name) for name in wishes.__slots__}
+    runs.choose(TrainWishes(**{**names, "output": tmp_path / "other"}))
+    runs.train(resume=False)
+    assert not runs.training
+    pump.until(lambda: len(runs.epochs) == 1)
+    assert calls[0][0].output == tmp_path / "other"
+    runs.stop()
+    pump.until(lambda: not runs.training)
+
+
 def test_stop_keeps_what_was_learnt_and_says_so(ready, runs, view, pump, wishes, monkeypatch):
     fake_training(monkeypatch, until_stopped)
     ready(wishes)

@@ -112,6 +112,8 @@ class TrainController:
         self._check_generation = 0
         self._check_job: Job[CohortReport] | None = None
         self._look_generation = 0
+        self._wanted: bool | None = None
+        """A start that waits for the look at the folder: whether it is to resume."""
         self._run_generation = 0
         self._run_job: Job[TrainResult] | None = None
         self._run_folder: Path | None = None
@@ -166,7 +168,10 @@ class TrainController:
     def train(self, *, resume: bool) -> None:
         """Begin a run, or go on with the one in the folder."""
         cohort, wishes = self._cohort(), self.wishes
-        if self.training or cohort is None or wishes.output is None or self.look is None:
+        if self.training or cohort is None or wishes.output is None:
+            return
+        if self.look is None:
+            self._wanted = resume
             return
         if self.look.has_run != resume:
             return
@@ -203,7 +208,7 @@ class TrainController:
         """
         self._look_generation += 1
         generation, folder = self._look_generation, self.wishes.output
-        self.look = None
+        self.look, self._wanted = None, None
         if folder is None:
             return
         self._quick.submit(
@@ -265,9 +270,12 @@ class TrainController:
         if fill or look.epochs:
             self.epochs = list(look.epochs)
             self._view.show_epochs(self.epochs)
+        wanted, self._wanted = self._wanted, None
         if fill:
             self._view.show_run(look)
         self._tell()
+        if wanted is not None:
+            self.train(resume=wanted)
 
     def _look_failed(self, generation: int, text: str) -> None:
         if generation == self._look_generation:

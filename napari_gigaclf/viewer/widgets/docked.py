@@ -34,10 +34,11 @@ class Docked(QWidget):
 
     def come_forward(self) -> None:
         """Show the dock, in front of those it shares a place with."""
-        for widget in (self.parentWidget(), self):
-            if widget is not None:
-                widget.show()
-                widget.raise_()
+        widget: QWidget | None = self
+        while widget is not None and not isinstance(widget, QMainWindow):
+            widget.show()
+            widget.raise_()
+            widget = widget.parentWidget()
         self.setFocus()
 
     def event(self, event: QEvent) -> bool:

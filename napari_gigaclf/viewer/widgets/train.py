@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QMimeData
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QVBoxLayout, QWidget
 
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.bridge import GuiPost
@@ -58,6 +58,8 @@ class TrainWidget(Docked):
         self.long = Worker("gigaclf-train", self._post)
         self.runs = TrainController(self, quick=self.quick, long=self.long, post=self._post)
         self.setAcceptDrops(True)
+        for field in self.findChildren(QLineEdit):
+            field.setAcceptDrops(False)  # a table is dropped on the widget, wherever that is
         self._closed = False
         self._connect()
         self.quick.submit(lambda _job: read_choices(), self._choices_read, self.show_outcome)

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QProgressBar, QPushButto
 
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.controllers.train import Offer, TrainState
+from napari_gigaclf.viewer.controllers.train_jobs import divides_nothing
 from napari_gigaclf.viewer.texts import problem_text, progress_text
 from napari_gigaclf.viewer.train_texts import DIVIDED, counts_text, epoch_lines, problem_lines
 from napari_gigaclf.viewer.widgets.controls import note
@@ -95,9 +96,8 @@ class TrainPanel(QWidget):
             _say(self.counts_note, "")
             self.problem_list.setVisible(False)
             return
-        divided = report.cohort is not None and all(row.split is None for row in report.cohort.rows)
         text = counts_text(report)
-        _say(self.counts_note, f"{DIVIDED}\n{text}" if divided and not report.errors else text)
+        _say(self.counts_note, f"{DIVIDED}\n{text}" if divides_nothing(report) else text)
         lines = [problem_text(line) for line in problem_lines(report)]
         more = [f"... and {len(lines) - MOST_PROBLEMS} more"] if len(lines) > MOST_PROBLEMS else []
         _fill(self.problem_list, [*lines[:MOST_PROBLEMS], *more])
