@@ -1,9 +1,10 @@
 """The sentences of the Train widget: what a check found, epochs, how a run ended."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from napari_gigaclf.viewer.texts import RESEARCH_USE, count_text
+from napari_gigaclf.viewer.texts import RESEARCH_USE, count_text, problem_text
 
 if TYPE_CHECKING:
     from napari_gigaclf.training.cohort import CohortReport
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
 FIGURES = {"loss": "loss", "auc": "AUC", "spearman": "Spearman's rho", "temperature": "temperature"}
 """How figures on the tuning slides are called."""
 DIVIDED = "The table divides nothing: 70 % of the patients will train, 15 % tune and 15 % test."
+
+_ENLARGING = r"to enlarge it all the same give um_per_px=.*$"
+"""What ``classify`` advises for a slide that is too coarse."""
+
+
+def training_problem_text(text: str) -> str:
+    """Return an error in the words of the Train widget."""
+    advice = "choose a larger Scale, no finer than the slides, or leave such slides out"
+    return problem_text(re.sub(_ENLARGING, advice, text))
 
 
 def figures_text(figures: dict[str, float]) -> str:
@@ -71,7 +81,7 @@ def look_text(look: "RunLook", wanted: int) -> str:
         return ""
     done = len(look.epochs)
     if 0 < wanted <= done:
-        return f"The run in this folder has all of its {done} epochs. With more Epochs, Resume goes on with it."
+        return f"The run in this folder is done ({count_text(done, 'epoch')}). With more Epochs, Resume goes on with it."
     found = f"A run with {count_text(done, 'finished epoch')} is in this folder."
     return f"{found} Resume goes on with it; for a new run choose another folder."
 

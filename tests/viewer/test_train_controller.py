@@ -201,7 +201,7 @@ def test_a_run_gives_epochs_a_model_and_an_outcome_and_goes_on(ready, runs, view
     assert view.progress[-1].remaining_seconds is not None
     assert view.offers[-1].can_resume
     assert not view.offers[-1].can_train
-    assert "all of its 2 epochs" in view.offers[-1].note
+    assert "is done (2 epochs)" in view.offers[-1].note
     assert view.threads == {threading.current_thread()}
     runs.choose(changed(wishes, epochs=3))
     assert "2 finished epochs" in view.offers[-1].note

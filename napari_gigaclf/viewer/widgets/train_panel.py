@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QProgressBar, QPushButto
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.controllers.train import Offer, TrainState
 from napari_gigaclf.viewer.controllers.train_jobs import divides_nothing
-from napari_gigaclf.viewer.texts import problem_text, progress_text
-from napari_gigaclf.viewer.train_texts import DIVIDED, counts_text, epoch_lines, problem_lines
+from napari_gigaclf.viewer.texts import progress_text
+from napari_gigaclf.viewer.train_texts import DIVIDED, counts_text, epoch_lines, problem_lines, training_problem_text
 from napari_gigaclf.viewer.widgets.controls import note
 from napari_gigaclf.viewer.widgets.curves import Curves
 
@@ -98,7 +98,7 @@ class TrainPanel(QWidget):
             return
         text = counts_text(report)
         _say(self.counts_note, f"{DIVIDED}\n{text}" if divides_nothing(report) else text)
-        lines = [problem_text(line) for line in problem_lines(report)]
+        lines = [training_problem_text(line) for line in problem_lines(report)]
         more = [f"... and {len(lines) - MOST_PROBLEMS} more"] if len(lines) > MOST_PROBLEMS else []
         _fill(self.problem_list, [*lines[:MOST_PROBLEMS], *more])
 
@@ -111,7 +111,7 @@ class TrainPanel(QWidget):
 
     def show_outcome(self, text: str) -> None:
         """Show how the last thing ended."""
-        _say(self.outcome_note, problem_text(text))
+        _say(self.outcome_note, training_problem_text(text))
 
     def _lay_out(self) -> None:
         buttons = QHBoxLayout()
