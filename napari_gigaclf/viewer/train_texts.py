@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.training.slides import Epoch, TrainResult
     from napari_gigaclf.viewer.controllers.train_jobs import RunLook
 
-FIGURES = {"loss": "loss", "auc": "AUC", "spearman": "Spearman's rho", "temperature": "temperature"}
+FIGURES = {"loss": "loss", "auc": "AUC", "spearman": "Spearman", "temperature": "temperature"}
 """How figures on the tuning slides are called."""
 DIVIDED = "The table divides nothing: 70 % of the patients will train, 15 % tune and 15 % test."
 
@@ -81,7 +81,8 @@ def look_text(look: "RunLook", wanted: int) -> str:
         return ""
     done = len(look.epochs)
     if 0 < wanted <= done:
-        return f"The run in this folder is done ({count_text(done, 'epoch')}). With more Epochs, Resume goes on with it."
+        found = f"The run in this folder is done ({count_text(done, 'epoch')})."
+        return f"{found} With more Epochs, Resume goes on with it."
     found = f"A run with {count_text(done, 'finished epoch')} is in this folder."
     return f"{found} Resume goes on with it; for a new run choose another folder."
 

@@ -28,7 +28,7 @@ def test_the_best_epoch_is_the_last_that_was_better() -> None:
 
 
 def test_figures_are_called_by_their_names() -> None:
-    assert figures_text({"loss": 0.5, "spearman": -0.25}) == "loss 0.5000, Spearman's rho -0.2500"
+    assert figures_text({"loss": 0.5, "spearman": -0.25}) == "loss 0.5000, Spearman -0.2500"
 
 
 def test_a_run_in_the_folder_says_how_it_goes_on() -> None:

@@ -22,7 +22,7 @@ ON_LIGHT = ("#0072B2", "#D55E00", "#007E5D")
 ON_DARK = ("#56B4E9", "#E69F00", "#2BC79A")
 DARK_BELOW = 128
 """Lightness of the window under which it counts as dark."""
-MOST_TICKS = 5
+MOST_TICKS = 6
 ROW_HEIGHT = 150
 GAP = 6
 

@@ -193,13 +193,15 @@ class TrainWidget(Docked):
 
     def _open_classify(self) -> ClassifyWidget:
         """Open the widget that classifies, as napari's menu does; by itself where napari does not know the plugin."""
-        widget: ClassifyWidget
         try:
-            _, widget = self.viewer.window.add_plugin_dock_widget(PLUGIN, CLASSIFY, tabify=True)
+            _, opened = self.viewer.window.add_plugin_dock_widget(PLUGIN, CLASSIFY, tabify=True)
         except (KeyError, ValueError, AttributeError):
-            widget = ClassifyWidget(self.viewer)
-            self.viewer.window.add_dock_widget(widget, name=CLASSIFY, tabify=True)
-        return widget
+            opened = None
+        if isinstance(opened, ClassifyWidget) and not opened.is_closed:
+            return opened
+        made = ClassifyWidget(self.viewer)
+        self.viewer.window.add_dock_widget(made, name=CLASSIFY, tabify=True)
+        return made
 
     def _lay_out(self) -> None:
         inner = QWidget()

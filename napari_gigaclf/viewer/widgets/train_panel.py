@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.training.cohort import CohortReport
     from napari_gigaclf.training.slides import Epoch
 
-LEAST_LINES, MOST_LINES = 3, 8
+LEAST_LINES, MOST_LINES = 2, 8
 """Height of the lists; longer ones scroll."""
 MOST_PROBLEMS = 2000
 """A person does not read more, and a list of a million lines would hold the window up."""

@@ -244,12 +244,12 @@ def test_curves_draw_what_there_is(qtbot):
         curves.resize(240, max(1, curves.sizeHint().height()))
         assert not curves.grab().isNull()
     assert curves.plots[1].low == -1
-    assert "spearman" not in curves.plots[1].lines[0].name
+    assert "Spearman" in curves.plots[1].lines[0].name
     assert [line.name for line in plots_of([epoch(1, 0.7, {})])[0].lines] == ["training loss"]
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1.05), (0, 1e-9), (0, 12345.0), (-1, 1), (1, 2), (1, 1)])
 def test_ticks_are_few_and_inside(low, high):
     found = ticks(low, high)
-    assert 1 <= len(found) <= 5
+    assert 1 <= len(found) <= 6
     assert all(low - 1e-9 <= value <= high + 1e-9 for value in found)
