@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.texts import RESEARCH_USE, count_text, problem_text
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ def training_problem_text(text: str) -> str:
     """Return an error in the words of the Train widget."""
     advice = "choose a larger Scale, no finer than the slides, or leave such slides out"
     return problem_text(re.sub(_ENLARGING, advice, text))
+
+
+def learns_no_more(progress: Progress) -> bool:
+    """Return whether a run has learnt from all slides: it still looks at the tuning slides, which is not counted."""
+    return progress.phase.startswith("epoch") and progress.done >= progress.total
 
 
 def figures_text(figures: dict[str, float]) -> str:

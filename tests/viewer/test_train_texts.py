@@ -1,13 +1,16 @@
 """The sentences of the Train widget."""
 
+import dataclasses
 from pathlib import Path
 
+from napari_gigaclf.progress import Progress
 from napari_gigaclf.training.slides import PRESETS, Epoch, TrainResult
 from napari_gigaclf.viewer.controllers.train_jobs import RunLook
 from napari_gigaclf.viewer.train_texts import (
     best_number,
     epoch_lines,
     figures_text,
+    learns_no_more,
     look_text,
     result_text,
     stopped_text,
@@ -25,6 +28,13 @@ def test_the_best_epoch_is_the_last_that_was_better() -> None:
     assert best_number([]) == 0
     assert ["(best)" in line for line in epoch_lines(epochs)] == [False, True, False]
     assert epoch_lines(epochs)[2] == "epoch 3: loss 0.5000; tuning: loss 0.4000, AUC 0.9000"
+
+
+def test_after_the_last_slide_a_run_is_not_said_to_be_over() -> None:
+    last = Progress(done=6, total=6, unit="slide", phase="epochs 1 to 2", seconds=3.0)
+    assert learns_no_more(last)
+    assert not learns_no_more(dataclasses.replace(last, done=5))
+    assert not learns_no_more(dataclasses.replace(last, phase="checking slides"))
 
 
 def test_figures_are_called_by_their_names() -> None:

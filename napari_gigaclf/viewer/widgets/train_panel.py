@@ -10,7 +10,14 @@ from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.controllers.train import Offer, TrainState
 from napari_gigaclf.viewer.controllers.train_jobs import divides_nothing
 from napari_gigaclf.viewer.texts import progress_text
-from napari_gigaclf.viewer.train_texts import DIVIDED, counts_text, epoch_lines, problem_lines, training_problem_text
+from napari_gigaclf.viewer.train_texts import (
+    DIVIDED,
+    counts_text,
+    epoch_lines,
+    learns_no_more,
+    problem_lines,
+    training_problem_text,
+)
 from napari_gigaclf.viewer.widgets.controls import note
 from napari_gigaclf.viewer.widgets.curves import Curves
 
@@ -86,6 +93,10 @@ class TrainPanel(QWidget):
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far the check or the run is."""
+        if learns_no_more(progress):
+            self.bar.setRange(0, 0)
+            self.progress_note.setText("all epochs are learnt; looking at the tuning slides...")
+            return
         self.bar.setRange(0, max(1, progress.total))
         self.bar.setValue(progress.done)
         self.progress_note.setText(progress_text(progress))
