@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,7 +99,8 @@ def _train(config: TrainConfig, cohort: Cohort, recipe: "Recipe", output: Path) 
             cohort, recipe, output, resume=config.resume, device=config.device, progress=progress, cancel=stop,
             on_epoch=tell,
         )  # fmt: skip
-    _summarise(config, result)
+    if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+        _summarise(config, result)
     return 0
 
 

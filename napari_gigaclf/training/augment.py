@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-STAIN_RGB = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
-"""Absorption of haematoxylin, eosin and the residual (DAB) in red, green, blue: Ruifrok and Johnston (2001)."""
+from napari_gigaclf.training.stain import STAIN_RGB
+
 _LUMA = (0.299, 0.587, 0.114)
 
 

@@ -320,10 +320,10 @@ def test_a_run_in_the_folder_is_shown_with_its_recipe_and_epochs(ready, runs, vi
         file.write(json.dumps(again) + '\n{"what": "epoch", "num\n[]"epoch"\n{"what": "epoch"}\n')
     look = look_at_run(wishes.output)
     assert look.recipe.pooling == "mean"
-    assert look.table == wishes.table
+    assert look.table == wishes.output / "cohort.csv"
     assert [one.number for one in look.epochs] == [1, 2]
     assert look.epochs[1].train_loss == 9.0
-    (wishes.output / "record.json").write_text("[]")
+    look.table.unlink()
     assert look_at_run(wishes.output).table is None
     (wishes.output / "recipe.json").write_text("no recipe")
     runs.look_again(fill=True)

@@ -8,7 +8,12 @@ from torch import Tensor, nn
 
 from napari_gigaclf.errors import ModelError
 from napari_gigaclf.models.networks import paper
-from napari_gigaclf.models.networks.cell_net import NUM_FEATURES, cell_trunk
+from napari_gigaclf.models.networks.cell_net import (
+    NUM_CONTEXT_FEATURES,
+    NUM_FEATURES,
+    cell_trunk,
+    context_trunk,
+)
 from napari_gigaclf.models.networks.resnet import RESNET18_BLOCKS, RESNET34_BLOCKS, resnet_trunk
 
 
@@ -40,6 +45,11 @@ Builder = Callable[[int, int], Network]
 def _cell_net(in_channels: int, num_classes: int) -> Network:
     head = nn.Sequential(nn.Dropout(0.2), nn.Linear(NUM_FEATURES, num_classes))
     return Network(trunk=cell_trunk(in_channels), pooling="highest", num_features=NUM_FEATURES, head=head)
+
+
+def _cell_net_context(in_channels: int, num_classes: int) -> Network:
+    head = nn.Sequential(nn.Dropout(0.2), nn.Linear(NUM_CONTEXT_FEATURES, num_classes))
+    return Network(trunk=context_trunk(in_channels), num_features=NUM_CONTEXT_FEATURES, head=head)
 
 
 def _table1(in_channels: int, num_classes: int) -> Network:
@@ -74,6 +84,7 @@ def _resnet(blocks: tuple[int, ...]) -> Builder:
 
 NETWORKS: dict[str, Builder] = {
     "cell-net": _cell_net,
+    "cell-net-context": _cell_net_context,
     "paper-table1": _table1,
     "paper-table2-22": _table2(22),
     "paper-table2-25": _table2(25),

@@ -22,6 +22,10 @@ CONTEXT_PX = 96
 """Receptive field: pixels that one cell sees."""
 NUM_FEATURES = 128
 """Channels of the feature map."""
+CONTEXT_LAYERS = ((1, 1), (5, 1), (3, 2), (3, 3))
+"""Kernel and dilation, in cells, of the layers that compare cells: 1 + 4 + 4 + 6 = 15 cells are seen."""
+NUM_CONTEXT_FEATURES = 64
+"""Channels of these layers."""
 
 _Layer = tuple[str, int, int, int]
 LAYERS: tuple[_Layer, ...] = (
@@ -68,6 +72,24 @@ def cell_trunk(in_channels: int = 3) -> nn.Sequential:
         modules[f"relu{number}"] = nn.ReLU()
         channels = width
     return nn.Sequential(modules)
+
+
+def context_trunk(in_channels: int = 3) -> nn.Sequential:
+    """Build the trunk with layers that compare neighbouring cells: (B, in_channels, H, W) -> (B, 64, H // 32, W // 32).
+
+    The first layers have the names of :func:`cell_trunk`'s, so that they can start from a model of cells. Convolutions
+    over cells then see 15 x 15 cells, 480 px: what a single cell cannot tell, such as whether suspicious cells lie
+    together.
+    """
+    trunk = cell_trunk(in_channels)
+    channels = NUM_FEATURES
+    for number, (kernel, dilation) in enumerate(CONTEXT_LAYERS, start=1):
+        padding = dilation * (kernel // 2)
+        convolution = nn.Conv2d(channels, NUM_CONTEXT_FEATURES, kernel, padding=padding, dilation=dilation)
+        trunk.add_module(f"context{number}", convolution)
+        trunk.add_module(f"context_relu{number}", nn.ReLU())
+        channels = NUM_CONTEXT_FEATURES
+    return trunk
 
 
 def without_padding(trunk: nn.Sequential) -> nn.Sequential:

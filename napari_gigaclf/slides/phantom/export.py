@@ -38,11 +38,14 @@ def save_pyramid(
     slide: Slide,
     path: str | Path,
     *,
-    quality: int,
+    quality: int | None,
     name: str,
     progress: ProgressCallback | None,
 ) -> Path:
-    """Write level 0 of an RGB slide and means of it as a pyramid; see ``PhantomSlide.save``."""
+    """Write level 0 of an RGB slide and means of it as a pyramid; see ``PhantomSlide.save``.
+
+    Without a ``quality`` the tiles are packed with deflate, and no pixel changes.
+    """
     import time
 
     from tifffile import TiffWriter
@@ -110,13 +113,12 @@ def _tiles(rows: Pixels) -> Iterator[Pixels]:
             yield np.pad(tile, ((0, pad[0]), (0, pad[1]), (0, 0)), mode="edge") if any(pad) else tile.copy()
 
 
-def _options(slide: Slide, step: int, quality: int) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "photometric": "rgb",
-        "tile": (TILE, TILE),
-        "compression": "jpeg",
-        "compressionargs": {"level": quality, "optimize": True},
-    }
+def _options(slide: Slide, step: int, quality: int | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"photometric": "rgb", "tile": (TILE, TILE)}
+    if quality is None:
+        options |= {"compression": "deflate", "predictor": True}
+    else:
+        options |= {"compression": "jpeg", "compressionargs": {"level": quality, "optimize": True}}
     if slide.um_per_px is not None:
         y, x = slide.um_per_px
         options |= {"resolution": (_CM_UM / (x * step), _CM_UM / (y * step)), "resolutionunit": "CENTIMETER"}

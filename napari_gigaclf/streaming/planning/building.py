@@ -33,8 +33,8 @@ POSITIONS_PER_CALL = 75
 
 Measured on CPUs: with 512 channels, 8 x 8 positions take about twice as long per position as 32 x 32."""
 
-MACS_PER_SKIP = 60_000_000
-"""Multiply-accumulates that take as long as skipping a tile of glass: about 2 ms on two cores."""
+MACS_PER_SKIP = 10_000_000
+"""Multiply-accumulates that take as long as skipping a tile of glass: 0.6 ms, measured over 24 000 tiles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ MAX_CELL_LETTERS = 32_768
 MAX_PARQUET_BYTES = 1_000_000_000
 """Of a Parquet file unpacked, as it says itself."""
 PARQUET_SUFFIXES = (".parquet", ".pq")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Spreadsheets put it before UTF-8."""
 FIRST_ROW = 2
 """Number of the first row below the header, as a spreadsheet counts."""
 
@@ -105,8 +107,9 @@ def _csv(path: Path, content: bytes) -> tuple[Sequence[str], list[tuple[str, ...
 
 def _text(path: Path, content: bytes) -> str:
     """Return the text of a CSV file; what is not plain UTF-8 is refused with its line."""
-    if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise CohortError(f"{path}: line 1: begins with a byte order mark; save the table as plain UTF-8 without one")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise CohortError(f"{path}: line 1: UTF-16; save the table as CSV in UTF-8")
+    content = content.removeprefix(BYTE_ORDER_MARK)
     nul = content.find(b"\0")
     if nul >= 0:
         raise CohortError(f"{path}: line {_line_of(content, nul)}: a NUL byte; this is no CSV file")

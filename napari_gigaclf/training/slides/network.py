@@ -4,9 +4,9 @@ logits = head(pool(cells of tissue)),    cells = trunk(normalise(slide)), stream
 """
 
 import copy
-import dataclasses
 from collections.abc import Sequence
 from contextlib import nullcontext
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from napari_gigaclf.inference.network import cell_axes
 from napari_gigaclf.models import Classifier, load_model
 from napari_gigaclf.models.build import build_classifier
 from napari_gigaclf.models.card import ModelCard
-from napari_gigaclf.models.config import Activation, ModelConfig
+from napari_gigaclf.models.config import Activation, ModelConfig, NetworkName
 from napari_gigaclf.progress import CancelToken
 from napari_gigaclf.streaming import Source, StreamedModule, stream
 from napari_gigaclf.training.cohort import Task
@@ -28,6 +28,7 @@ from napari_gigaclf.training.slides.recipe import Recipe
 
 SCORE = "score"
 """Name of the one output of a regression."""
+DEFAULT_NETWORK: NetworkName = "paper-table1"
 UNTRAINED_SPREAD = (0.2, 0.2, 0.2)
 
 
@@ -46,11 +47,11 @@ class SlideNetwork:
         self.model = model
         self.recipe = recipe
         names = [name for name, _ in model.named_parameters()]
-        for prefix in recipe.frozen:
-            if not any(_inside(name, prefix) for name in names):
-                raise CohortError(f"frozen: no parameter's name begins with {prefix!r}; one is called {names[0]!r}")
+        for pattern in recipe.frozen:
+            if not any(_inside(name, pattern) for name in names):
+                raise CohortError(f"frozen: no parameter is called {pattern!r}; one is {names[0]!r}")
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(not any(_inside(name, prefix) for prefix in recipe.frozen))
+            parameter.requires_grad_(not any(_inside(name, pattern) for pattern in recipe.frozen))
         if not any(p.requires_grad for p in model.parameters()):
             raise CohortError("frozen: no parameter is left to train")
         # Not the model's own ``features``: that makes a new container with every call, and modes belong to containers.
@@ -77,7 +78,7 @@ class SlideNetwork:
         self.model.train(mode)
         self.features.train(mode)
         for name, module in self.model.named_modules():
-            if name and any(_inside(name, prefix) for prefix in self.recipe.frozen):
+            if name and any(_inside(name, pattern) for pattern in self.recipe.frozen):
                 module.eval()
 
     def logits(self, source: Source, cells: NDArray[np.bool_], cancel: CancelToken | None = None) -> Tensor:
@@ -98,8 +99,9 @@ class SlideNetwork:
         return self.model.cell_logits(self.model.pool(features[0].T.float()))
 
 
-def _inside(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(prefix.rstrip(".") + ".")
+def _inside(name: str, pattern: str) -> bool:
+    """Return whether a parameter or layer is, or is part of, what a pattern names."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
 def build_network(recipe: Recipe, task: Task, classes: tuple[str, ...], name: str) -> Classifier:
@@ -108,23 +110,24 @@ def build_network(recipe: Recipe, task: Task, classes: tuple[str, ...], name: st
     Raises
     ------
     CohortError
-        If the model to start from looks at another scale.
+        If no layer is like one of the model to start from.
     ModelError
         If it cannot be loaded.
     """
     names = (SCORE,) if task == "regression" else classes
     started = load_model(_model_place(recipe.start_from)) if recipe.start_from else None
     card = _card(recipe, started)
-    if started is None:
-        config = ModelConfig(
-            name=name, version="1", classes=names, um_per_px=recipe.um_per_px, activation=_activation(task),
-            network=recipe.network, pooling=recipe.pooling, spread=UNTRAINED_SPREAD, card=card,
-        )  # fmt: skip
-    else:
-        config = dataclasses.replace(
-            started.config, name=name, version="1", classes=names, activation=_activation(task), card=card, golden=(),
-            pooling=recipe.pooling, um_per_px=recipe.um_per_px,
-        )  # fmt: skip
+    config = ModelConfig(
+        name=name,
+        version="1",
+        classes=names,
+        um_per_px=recipe.um_per_px,
+        activation=_activation(task),
+        network=recipe.network or (DEFAULT_NETWORK if started is None else started.config.network),
+        pooling=recipe.pooling,
+        spread=UNTRAINED_SPREAD if started is None else started.config.spread,
+        card=card,
+    )
     torch.manual_seed(recipe.seed)
     model = build_classifier(config)
     he_initialise(model)
@@ -167,6 +170,11 @@ def _take_weights(model: Classifier, started: Classifier) -> None:
     # Classes in another order, or others, need another head, even one of the same shape.
     if started.classes != model.classes:
         fitting = {key: value for key, value in fitting.items() if not key.startswith("head.")}
+    own_kind, other_kind = model.config.network, started.config.network
+    if not any(key.startswith("trunk.") for key in fitting):
+        raise CohortError(
+            f"start_from: {started.name} is a {other_kind}, and a {own_kind} has no layer like one of its own"
+        )
     model.load_state_dict({**own, **copy.deepcopy(fitting)})
 
 
@@ -186,7 +194,7 @@ def _card(recipe: Recipe, started: Classifier | None) -> ModelCard:
     base = "" if started is None else f", going on from {started.name} {started.version}"
     return ModelCard(
         title="A network trained on whole slides",
-        summary=f"{recipe.network if started is None else started.config.network}, {recipe.pooling} pooling{base}.",
+        summary=f"Trained on whole slides from their labels, {recipe.pooling} pooling{base}.",
         intended_tissue="the tissue of its cohort",
         stain="that of its cohort",
         intended_use="research on slides like those of its cohort",

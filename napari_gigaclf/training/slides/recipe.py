@@ -36,13 +36,14 @@ class Recipe:
         If a number makes no sense.
     """
 
-    network: NetworkName = "paper-table1"
+    network: NetworkName | None = None
+    """By name; None: that of the model to start from, without such a model "paper-table1"."""
     pooling: Pooling = "max"
     """How the feature map becomes one vector: "max" (the paper), "mean", or "attention" (gated, as StreamingCLAM)."""
     start_from: str = ""
-    """Built-in model or model folder to go on from; empty: fresh weights."""
+    """Built-in model or model folder to go on from: layers of the same name and shape take its weights; empty: none."""
     frozen: tuple[str, ...] = ()
-    """Beginnings of parameter names that are not trained, such as "trunk"."""
+    """Parts that are not trained: names of layers, or patterns, such as "trunk" or "trunk.conv*"."""
     um_per_px: float = 0.97
     """Scale of the network's input, micrometres per pixel."""
     input_px: int = 0

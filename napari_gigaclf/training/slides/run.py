@@ -102,7 +102,7 @@ class Run:
         self.folder.log("epoch", dataclasses.asdict(epoch))
         named = {f"tune/{name}": value for name, value in figures.items()}
         self.board.add({"train/epoch_loss": epoch.train_loss, **named}, counters.step)
-        if self.on_epoch is not None:
+        if self.on_epoch is not None and self.folder.writes:
             self.on_epoch(epoch)
 
     def _batches(self, epoch: int) -> list[list[CohortRow]]:

@@ -33,7 +33,9 @@ def run_key(recipe: Recipe, cohort: Cohort) -> str:
     settings = json.loads(dump_recipe(recipe))
     for free in ("epochs", "memory", "patience"):
         del settings[free]
-    rows = [(row.name, row.labels, row.score, row.split, row.group, row.um_per_px) for row in cohort.rows]
+    rows = [
+        (row.number, str(row.slide.resolve()), row.labels, row.score, row.split, row.um_per_px) for row in cohort.rows
+    ]
     text = json.dumps([settings, cohort.task, cohort.classes, rows], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_gigaclf.errors import ModelError, ScaleError, SlideError
 from napari_gigaclf.inference.masking import MaskedImage
+from napari_gigaclf.slides.tissue import TissueMask
 from napari_gigaclf.training.cohort import CohortRow
 from napari_gigaclf.training.slides.changes import draw_changes
 from napari_gigaclf.training.slides.recipe import Recipe
@@ -26,6 +27,8 @@ class Slides:
 
     recipe: Recipe
     _views: "OrderedDict[str, SlideView]" = field(default_factory=OrderedDict)
+    _masks: dict[str, TissueMask] = field(default_factory=dict)
+    """Of all slides seen so far: small, and slow to find."""
 
     def view(self, row: CohortRow) -> SlideView:
         """Return a slide, opened, its tissue found."""
@@ -35,8 +38,13 @@ class Slides:
             return self._views[key]
         recipe = self.recipe
         found = open_view(
-            row.slide, um_per_px=recipe.um_per_px, slide_um_per_px=row.um_per_px, tissue=recipe.tissue
-        )  # fmt: skip
+            row.slide,
+            um_per_px=recipe.um_per_px,
+            slide_um_per_px=row.um_per_px,
+            tissue=self._masks.get(key, recipe.tissue),
+        )
+        if found.tissue is not None:
+            self._masks[key] = found.tissue
         self._views[key] = found
         if len(self._views) > VIEWS_KEPT:
             self._views.popitem(last=False)[1].slide.close()

@@ -70,7 +70,7 @@ def train(
     cancel
         Asked before each tile; the state before the step is then kept.
     on_epoch
-        Told of every epoch.
+        Told of every epoch; of several processes, the first one's is.
 
     Raises
     ------

@@ -64,7 +64,9 @@ class SlideView:
         return found if found.any() else np.ones(shape, dtype=np.bool_)
 
 
-def open_view(path: "Path", *, um_per_px: float, slide_um_per_px: float | None, tissue: bool) -> SlideView:
+def open_view(
+    path: "Path", *, um_per_px: float, slide_um_per_px: float | None, tissue: bool | TissueMask
+) -> SlideView:
     """Open a slide and find its tissue.
 
     Parameters
@@ -76,7 +78,7 @@ def open_view(path: "Path", *, um_per_px: float, slide_um_per_px: float | None, 
     slide_um_per_px
         Micrometres per pixel of level 0; None: what the file says.
     tissue
-        Whether background becomes white.
+        Whether background becomes white; a mask that was found before is not looked for again.
 
     Raises
     ------
@@ -95,12 +97,12 @@ def open_view(path: "Path", *, um_per_px: float, slide_um_per_px: float | None, 
         raise
 
 
-def _view_of(slide: "Slide", um_per_px: float, *, tissue: bool) -> SlideView:
+def _view_of(slide: "Slide", um_per_px: float, *, tissue: bool | TissueMask) -> SlideView:
     """Return the view of a slide."""
     if not slide.is_brightfield:
         raise ModelError(f"{slide.name}: networks are trained on 8-bit RGB brightfield slides, and this is none")
     scale = plan_scale(slide.levels, slide.um_per_px, um_per_px)
-    mask = find_tissue(slide) if tissue else None
+    mask = tissue if isinstance(tissue, TissueMask) else find_tissue(slide) if tissue else None
     level = slide.levels[scale.level]
     image = LevelImage(slide, scale.level, (level.height, level.width), scale.factor, scale.grid.shape)
     shown = None if mask is None else InputMask.over(mask.mask, mask.grid, scale.grid)

@@ -43,7 +43,7 @@ class RunLook:
     recipe: "Recipe | None" = None
     """Of the run that is there; None: there is none."""
     table: Path | None = None
-    """The table it was trained on, if it is still there."""
+    """Its table, with the splits it was trained with."""
     epochs: "tuple[Epoch, ...]" = ()
     """What it has learnt so far."""
 
@@ -90,16 +90,10 @@ def look_at_run(folder: Path) -> RunLook:
     stored = folder / "recipe.json"
     if not stored.is_file():
         return RunLook(folder=folder)
-    return RunLook(folder=folder, recipe=read_recipe(stored), table=_table_of(folder), epochs=_epochs_of(folder))
-
-
-def _table_of(folder: Path) -> Path | None:
-    """Return the table that a run's record names, if it is there."""
-    try:
-        table = Path(json.loads((folder / "record.json").read_text(encoding="utf-8"))["cohort"]["table"])
-        return table if table.is_absolute() and table.is_file() else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    table = folder / "cohort.csv"
+    return RunLook(
+        folder=folder, recipe=read_recipe(stored), table=table if table.is_file() else None, epochs=_epochs_of(folder)
+    )
 
 
 def _epochs_of(folder: Path) -> "tuple[Epoch, ...]":

@@ -32,6 +32,8 @@ SETTLE_MS = 250
 """Changes that follow each other faster are one change."""
 FRESH = ""
 """What the recipe calls beginning with fresh weights."""
+USUAL = ""
+"""Stands for no network by name: the recipe then takes that of the model to begin with, or the usual one."""
 STORED = "the run in the output folder"
 TABLES = (".csv", ".parquet")
 TRUNK = "trunk"
@@ -151,7 +153,7 @@ class TrainChoices(QWidget):
         return {
             "start_from": str(self.start_box.currentData() or FRESH),
             "frozen": self.keep_box.isChecked() and bool(self.start_box.currentData()),
-            "network": str(self.network_box.currentData()),
+            "network": str(self.network_box.currentData() or "") or None,
             "pooling": str(self.pooling_box.currentData()),
             "um_per_px": float(self.scale_box.value()),
             "input_px": int(self.input_box.value()),
@@ -172,7 +174,7 @@ class TrainChoices(QWidget):
         with QSignalBlocker(self.start_box):
             choose(self.start_box, recipe.start_from)
         self.keep_box.setChecked(bool(recipe.frozen))
-        choose(self.network_box, recipe.network)
+        choose(self.network_box, recipe.network or USUAL)
         if self.pooling_box.findData(recipe.pooling) < 0:
             self.pooling_box.addItem(recipe.pooling, recipe.pooling)
         choose(self.pooling_box, recipe.pooling)
@@ -193,14 +195,14 @@ class TrainChoices(QWidget):
         if model is not None:
             if model.um_per_px is not None:
                 self.scale_box.setValue(model.um_per_px)
-            choose(self.network_box, model.network)
+            choose(self.network_box, USUAL)
         self._started()
 
     def _started(self) -> None:
-        """Enable what depends on whether weights are taken from a model, which brings its network."""
+        """Name and enable what depends on whether weights are taken from a model, which brings its network."""
         has_model = bool(self.start_box.currentData())
         self.keep_box.setEnabled(has_model)
-        self.network_box.setEnabled(not has_model)
+        self.network_box.setItemText(0, "that of the model" if has_model else "paper-table1 (usual)")
 
     def _table_chosen(self) -> None:
         """Suggest an output folder beside the table, where none is given."""
@@ -229,7 +231,7 @@ class TrainChoices(QWidget):
         form.addRow("Device", self.device_box)
         form.addRow("", self.leave_out_box)
         refill(self.start_box, [("fresh weights", FRESH)])
-        refill(self.network_box, [(name, name) for name in get_args(NetworkName)])
+        refill(self.network_box, [("usual", USUAL), *((name, name) for name in get_args(NetworkName))])
         refill(self.pooling_box, [(name, name) for name in POOLINGS])
         refill(self.device_box, [("auto (the fastest there is)", AUTO)])
 

@@ -102,7 +102,7 @@ def test_presets_fill_the_fields(train):
     assert train.choices.settings == ()
     train.choices.choose_model("phantom-tumour")
     assert dict(train.choices.settings)["initialisation"] == "he"
-    assert not train.choices.network_box.isEnabled()
+    assert dict(train.choices.settings)["network"] is None  # that of the model
 
 
 def test_problems_are_listed_errors_first(train, qtbot, cohort_table, tmp_path):
@@ -184,7 +184,7 @@ def test_a_run_in_the_chosen_folder_fills_the_fields(filled, make_train, qtbot, 
     assert other.choices.recipe_box.currentData() == STORED
     assert other.choices.pooling_box.currentData() == "mean"
     assert other.choices.keep_box.isChecked()
-    assert other.choices.table_row.path == filled.choices.table_row.path
+    assert other.choices.table_row.path == tmp_path / "run" / "cohort.csv"
     assert other.choices.settings == ()
     assert len(other.runs.epochs) == 2
     assert other.panel.use_button.isEnabled()

@@ -186,14 +186,14 @@ def test_a_full_disk_leaves_the_last_good_state_and_model(cohort, quick, tmp_pat
 
 def test_frozen_parts_stay_and_a_model_is_gone_on_with(cohort, quick, tmp_path):
     start = load_model("phantom-tumour")
-    recipe = dataclasses.replace(quick, start_from="phantom-tumour", frozen=("trunk",), epochs=1, dropout=None)
+    recipe = dataclasses.replace(quick, network=None, start_from="phantom-tumour", frozen=("trunk",), epochs=1)
     train(cohort, recipe, tmp_path / "run")
     found = load_model(tmp_path / "run" / "model")
     for name, value in start.state_dict().items():
         if name.startswith(("trunk.", "normalise.")):
             assert torch.equal(found.state_dict()[name], value), name
     assert found.classes == ("plain", "spots")
-    with pytest.raises(CohortError, match="no parameter's name begins with 'trnk'"):
+    with pytest.raises(CohortError, match="no parameter is called 'trnk'"):
         train(cohort, dataclasses.replace(recipe, frozen=("trnk",)), tmp_path / "other")
 
 
@@ -223,3 +223,17 @@ def test_training_ends_early_when_nothing_gets_better(cohort, quick, tmp_path):
     recipe = dataclasses.replace(quick, epochs=6, patience=1, learning_rate=1e-12, dropout=None)
     result = train(cohort, recipe, tmp_path / "run")
     assert result.epochs <= 3
+
+
+def test_layers_are_added_to_a_model_and_trained_alone(cohort, quick, tmp_path):
+    recipe = dataclasses.replace(
+        quick, network="cell-net-context", start_from="phantom-tumour", frozen=("trunk.conv*", "trunk.norm*"), epochs=1
+    )
+    train(cohort, recipe, tmp_path / "run")
+    start, found = load_model("phantom-tumour").state_dict(), load_model(tmp_path / "run" / "model").state_dict()
+    for name, value in found.items():
+        if name.startswith(("trunk.conv", "trunk.norm")):
+            assert torch.equal(start[name], value), name
+    assert any(name.startswith("trunk.context") for name in found)
+    with pytest.raises(CohortError, match="phantom-tumour is a cell-net"):
+        train(cohort, dataclasses.replace(quick, start_from="phantom-tumour"), tmp_path / "other")
