@@ -77,7 +77,7 @@ def filled(train, qtbot, cohort_table, tmp_path):
 
 
 def ended(train, qtbot):
-    qtbot.waitUntil(lambda: not train.runs.training and train.runs.look is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: not train.runs.training and train.runs.look is not None, timeout=180_000)
 
 
 @pytest.mark.xfail(strict=True, reason="the recipes' package imports torch; in the background, but it does")
@@ -145,7 +145,7 @@ def test_train_then_the_model_is_chosen_in_classify(filled, widget, qtbot, tmp_p
 def test_stop_then_resume(filled, qtbot):
     filled.choices.epochs_box.setValue(40)
     filled.panel.train_button.click()
-    qtbot.waitUntil(lambda: len(filled.runs.epochs) >= 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(filled.runs.epochs) >= 1, timeout=180_000)
     assert "left" in filled.panel.progress_note.text()
     filled.panel.stop_button.click()
     assert "stopping" in filled.panel.progress_note.text()
@@ -214,7 +214,7 @@ def test_a_table_can_be_dropped(train, qtbot, cohort_table):
 def test_closing_while_training_stops_it_and_the_run_can_go_on(filled, make_train, viewer, qtbot, tmp_path):
     filled.choices.epochs_box.setValue(200)
     filled.panel.train_button.click()
-    qtbot.waitUntil(lambda: len(filled.runs.epochs) >= 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(filled.runs.epochs) >= 1, timeout=180_000)
     viewer.window.remove_dock_widget(filled)
     assert filled.is_closed
     assert not filled.long.busy
