@@ -25,6 +25,9 @@ _IN_THE_WINDOW = (
     ),
     (r"give memory=\.\.\. or another device", "allow more memory in the settings, or choose another device"),
     (r"\bum/px\b", "µm/px"),
+    (r"give another --output", "choose another output folder"),
+    (r"go on with it \(--resume\) or give another folder", "press Resume, or choose another folder"),
+    (r"; check_cohort lists them all", ""),
 )
 """What errors advise, and what the same is called in the window."""
 
@@ -95,6 +98,13 @@ def auto_level_text(model: "ModelConfig | None") -> str:
     if model is None or model.um_per_px is None:
         return "auto"
     return f"auto: {model.um_per_px:g} µm/px, the model's own"
+
+
+def model_title(model: "ModelConfig", key: str) -> str:
+    """Return the entry of the list of models; those from folders with their name, since runs may share a title."""
+    if not model.card.title or key == model.name:
+        return model.card.title or model.name
+    return model.card.title if model.name in model.card.title else f"{model.card.title}: {model.name}"
 
 
 def model_text(model: "ModelConfig") -> str:

@@ -274,3 +274,18 @@ def test_a_slide_of_glass_gives_an_answer_that_says_so(runs, view, pump, wishes)
     assert not view.problems
     assert "tissue" in view.results[0][1].message
     assert view.results[0][1].probabilities == {}
+
+
+def test_a_model_that_was_written_anew_is_loaded_anew(runs, view, pump, slide, wishes):
+    runs.choose(slide, wishes)
+    runs.run()
+    pump.until(lambda: bool(view.results))
+    assert runs.fitting_result(slide, wishes) is not None
+    before, plans = runs.shelf.model(wishes.model), len(view.plans)
+    runs.model_changed("another")
+    assert runs.fitting_result(slide, wishes) is not None
+    runs.shelf.forget_model(wishes.model)
+    runs.model_changed(wishes.model)
+    assert runs.fitting_result(slide, wishes) is None  # a click is answered by the new one
+    pump.until(lambda: len(view.plans) > plans)
+    assert runs.shelf.model(wishes.model) is not before

@@ -8,15 +8,16 @@ Two workers: a quick one for plans and previews, a long one for the run, so that
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
+from napari_gigaclf.progress import CancelToken, Progress
 from napari_gigaclf.viewer.controllers.giving_way import GivingWay
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
+from napari_gigaclf.viewer.controllers.seldom import seldom
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.wishes import Wishes
 from napari_gigaclf.viewer.layers import Frame, LayerData, finding_layers, mask_layer, tissue_layer
@@ -232,6 +233,12 @@ class RunController:
             return None
         return self.results[slide.id][0]
 
+    def model_changed(self, name: str) -> None:
+        """Answer by a model whose folder was written to: what it made before is no longer its result."""
+        self._made_by = {slide_id: made for slide_id, made in self._made_by.items() if made[0] != name}
+        if self.wishes is not None and self.wishes.model == name:
+            self.plan()
+
     # --- closing ----------------------------------------------------------------------------------------------------
 
     def slide_gone(self, slide_id: str) -> None:
@@ -264,7 +271,7 @@ class RunController:
         live = LiveMap(tuple(model.classes), plan.grid, model.card.positive_class or model.classes[-1])
         outline = [] if plan.tissue is None else [tissue_layer(plan.tissue, Frame.of_slide(slide))]
         self._post(lambda: self._started(generation, slide, live, outline))
-        report = _seldom(lambda progress: self._post(lambda: self._progressed(generation, progress)), self._interval)
+        report = seldom(lambda progress: self._post(lambda: self._progressed(generation, progress)), self._interval)
 
         def after_tile(progress: Progress) -> None:
             report(progress)
@@ -376,20 +383,6 @@ class RunController:
             return
         self._state = state
         self._view.show_state(state)
-
-
-def _seldom(report: ProgressCallback, interval: Callable[[], float]) -> ProgressCallback:
-    """Pass reports on with at least so many seconds in between, and always the last one: each costs a new layout."""
-    last = 0.0
-
-    def report_seldom(progress: Progress) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if progress.done >= progress.total or now - last >= interval():
-            last = now
-            report(progress)
-
-    return report_seldom
 
 
 def _adopted(prediction: "Prediction", frame: Frame) -> "tuple[Prediction, list[LayerData]]":

@@ -58,6 +58,11 @@ class Shelf:
         self._painted.pop(slide_id, None)
         self._masks.pop(slide_id, None)
 
+    def forget_model(self, name: str) -> None:
+        """Drop a model whose folder was written to; a run that uses it goes on with the one it has. For a worker."""
+        with self._lock:
+            self._models.pop(name, None)
+
     def prepare(self, slide: "Slide", wishes: Wishes) -> "PreparedRun":
         """Return a plan of the run: model loaded, tissue found, level chosen, tiles counted.
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, QTimer, Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, PREDICTED, RegionChoice
-from napari_gigaclf.viewer.texts import auto_level_text, level_text, model_text, slide_text
-from napari_gigaclf.viewer.widgets.controls import choose, combo_box, note, refill
+from napari_gigaclf.viewer.texts import auto_level_text, level_text, model_text, model_title, slide_text
+from napari_gigaclf.viewer.widgets.controls import choose, combo_box, note, refill, refill_devices, side_by_side
 from napari_gigaclf.viewer.widgets.place_row import PlaceRow
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class ChoicesPanel(QWidget):
     def offer_models(self, models: Mapping[str, "ModelConfig"]) -> None:
         """List models by name or folder, those from folders after the built-in ones."""
         self.models |= models
-        refill(self.model_box, [(model.card.title or model.name, key) for key, model in self.models.items()])
+        refill(self.model_box, [(model_title(model, key), key) for key, model in self.models.items()])
         self.prefer_model(self._preferred)
         self._model_chosen()
 
@@ -95,17 +95,7 @@ class ChoicesPanel(QWidget):
 
     def offer_devices(self, devices: Sequence["Device"], preferred: str) -> None:
         """List processors by their real names; those that cannot be used with the reason, greyed out."""
-        usable = [device for device in devices if device.usable]
-        entries = [(f"auto ({usable[0].name})", AUTO)] if usable else []
-        entries += [(f"{device.name} ({device.key})", device.key) for device in usable]
-        first = self.device_box.count() <= 1
-        refill(self.device_box, entries)
-        for device in devices:
-            if not device.usable:
-                self.device_box.addItem(f"{device.name}: {device.why_not}", device.key)
-                self.device_box.model().item(self.device_box.count() - 1).setEnabled(False)
-        if first and (index := self.device_box.findData(preferred)) >= 0:
-            self.device_box.setCurrentIndex(index)
+        refill_devices(self.device_box, devices, preferred)
 
     def show_slide(self, slide: "Slide | None") -> None:
         """Show what the chosen slide is, its levels, and the field for its scale."""
@@ -129,10 +119,10 @@ class ChoicesPanel(QWidget):
         form.addRow(self.slide_note)
         form.addRow(self.place_row)
         form.addRow(self.scale_row)
-        form.addRow("Model", _side_by_side(self.model_box, self.model_button))
+        form.addRow("Model", side_by_side(self.model_box, self.model_button))
         form.addRow(self.model_note)
         form.addRow("Level", self.level_box)
-        form.addRow("Region", _side_by_side(self.region_box, self.preview_button))
+        form.addRow("Region", side_by_side(self.region_box, self.preview_button))
         form.addRow("Device", self.device_box)
         form.addRow("Saliency", self.saliency_box)
         self.scale_row.setVisible(False)
@@ -201,12 +191,3 @@ def _scale_row() -> tuple[QWidget, QLabel, QDoubleSpinBox, QPushButton]:
     layout.addWidget(box)
     layout.addWidget(button)
     return row, label, box, button
-
-
-def _side_by_side(box: QComboBox, button: QPushButton) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(box, 1)
-    layout.addWidget(button)
-    return row

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtWidgets import QFileDialog, QFrame, QMainWindow, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_gigaclf.errors import GigaclfError, RegionError
 from napari_gigaclf.progress import Progress
@@ -36,7 +36,8 @@ from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.texts import estimate_text, problem_text, result_lines
 from napari_gigaclf.viewer.warm_up import build_units, import_readers, take_units
 from napari_gigaclf.viewer.widgets.choices import NEW_SLIDE_MS, ChoicesPanel
-from napari_gigaclf.viewer.widgets.controls import Column, choose, line
+from napari_gigaclf.viewer.widgets.controls import choose, line, scrolling
+from napari_gigaclf.viewer.widgets.docked import Docked
 from napari_gigaclf.viewer.widgets.probe_table import ProbePanel
 from napari_gigaclf.viewer.widgets.run_panel import RunPanel
 from napari_gigaclf.viewer.widgets.wishing import wishes_of
@@ -52,7 +53,7 @@ WARM_UP_AFTER_MS = 300
 """So long the widget is left to draw itself first."""
 
 
-class ClassifyWidget(QWidget):
+class ClassifyWidget(Docked):
     """Classify a slide by streaming, with what was found shown while it runs.
 
     Parameters
@@ -62,8 +63,6 @@ class ClassifyWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:  # noqa: ANN401 - no stubs
-        self._closed = True  # until everything is made: Qt sends events meanwhile
-        self._window: QWidget | None = None
         super().__init__(parent)
         self.preferences = Preferences()
         self.canvas = SlideCanvas(napari_viewer)
@@ -92,6 +91,15 @@ class ClassifyWidget(QWidget):
         """Show a result that was made elsewhere as if it had been run here."""
         self.choices.prefer_model(prediction.record.model.name)
         self.runs.adopt(slide, prediction, class_name)
+
+    def use_model(self, folder: Path, *, select: bool) -> None:
+        """List a model folder that was written (anew) and, if wished, choose it."""
+
+        def read(_job: object) -> "dict[str, ModelConfig]":
+            self.runs.shelf.forget_model(str(folder))
+            return read_models(folder)
+
+        self.quick.submit(read, lambda models: self._model_written(models, select=select), self.show_problem)
 
     # --- wishes -----------------------------------------------------------------------------------------------------
 
@@ -252,6 +260,13 @@ class ClassifyWidget(QWidget):
         self.choices.offer_models(models)
         choose(self.choices.model_box, next(iter(models)))
 
+    def _model_written(self, models: "dict[str, ModelConfig]", *, select: bool) -> None:
+        self.choices.offer_models(models)
+        for key in models:
+            if select:
+                choose(self.choices.model_box, key)
+            self.runs.model_changed(key)
+
     # --- inside: tissue, clicks, export -----------------------------------------------------------------------------
 
     def _painted(self, _event: object = None) -> None:
@@ -352,14 +367,9 @@ class ClassifyWidget(QWidget):
         for panel in (self.choices, line(), self.run_panel, line()):
             column.addWidget(panel)
         column.addWidget(self.probes, 1)
-        area = Column()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area)
+        layout.addWidget(scrolling(inner))
 
     def _connect(self) -> None:
         self.choices.changed.connect(self.plan_again)
@@ -388,51 +398,14 @@ class ClassifyWidget(QWidget):
             self.quick.submit(lambda _job: build_units(), take_units, self.show_problem)
             self.quick.submit(lambda _job: import_readers(), lambda _done: None, self.show_problem)
 
-    def _watch_window(self) -> None:
-        """Watch napari's window; a dock that floats or is hidden still belongs to it."""
-        if self._closed:
-            return
-        window = self.parentWidget()
-        while window is not None and not isinstance(window, QMainWindow):
-            window = window.parentWidget()
-        if window is None and self._window is not None:
-            self.shut_down()  # taken out of the window
-        elif window is not None and window is not self._window:
-            self._window = window
-            window.installEventFilter(self)
-
     def shut_down(self) -> None:
         """Cancel what runs, wait for the workers and let go of the viewer; the widget cannot be used afterwards."""
         if self._closed:
             return
         self._closed = True
         self.tool.switch(False)
-        if self._window is not None:
-            self._window.removeEventFilter(self)
-            self._window = None
+        self._let_go()
         for disconnect in self._disconnect:
             disconnect()
         self._post.close()
         self.runs.close()
-
-    def event(self, event: QEvent) -> bool:
-        """Notice being docked (the window is watched for its end) and being taken out of the dock for good."""
-        if event.type() in (QEvent.Type.Show, QEvent.Type.ParentChange):
-            self._watch_window()
-            QTimer.singleShot(0, self._watch_window)  # the dock itself may not be in the window yet
-        return bool(super().event(event))
-
-    def closeEvent(self, event: QEvent) -> None:
-        """Shut down when closed as a window of its own."""
-        self.shut_down()
-        super().closeEvent(event)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Shut down when napari's window has closed; a person may still say no to a close, so look afterwards."""
-        if watched is self._window and event.type() in (QEvent.Type.Hide, QEvent.Type.Close):
-            QTimer.singleShot(0, self._shut_down_if_window_closed)
-        return False
-
-    def _shut_down_if_window_closed(self) -> None:
-        if self._window is not None and not self._window.isVisible():
-            self.shut_down()

@@ -1,11 +1,13 @@
 """Small controls which the panels share: lists that keep their choice, labels that wrap."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
+    QHBoxLayout,
     QLabel,
     QScrollArea,
     QSizePolicy,
@@ -15,6 +17,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+if TYPE_CHECKING:
+    from napari_gigaclf.inference import Device
+
+AUTO = "auto"
+"""The processor that the program chooses."""
 TEXT_MARGIN = 1
 """Pixels which Qt leaves free on either side of a list's text."""
 
@@ -89,6 +96,41 @@ def line() -> QFrame:
     frame = QFrame()
     frame.setFrameShape(QFrame.Shape.HLine)
     return frame
+
+
+def scrolling(inner: QWidget) -> "Column":
+    """Return a column that shows a part of a widget that is higher than the window."""
+    area = Column()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(inner)
+    return area
+
+
+def side_by_side(*widgets: QWidget) -> QWidget:
+    """Return a row of widgets, of which the first takes the room there is."""
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for number, widget in enumerate(widgets):
+        layout.addWidget(widget, 0 if number else 1)
+    return row
+
+
+def refill_devices(box: QComboBox, devices: Sequence["Device"], preferred: str) -> None:
+    """List processors by their real names; those that cannot be used with the reason, greyed out."""
+    usable = [device for device in devices if device.usable]
+    entries = [(f"auto ({usable[0].name})", AUTO)] if usable else []
+    entries += [(f"{device.name} ({device.key})", device.key) for device in usable]
+    first = box.count() <= 1
+    refill(box, entries)
+    for device in devices:
+        if not device.usable:
+            box.addItem(f"{device.name}: {device.why_not}", device.key)
+            box.model().item(box.count() - 1).setEnabled(False)
+    if first and (index := box.findData(preferred)) >= 0:
+        box.setCurrentIndex(index)
 
 
 class Column(QScrollArea):

@@ -1,0 +1,80 @@
+"""A dock widget that notices its end: napari's window closed, or the widget taken out of it for good."""
+
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import QMainWindow, QWidget
+
+
+class Docked(QWidget):
+    """Calls ``shut_down`` when it will not be used any more.
+
+    A dock that floats or is hidden still belongs to its window; a window that a person did not close after all does,
+    too. A class made from this one sets ``_closed`` to False once it is made, and to True in ``shut_down``.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        self._closed = True  # until everything is made: Qt sends events meanwhile
+        self._window: QMainWindow | None = None
+        super().__init__(parent)
+
+    def shut_down(self) -> None:
+        """End everything; the widget cannot be used afterwards."""
+        raise NotImplementedError
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has been shut down."""
+        return self._closed
+
+    def main_window(self) -> QMainWindow | None:
+        """Return napari's window; None if the widget is in none."""
+        window = self.parentWidget()
+        while window is not None and not isinstance(window, QMainWindow):
+            window = window.parentWidget()
+        return window
+
+    def come_forward(self) -> None:
+        """Show the dock, in front of those it shares a place with."""
+        widget: QWidget | None = self
+        while widget is not None and not isinstance(widget, QMainWindow):
+            widget.show()
+            widget.raise_()
+            widget = widget.parentWidget()
+        self.setFocus()
+
+    def event(self, event: QEvent) -> bool:
+        """Notice being docked (the window is watched for its end) and being taken out of the dock for good."""
+        if event.type() in (QEvent.Type.Show, QEvent.Type.ParentChange):
+            self._watch_window()
+            QTimer.singleShot(0, self._watch_window)  # the dock itself may not be in the window yet
+        return bool(super().event(event))
+
+    def closeEvent(self, event: QEvent) -> None:
+        """Shut down when closed as a window of its own."""
+        self.shut_down()
+        super().closeEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Shut down when napari's window has closed; a person may still say no to a close, so look afterwards."""
+        if watched is self._window and event.type() in (QEvent.Type.Hide, QEvent.Type.Close):
+            QTimer.singleShot(0, self._shut_down_if_window_closed)
+        return False
+
+    def _let_go(self) -> None:
+        """Watch the window no more."""
+        if self._window is not None:
+            self._window.removeEventFilter(self)
+            self._window = None
+
+    def _watch_window(self) -> None:
+        if self._closed:
+            return
+        window = self.main_window()
+        if window is None and self._window is not None:
+            self.shut_down()  # taken out of the window
+        elif window is not None and window is not self._window:
+            self._window = window
+            window.installEventFilter(self)
+
+    def _shut_down_if_window_closed(self) -> None:
+        if self._window is not None and not self._window.isVisible():
+            self.shut_down()
