@@ -12,14 +12,20 @@ from napari_gigaclf.cli.configs import Config, TrainConfig
 from napari_gigaclf.cli.interrupt import interruptible
 from napari_gigaclf.cli.say import note, say, say_json
 from napari_gigaclf.errors import Cancelled, CohortError
-from napari_gigaclf.training.cohort import Cohort, CohortReport, Split, assign_splits, check_cohort, folds
+from napari_gigaclf.training.cohort import (
+    Cohort,
+    CohortReport,
+    Split,
+    assign_splits,
+    check_cohort,
+    divided_as_usual,
+    folds,
+)
 
 if TYPE_CHECKING:
     from napari_gigaclf.training.slides import Epoch, Recipe, TrainResult
 
 FAILED = 1
-USUAL_FRACTIONS: Mapping[Split, float] = {"train": 0.7, "tune": 0.15, "test": 0.15}
-"""Where the table divides nothing."""
 
 
 def run(config: Config) -> int:
@@ -31,8 +37,7 @@ def run(config: Config) -> int:
     for problem in (*report.errors, *report.warnings):
         note(f"{config.cohort.name}: {problem}")
     recipe = _recipe(config)
-    left_out = recipe.bad_slides == "leave-out"
-    errors = [error for error in report.errors if not (left_out and error.kind in ("missing-file", "unreadable-slide"))]
+    errors = report.stopping(leave_out=recipe.bad_slides == "leave-out")
     if errors or report.cohort is None:
         raise CohortError(f"{config.cohort}: {len(errors)} errors, listed above; nothing was run")
     if config.output is None:
@@ -76,10 +81,9 @@ def _divided(config: TrainConfig, cohort: Cohort, seed: int) -> Cohort:
     if config.fractions is not None:
         train, tune, test = config.fractions
         return assign_splits(cohort, {"train": train, "tune": tune, "test": test}, seed)
-    if any(row.split is not None for row in cohort.rows):
-        return cohort
-    note("the table divides nothing: 70 % of the patients train, 15 % tune, 15 % test (--fractions)")
-    return assign_splits(cohort, USUAL_FRACTIONS, seed)
+    if all(row.split is None for row in cohort.rows):
+        note("the table divides nothing: 70 % of the patients train, 15 % tune, 15 % test (--fractions)")
+    return divided_as_usual(cohort, seed)
 
 
 def _train(config: TrainConfig, cohort: Cohort, recipe: "Recipe", output: Path) -> int:

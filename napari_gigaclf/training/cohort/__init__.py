@@ -7,7 +7,7 @@ right, or refuses it.
 from napari_gigaclf.training.cohort.check import check_cohort, read_cohort
 from napari_gigaclf.training.cohort.cohort import SPLITS, TASKS, Cohort, CohortRow, Split, Task
 from napari_gigaclf.training.cohort.problems import CohortReport, Problem
-from napari_gigaclf.training.cohort.splits import Fold, assign_splits, class_weights, folds
+from napari_gigaclf.training.cohort.splits import Fold, assign_splits, class_weights, divided_as_usual, folds
 from napari_gigaclf.training.cohort.write import write_cohort
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "assign_splits",
     "check_cohort",
     "class_weights",
+    "divided_as_usual",
     "folds",
     "read_cohort",
     "write_cohort",

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 Severity = Literal["error", "warning"]
 """An error stops a run before it begins; a warning is for a person to judge."""
 
+UNREADABLE = ("missing-file", "unreadable-slide")
+"""Kinds of problems which a run that leaves slides out can live with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
@@ -52,6 +55,10 @@ class CohortReport:
     def errors(self) -> tuple[Problem, ...]:
         """The problems that stop a run."""
         return tuple(problem for problem in self.problems if problem.severity == "error")
+
+    def stopping(self, *, leave_out: bool) -> "tuple[Problem, ...]":
+        """Return the errors that stop a run; with ``leave_out``, one that goes on without slides it cannot read."""
+        return tuple(error for error in self.errors if not (leave_out and error.kind in UNREADABLE))
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from napari_gigaclf.errors import CohortError
 from napari_gigaclf.training.cohort.cohort import SPLITS, Cohort, Split
 
+USUAL_FRACTIONS: Final[Mapping[Split, float]] = {"train": 0.7, "tune": 0.15, "test": 0.15}
+"""Where a table divides nothing."""
 SCORE_BINS = 5
 """Scores are divided into so many equally filled parts, which are then treated as classes."""
 
@@ -92,6 +95,13 @@ def _deal(content: NDArray[np.float64], shares: NDArray[np.float64], seed: int) 
         lacking[dealt[group]] -= content[group]
         empty[dealt[group]] = False
     return dealt
+
+
+def divided_as_usual(cohort: Cohort, seed: int) -> Cohort:
+    """Return a cohort with its own splits; where no slide has one, with the usual shares of patients."""
+    if any(row.split is not None for row in cohort.rows):
+        return cohort
+    return assign_splits(cohort, USUAL_FRACTIONS, seed)
 
 
 def folds(cohort: Cohort, num_folds: int, seed: int) -> tuple[Fold, ...]:

@@ -1,9 +1,16 @@
-"""Training on whole slides, from one label or score per slide: recipe, windows, steps, and the run's folder."""
+"""Training on whole slides, from one label or score per slide: recipe, windows, steps, and the run's folder.
+
+Importing this package does not import torch; ``train`` and its result load it on first use.
+"""
+
+from typing import TYPE_CHECKING
 
 from napari_gigaclf.training.slides.changes import ChangeSettings
+from napari_gigaclf.training.slides.epoch import Epoch
 from napari_gigaclf.training.slides.recipe import PRESETS, Recipe, dump_recipe, preset, read_recipe, with_settings
-from napari_gigaclf.training.slides.run import Epoch
-from napari_gigaclf.training.slides.train import TrainResult, train
+
+if TYPE_CHECKING:
+    from napari_gigaclf.training.slides.start import TrainResult, train
 
 __all__ = [
     "PRESETS",
@@ -17,3 +24,12 @@ __all__ = [
     "train",
     "with_settings",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("TrainResult", "train"):
+        from napari_gigaclf.training.slides import start
+
+        found: object = getattr(start, name)
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -59,7 +59,10 @@ class SlideNetwork:
             raise CohortError("frozen: no parameter is left to train")
         # Not the model's own ``features``: that makes a new container with every call, and modes belong to containers.
         self.features = model.features
-        self.streamed: StreamedModule = stream(self.features, memory=recipe.memory or None)
+        try:
+            self.streamed: StreamedModule = stream(self.features, memory=recipe.memory or None)
+        except ValueError as error:
+            raise CohortError(f"recipe: {error}") from error
 
     @property
     def axes(self) -> tuple[CellAxis, CellAxis]:

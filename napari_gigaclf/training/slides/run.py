@@ -12,6 +12,7 @@ from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
 from napari_gigaclf.training.cohort import Cohort, CohortRow
 from napari_gigaclf.training.evaluation import best_softmax_temperature
 from napari_gigaclf.training.slides.best import BestModel, divide_logits
+from napari_gigaclf.training.slides.epoch import Epoch
 from napari_gigaclf.training.slides.recipe import Recipe
 from napari_gigaclf.training.slides.run_folder import Board, RunFolder
 from napari_gigaclf.training.slides.state import Counters, save_state
@@ -20,20 +21,6 @@ from napari_gigaclf.training.slides.tuning import Tuning, joined, tune
 
 SAVE_SECONDS = 300.0
 """A state is written at least this often, between steps."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch:
-    """What an epoch came to, for a plot."""
-
-    number: int
-    """From 1."""
-    train_loss: float
-    tuning: dict[str, float]
-    """Figures on the tuning slides; empty without such slides."""
-    is_best: bool
-    seconds: float
-    """Since the run began, without the time between its parts."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.controllers.seldom import seldom
-from napari_gigaclf.viewer.controllers.train_jobs import RunLook, blocking, check_table, look_at_run, run_training
+from napari_gigaclf.viewer.controllers.train_jobs import RunLook, check_table, look_at_run, run_training
 from napari_gigaclf.viewer.controllers.train_wishes import TrainWishes
 from napari_gigaclf.viewer.train_texts import look_text, result_text, stopped_text
 from napari_gigaclf.viewer.worker import Job, Post, Worker
@@ -318,7 +318,7 @@ class TrainController:
     def _cohort(self) -> "Cohort | None":
         """Return the slides to train on; None while they are not known to be in order."""
         report = self.report
-        if report is None or blocking(report, leaves_out=self.wishes.leaves_out):
+        if report is None or report.stopping(leave_out=self.wishes.leaves_out):
             return None
         return report.cohort
 

@@ -16,13 +16,9 @@ from napari_gigaclf.viewer.worker import use_torch
 
 if TYPE_CHECKING:
     from napari_gigaclf.models import ModelConfig
-    from napari_gigaclf.training.cohort import Cohort, CohortReport, Problem, Split
+    from napari_gigaclf.training.cohort import Cohort, CohortReport
     from napari_gigaclf.training.slides import Epoch, Recipe, TrainResult
 
-USUAL_FRACTIONS: "Mapping[Split, float]" = {"train": 0.7, "tune": 0.15, "test": 0.15}
-"""Where the table divides nothing."""
-UNREADABLE = ("missing-file", "unreadable-slide")
-"""Problems which a run that leaves slides out can live with."""
 MAX_LOG_BYTES = 1 << 28
 
 
@@ -67,11 +63,6 @@ def check_table(table: Path, progress: ProgressCallback, cancel: CancelToken) ->
     return check_cohort(table, progress=progress, cancel=cancel)
 
 
-def blocking(report: "CohortReport", *, leaves_out: bool) -> "tuple[Problem, ...]":
-    """Return the errors that stop a run."""
-    return tuple(error for error in report.errors if not (leaves_out and error.kind in UNREADABLE))
-
-
 def divides_nothing(report: "CohortReport") -> bool:
     """Return whether no slide of a table has a split."""
     return report.cohort is not None and all(row.split is None for row in report.cohort.rows)
@@ -98,7 +89,7 @@ def look_at_run(folder: Path) -> RunLook:
 
 def _epochs_of(folder: Path) -> "tuple[Epoch, ...]":
     """Return the epochs in a run's log; of one that was run twice, the later. A damaged log gives what is readable."""
-    from napari_gigaclf.training.slides.run import Epoch
+    from napari_gigaclf.training.slides.epoch import Epoch
 
     log = folder / "log.jsonl"
     try:
@@ -140,34 +131,15 @@ def run_training(
     if wishes.base is None or wishes.output is None:
         raise CohortError("choose a recipe and an output folder first")
     use_torch(wishes.threads)
+    from napari_gigaclf.training.cohort import divided_as_usual
     from napari_gigaclf.training.slides import train
     from napari_gigaclf.training.slides.recipe import changed
 
     recipe = changed(wishes.base, dict(wishes.settings), "settings")
-    _check_memory(recipe.memory)
     try:
         return train(
-            _divided(cohort, recipe.seed), recipe, wishes.output, resume=resume, device=wishes.device,
+            divided_as_usual(cohort, recipe.seed), recipe, wishes.output, resume=resume, device=wishes.device,
             progress=progress, cancel=cancel, on_epoch=on_epoch,
         )  # fmt: skip
     except MemoryError as error:
         raise TrainingError("not enough memory: give Memory a smaller number, or choose a smaller input") from error
-
-
-def _check_memory(memory: str) -> None:
-    """Refuse an amount of memory that is none."""
-    from napari_gigaclf.streaming.planning.options import parse_bytes
-
-    try:
-        parse_bytes(memory or "1GB")
-    except ValueError as error:
-        raise TrainingError(str(error)) from error
-
-
-def _divided(cohort: "Cohort", seed: int) -> "Cohort":
-    """Return the cohort with splits: its own, or the usual ones where it has none."""
-    from napari_gigaclf.training.cohort import assign_splits
-
-    if any(row.split is not None for row in cohort.rows):
-        return cohort
-    return assign_splits(cohort, USUAL_FRACTIONS, seed)

@@ -80,7 +80,6 @@ def ended(train, qtbot):
     qtbot.waitUntil(lambda: not train.runs.training and train.runs.look is not None, timeout=180_000)
 
 
-@pytest.mark.xfail(strict=True, reason="the recipes' package imports torch; in the background, but it does")
 def test_opening_the_widget_imports_no_torch():
     done = subprocess.run([sys.executable, "-c", NO_TORCH], capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["False", "True"], done.stderr

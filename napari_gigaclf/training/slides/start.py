@@ -13,11 +13,12 @@ from napari_gigaclf.errors import Cancelled, CohortError
 from napari_gigaclf.inference.devices import find_device
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.training.cohort import Cohort
+from napari_gigaclf.training.slides.epoch import Epoch
 from napari_gigaclf.training.slides.initialise import colour_spread, unit_variance
 from napari_gigaclf.training.slides.losses import loss_of
 from napari_gigaclf.training.slides.network import SlideNetwork, build_network, last_layer
 from napari_gigaclf.training.slides.recipe import Recipe
-from napari_gigaclf.training.slides.run import Epoch, Run
+from napari_gigaclf.training.slides.run import Run
 from napari_gigaclf.training.slides.run_folder import RECIPE_NAME, Board, RunFolder, run_key
 from napari_gigaclf.training.slides.slides import Slides
 from napari_gigaclf.training.slides.state import Counters, load_state
