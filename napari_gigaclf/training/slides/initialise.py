@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.inference.resample import Image
+from napari_gigaclf.progress import CancelToken
 from napari_gigaclf.streaming import Source, stream
 from napari_gigaclf.training.slides.view import SlideView
 
@@ -43,7 +44,9 @@ class Moments(nn.Module):
 
 
 @torch.no_grad()
-def unit_variance(features: nn.Module, slides: Callable[[], Iterable[Source]], memory: str = "") -> dict[str, float]:
+def unit_variance(
+    features: nn.Module, slides: Callable[[], Iterable[Source]], memory: str = "", cancel: CancelToken | None = None
+) -> dict[str, float]:
     """Scale every convolution so that its output has unit variance per channel over the slides.
 
     Parameters
@@ -54,6 +57,8 @@ def unit_variance(features: nn.Module, slides: Callable[[], Iterable[Source]], m
         Gives the slides, the same ones every time.
     memory
         As of ``stream``.
+    cancel
+        Asked before each tile; the layers so far are then scaled.
 
     Returns
     -------
@@ -73,7 +78,7 @@ def unit_variance(features: nn.Module, slides: Callable[[], Iterable[Source]], m
         ) from error
     before: dict[str, float] = {}
     for node in _convolutions(traced):
-        deviations = _deviations(_up_to(traced, node), slides(), memory)
+        deviations = _deviations(_up_to(traced, node), slides(), memory, cancel)
         module = traced.get_submodule(str(node.target))
         assert isinstance(module, nn.Conv2d)
         scale = 1 / deviations.to(module.weight)
@@ -108,14 +113,14 @@ def _up_to(traced: fx.GraphModule, last: fx.Node) -> nn.Module:
     return part
 
 
-def _deviations(part: nn.Module, slides: Iterable[Source], memory: str) -> Tensor:
+def _deviations(part: nn.Module, slides: Iterable[Source], memory: str, cancel: CancelToken | None) -> Tensor:
     """Return the deviation of each channel over all places of all slides, (channels,), float64."""
     streamed = stream(Moments(part), memory=memory or None)
     total, pixels = None, 0
     for slide in slides:
         size = int(np.prod(slide.shape[1:]))
         # A slide counts by its pixels: its mean is over places, of which there are that many, but for the stride.
-        moments = streamed.stream(slide).double().flatten() * size
+        moments = streamed.stream(slide, cancel=cancel).double().flatten() * size
         total = moments if total is None else total + moments
         pixels += size
     assert total is not None, "there are slides"

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from napari_gigaclf.errors import ModelError, ScaleError, SlideError
+from napari_gigaclf.errors import Cancelled, ModelError, ScaleError, SlideError
 from napari_gigaclf.inference.masking import MaskedImage
+from napari_gigaclf.progress import CancelToken
 from napari_gigaclf.slides.tissue import TissueMask
 from napari_gigaclf.training.cohort import CohortRow
 from napari_gigaclf.training.slides.changes import draw_changes
@@ -50,15 +51,19 @@ class Slides:
             self._views.popitem(last=False)[1].slide.close()
         return found
 
-    def readable(self, rows: Iterable[CohortRow]) -> Iterator[CohortRow]:
+    def readable(self, rows: Iterable[CohortRow], cancel: CancelToken | None = None) -> Iterator[CohortRow]:
         """Yield rows whose slides open; one that does not is passed over where the recipe leaves such slides out.
 
         Raises
         ------
         SlideError
             If a slide cannot be read and the recipe says "stop".
+        Cancelled
+            If the caller asked to stop.
         """
         for row in rows:
+            if cancel is not None and cancel.is_set():
+                raise Cancelled("stopped")
             try:
                 self.view(row)
             except BAD_SLIDE:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_gigaclf.errors import Cancelled, CohortError
+from napari_gigaclf.errors import Cancelled, CohortError, TrainingError
 from napari_gigaclf.inference.devices import find_device
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.training.cohort import Cohort
@@ -86,12 +86,12 @@ def train(
     Cancelled
         If the caller asked to stop; the run can be resumed.
     """
-    run = prepared(cohort, recipe, Path(output), resume=resume, device=device)
+    run = prepared(cohort, recipe, Path(output), resume=resume, device=device, cancel=cancel)
     run.progress, run.cancel, run.on_epoch = progress, cancel, on_epoch
     try:
         try:
             run.go()
-        except Cancelled:
+        except (Cancelled, TrainingError):
             run.save()  # weights and statistics are those of the last whole step
             raise
         figures = run.calibrated()
@@ -106,7 +106,9 @@ def train(
         run.close()
 
 
-def prepared(cohort: Cohort, recipe: Recipe, output: Path, *, resume: bool, device: str) -> Run:
+def prepared(
+    cohort: Cohort, recipe: Recipe, output: Path, *, resume: bool, device: str, cancel: CancelToken | None = None
+) -> Run:
     """Build or load everything that a run needs; see :func:`train`."""
     if not cohort.of_split("train").rows:
         raise CohortError(f"{cohort.table}: no slide has split 'train'; fill that column, or divide the cohort")
@@ -116,7 +118,7 @@ def prepared(cohort: Cohort, recipe: Recipe, output: Path, *, resume: bool, devi
         torch.use_deterministic_algorithms(mode=True)
     target = torch.device(_own_device(device))
     workers = join_workers(target)
-    folder, slides = RunFolder(output, writes=workers.is_first), Slides(recipe)
+    folder, slides, loss = RunFolder(output, writes=workers.is_first), Slides(recipe), loss_of(recipe, cohort)
     model = build_network(recipe, cohort.task, cohort.classes, _name_of(output)).to(target)
     network, key = SlideNetwork(model, recipe), run_key(recipe, cohort)
     optimiser = torch.optim.Adam(
@@ -126,14 +128,14 @@ def prepared(cohort: Cohort, recipe: Recipe, output: Path, *, resume: bool, devi
     if counters is None:
         folder.begin(recipe, cohort)
         try:
-            _begin_weights(network, slides, cohort, recipe, folder)
+            _begin_weights(network, slides, cohort, folder, cancel)
         except BaseException:
             slides.close()
             raise
     stepper = Stepper(
         network=network,
         slides=slides,
-        loss=loss_of(recipe, cohort),
+        loss=loss,
         optimiser=optimiser,
         workers=workers,
         recipe=recipe,
@@ -150,9 +152,10 @@ def prepared(cohort: Cohort, recipe: Recipe, output: Path, *, resume: bool, devi
 
 
 def _begin_weights(
-    network: SlideNetwork, slides: Slides, cohort: Cohort, recipe: Recipe, folder: RunFolder
-) -> None:  # fmt: skip
+    network: SlideNetwork, slides: Slides, cohort: Cohort, folder: RunFolder, cancel: CancelToken | None
+) -> None:
     """Set what is taken from the training slides: the mean score, the spread of colours, and LSUV's scales."""
+    recipe = network.recipe
     if cohort.task == "regression":
         with torch.no_grad():
             last_layer(network.model.head).bias.fill_(float(cohort.of_split("train").targets.mean()))
@@ -161,7 +164,7 @@ def _begin_weights(
     rows = cohort.of_split("train").rows
     order = np.random.default_rng([recipe.seed, 2]).permutation(len(rows))
     most = max(recipe.normalisation_slides, recipe.initialisation_slides)
-    chosen = list(islice(slides.readable(rows[i] for i in order), most))
+    chosen = list(islice(slides.readable((rows[i] for i in order), cancel), most))
     spread = colour_spread((slides.view(row) for row in chosen[: recipe.normalisation_slides]), recipe.seed)
     with torch.no_grad():
         network.model.normalise.scale.copy_(1 / torch.tensor(spread).reshape(-1, 1, 1))
@@ -169,7 +172,7 @@ def _begin_weights(
     if recipe.initialisation == "lsuv":
         some = chosen[: recipe.initialisation_slides]
         network.train()
-        before = unit_variance(network.features, lambda: (slides.drawn(row, 0) for row in some), recipe.memory)
+        before = unit_variance(network.features, lambda: (slides.drawn(row, 0) for row in some), recipe.memory, cancel)
         folder.log("lsuv", {"deviations_before": before})
 
 

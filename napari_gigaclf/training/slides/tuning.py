@@ -66,7 +66,7 @@ def tune(
     """
     network.train(mode=False)
     found = []
-    for row in slides.readable(rows):
+    for row in slides.readable(rows, cancel):
         source = slides.whole(row)
         cells = slides.view(row).cells(network.axes, network.map_shape(source.shape))
         logits = network.logits(source, cells, cancel)
