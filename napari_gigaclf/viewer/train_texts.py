@@ -96,10 +96,10 @@ def look_text(look: "RunLook", wanted: int) -> str:
 def stopped_text(epochs: "Sequence[Epoch]") -> str:
     """Return that a run was stopped, and what there is of it."""
     best = best_number(epochs)
-    kept = f"the model of epoch {best} and the last saved state" if best else "what was saved last"
+    model = f", and the model of epoch {best}" if best else ""
     return (
-        f"Stopped after {count_text(len(epochs), 'finished epoch')}. Kept: {kept} (a state is saved after every epoch "
-        "and every 5 minutes). Resume goes on from there."
+        f"Stopped after {count_text(len(epochs), 'finished epoch')}. What was learnt is kept, but for the mini-batch it "
+        f"was at{model}. Resume goes on from there."
     )
 
 

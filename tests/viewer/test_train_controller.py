@@ -233,7 +233,7 @@ def test_stop_keeps_what_was_learnt_and_says_so(ready, runs, view, pump, wishes,
     runs.stop()
     assert view.offers[-1].state is TrainState.STOPPING
     pump.until(lambda: not runs.training)
-    assert view.outcomes[-1].startswith("Stopped after 1 finished epoch. Kept: the model of epoch 1")
+    assert view.outcomes[-1].startswith("Stopped after 1 finished epoch. What was learnt is kept")
     assert view.epochs[-1] == [epoch(1)]
 
 
