@@ -33,7 +33,7 @@ class Pump:
         function()
         return True
 
-    def until(self, condition: Callable[[], bool], timeout: float = 60.0) -> None:
+    def until(self, condition: Callable[[], bool], timeout: float = 200.0) -> None:
         """Run calls until a condition holds; fails after a while."""
         end = time.monotonic() + timeout
         while not condition():
