@@ -98,8 +98,8 @@ def stopped_text(epochs: "Sequence[Epoch]") -> str:
     best = best_number(epochs)
     model = f", and the model of epoch {best}" if best else ""
     return (
-        f"Stopped after {count_text(len(epochs), 'finished epoch')}. What was learnt is kept, but for the mini-batch it "
-        f"was at{model}. Resume goes on from there."
+        f"Stopped after {count_text(len(epochs), 'finished epoch')}. What was learnt is kept, but for the mini-batch "
+        f"it was at{model}. Resume goes on from there."
     )
 
 
