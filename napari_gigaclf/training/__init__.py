@@ -1,1 +1,5 @@
-"""How the built-in classifiers are trained and measured: tiles, augmentation, one loop, and figures with intervals."""
+"""How networks are trained and measured.
+
+``cohort`` (tables of slides), ``slides`` (training on whole slides), ``evaluation`` (figures with intervals, reports)
+and ``mosaics`` (slides of known truth) are for users; the modules beside them made the built-in models from tiles.
+"""

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from tifffile import imwrite
 
 from napari_gigaclf.slides import Slide, open_slide
+from napari_gigaclf.testing.cohorts import write_small_cohort
 from napari_gigaclf.testing.slide_files import write_scenes
 from napari_gigaclf.viewer.worker import Worker
 
@@ -121,7 +120,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cohort_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of ten small slides, six to train and four to tune, of classes plain and spots."""
-    return _write_cohort(tmp_path_factory.mktemp("cohort"))
+    return write_small_cohort(tmp_path_factory.mktemp("cohort"))
 
 
 @pytest.fixture
@@ -143,30 +142,3 @@ def scenes_file(tmp_path: Path, pixels: np.ndarray) -> Path:
     first = np.stack([np.roll(pixels, 8 * z, axis=1) for z in range(3)])
     second = np.stack([np.tile(np.roll(pixels, 8 * z, axis=0), (2, 1, 1)) for z in range(2)])
     return write_scenes(tmp_path / "many.ome.tif", [first, second])
-
-
-def _tissue(side: int, seed: int, *, spots: bool) -> np.ndarray:
-    """Return uint8 (side, side, 3): pink texture in the middle, with a few dark discs where ``spots``."""
-    rng = np.random.default_rng(seed)
-    noise = np.asarray(Image.fromarray(rng.integers(0, 255, (side // 8, side // 8), np.uint8)).resize((side, side)))
-    image = np.full((side, side, 3), 245, np.uint8)
-    y, x = np.mgrid[:side, :side]
-    inside = (y - side / 2) ** 2 + (x - side / 2) ** 2 < (0.42 * side) ** 2
-    image[inside] = (np.array([220, 150, 190]) - noise[inside][:, None] // 6).astype(np.uint8)
-    for _ in range(6 if spots else 0):
-        cy, cx = rng.uniform(0.3 * side, 0.7 * side, 2)
-        image[(y - cy) ** 2 + (x - cx) ** 2 < (side / 24) ** 2] = (90, 40, 120)
-    return image
-
-
-def _write_cohort(folder: Path) -> Path:
-    """Write ten slides and ``cohort.csv`` into a folder; return the table."""
-    lines = ["slide,label,split,um_per_px"]
-    for seed, split in enumerate(["train"] * 6 + ["tune"] * 4):
-        label = ("plain", "spots")[seed % 2]
-        pixels = _tissue(160, seed, spots=label == "spots")
-        imwrite(folder / f"{seed}.tif", pixels, photometric="rgb", tile=(64, 64))
-        lines.append(f"{seed}.tif,{label},{split},4")
-    table = folder / "cohort.csv"
-    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return table
