@@ -1,4 +1,4 @@
-"""Small made-up cohorts for tests of training: tissue with and without dark spots, which a network learns in seconds."""
+"""Small made-up cohorts for tests of training: tissue with and without dark spots, learnt in seconds."""
 
 from pathlib import Path
 
