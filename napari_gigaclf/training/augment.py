@@ -16,9 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_gigaclf.training.stain import STAIN_RGB
-
-_LUMA = (0.299, 0.587, 0.114)
+from napari_gigaclf.training.stain import LUMA, STAIN_RGB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +102,7 @@ def _refocused(x_BCHW: Tensor, half_width: float, generator: torch.Generator) ->
 def _relit(x_BCHW: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
     """Saturation, contrast, brightness and tint: all linear in the pixel, so one matrix and one offset per tile."""
     count = x_BCHW.shape[0]
-    grey = torch.tensor(_LUMA).expand(3, 3)
+    grey = torch.tensor(LUMA).expand(3, 3)
     saturation = _around_one((count, 1, 1), settings.saturation, generator)
     contrast = _around_one((count, 1, 1), settings.contrast, generator)
     factor = _around_one((count, 3, 1), settings.tint, generator)

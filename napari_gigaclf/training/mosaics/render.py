@@ -27,7 +27,7 @@ from napari_gigaclf.slides.array import ArraySlide, SlideFacts
 from napari_gigaclf.slides.level import LevelSource
 from napari_gigaclf.training.mosaics.plan import SlidePlan
 from napari_gigaclf.training.mosaics.pools import TilePool
-from napari_gigaclf.training.stain import STAIN_RGB
+from napari_gigaclf.training.stain import change_rows, stain_change
 
 WHITE: Final = 255
 _BLOCK: Final = 512
@@ -47,20 +47,6 @@ def turned(tile: Pixels, turn: int) -> Pixels:
     """Return a tile (h, w, 3) after quarter turns, and mirrored from 4 on; no pixel is interpolated."""
     square = tile[:, ::-1] if turn >= 4 else tile
     return np.rot90(square, turn % 4)
-
-
-def stain_change(factors: tuple[float, float, float]) -> NDArray[np.float32]:
-    """Return the 3 x 3 matrix that acts on rows of log intensity when each stain is multiplied by its factor."""
-    matrix = np.asarray(STAIN_RGB)
-    matrix = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
-    change = np.linalg.inv(matrix) @ (np.asarray(factors)[:, None] * matrix)
-    return np.asarray(change, np.float32)
-
-
-def _changed(rows: NDArray[np.float32], change: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return ``rows @ change``, summed in one order whatever the shape (a BLAS's order varies, and the last bit)."""
-    changed = rows[..., 0:1] * change[0] + rows[..., 1:2] * change[1] + rows[..., 2:3] * change[2]
-    return np.asarray(changed, np.float32)
 
 
 class MosaicSlide(ArraySlide):
@@ -122,7 +108,7 @@ class MosaicSlide(ArraySlide):
         if self._change is not None:
             # White is log 1 = 0 and stays white under any factor.
             np.log(np.maximum(ink, 1.0, out=ink) / WHITE, out=ink)
-            ink = np.exp(_changed(ink, self._change)) * WHITE
+            ink = np.exp(change_rows(ink, self._change)) * WHITE
         return np.clip(np.rint(ink), 0, WHITE).astype(np.uint8)
 
     def _cells_in(self, low: int, high: int) -> range:

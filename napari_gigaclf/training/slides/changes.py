@@ -20,12 +20,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_gigaclf.geometry import Box
+from napari_gigaclf.training.stain import LUMA, stain_change
 
 Points = NDArray[np.float64]
 """Places, (2, ...): y and x, pixels; the centre of the first pixel is 0."""
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-"""Absorption of haematoxylin, eosin and the residual in red, green, blue (Ruifrok and Johnston 2001)."""
 PIVOT = np.float32(0.75)
 """Grey around which contrast turns: about the mean of stained tissue."""
 DARKEST = np.float32(1 / 255)
@@ -157,7 +155,6 @@ def draw_changes(settings: ChangeSettings, shape: tuple[int, int], generator: np
 
 
 def _draw_colours(settings: ChangeSettings, generator: np.random.Generator) -> Colours | None:
-    stains = STAINS / np.linalg.norm(STAINS, axis=1, keepdims=True)
     factors = _around_one(generator, settings.stain, 3)
     saturation, contrast, brightness = (
         _around_one(generator, width, 1)[0] for width in (settings.saturation, settings.contrast, settings.brightness)
@@ -165,10 +162,10 @@ def _draw_colours(settings: ChangeSettings, generator: np.random.Generator) -> C
     angle = 2 * math.pi * settings.hue * (2 * generator.random() - 1)
     if not any((settings.stain, settings.saturation, settings.contrast, settings.brightness, settings.hue)):
         return None
-    greyed = saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA.astype(np.float64), (3, 1))
+    greyed = saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA, (3, 1))
     mix = brightness * contrast * _turned_hue(angle) @ greyed
     return Colours(
-        stain=(np.linalg.inv(stains) @ (factors[:, None] * stains)).astype(np.float32),
+        stain=stain_change(factors),
         mix=mix.astype(np.float32),
         offset=np.full((3, 1), brightness * (1 - contrast) * PIVOT, dtype=np.float32),
     )

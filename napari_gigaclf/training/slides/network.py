@@ -76,7 +76,8 @@ class SlideNetwork:
 
     def map_shape(self, shape: Sequence[int]) -> tuple[int, int]:
         """Return rows and columns of the map of an image (3, height, width)."""
-        rows, columns = self.streamed.plan(shape, backward=False).output_shape[-2:]
+        # The plan that the run will follow: another one would be made for this question alone.
+        rows, columns = self.streamed.plan(shape, backward=torch.is_grad_enabled()).output_shape[-2:]
         return int(rows), int(columns)
 
     def train(self, mode: bool = True) -> None:

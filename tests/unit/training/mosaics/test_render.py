@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from napari_gigaclf.training.mosaics import MosaicSlide, TilePool, plan_slide
-from napari_gigaclf.training.mosaics.render import stain_change, tile_weight, turned
+from napari_gigaclf.training.mosaics.render import tile_weight, turned
+from napari_gigaclf.training.stain import stain_change
 
 
 @pytest.fixture
