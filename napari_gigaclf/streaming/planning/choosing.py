@@ -8,7 +8,7 @@ from math import lcm, prod, sqrt
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.intervals import Ratio
 from napari_gigaclf.streaming.planning.building import Builder, Task
-from napari_gigaclf.streaming.planning.fitting import Sized
+from napari_gigaclf.streaming.planning.fitting import Fitted, Sized
 from napari_gigaclf.streaming.planning.plan import Budget, Layout, StreamPlan
 from napari_gigaclf.streaming.planning.rests import resting_maps
 from napari_gigaclf.streaming.planning.stages import few, storing_options
@@ -25,7 +25,13 @@ LEAST_STRAIN, MOST_STRAIN = 0.1, 8.0
 """Shares of that arithmetic between which tiles are tried: below, Python's work counts; above, a tile is long."""
 
 LITTLE_MORE, LITTLE_BYTES = 1.65, 100_000_000
-"""A plan that holds so much more than the leanest one, or so little in all, is as good (see :func:`_frugal`)."""
+"""A plan of its own choice holds at most so much more than the leanest one, or so little in all (see :func:`_frugal`)."""
+
+THRIFT = 1 / 8
+"""Exponent by which the memory of a plan counts beside its effort: twice the memory has to save a twelfth of the effort.
+
+Without it a plan would take for a hundredth of the time whatever LITTLE_MORE allows.
+"""
 
 TILE_SIDES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 16384)
 """Sides the plan chooses from, rounded up to whole output cells."""
@@ -77,6 +83,10 @@ class Candidate:
     strain: float
     """Arithmetic of a tile over what is wanted at most; up to 1 where it is within."""
 
+    def held(self, peak_bytes: int) -> float:
+        """Return the memory of the run as it counts beside that of others, bytes."""
+        return peak_bytes * sqrt(max(1.0, self.strain))
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -123,23 +133,28 @@ def between(tiles: Sequence[Tile], least: float, most: float) -> list[Tile]:
 
 
 def _frugal(builder: Builder, candidates: Sequence[Candidate], allowed: int) -> StreamPlan:
-    """Return the plan to take where the caller names no memory: it costs least of those that hold little.
+    """Return the plan to take where the caller names no memory: of those that hold little, the one that is worth most.
 
     What is little goes by the leanest candidate. A tile with more arithmetic than wanted has to save memory for it, as
-    the root of the excess.
+    the root of the excess. What a plan holds counts beside its effort, by THRIFT; graphs are kept as far as they are
+    worth their memory.
     """
-
-    def held(candidate: Candidate) -> float:
-        return candidate.sized.peak_bytes() * sqrt(max(1.0, candidate.strain))
-
-    leanest = min(candidates, key=held)
+    leanest = min(candidates, key=lambda candidate: candidate.held(candidate.sized.peak_bytes()))
     least = leanest.sized.peak_bytes()
     room = max(least, min(allowed, max(LITTLE_BYTES, int(LITTLE_MORE * least))))
-    enough = max(LITTLE_BYTES, LITTLE_MORE * held(leanest))
-    lean = [item for item in candidates if held(item) <= enough and item.sized.peak_bytes() <= room]
-    best = best_within(builder, lean, room)
-    assert best is not None, "the leanest fits into the room"
-    return best
+    enough = max(LITTLE_BYTES, LITTLE_MORE * leanest.held(least))
+
+    def price(candidate: Candidate, fitted: Fitted) -> float:
+        return builder.effort(fitted.plans) * max(LITTLE_BYTES, candidate.held(fitted.peak_bytes)) ** THRIFT
+
+    lean = [item for item in candidates if item.sized.peak_bytes() <= room]
+    tried = [
+        (candidate, fitted)
+        for candidate in lean if candidate.held(candidate.sized.peak_bytes()) <= enough
+        for fitted in candidate.sized.keeping_more(room)
+    ]  # fmt: skip
+    candidate, best = min(tried, key=lambda pair: price(*pair))
+    return builder.joined(candidate.sized, best.plans, best.peak_bytes)
 
 
 def best_within(builder: Builder, candidates: Iterable[Candidate], allowed: int) -> StreamPlan | None:

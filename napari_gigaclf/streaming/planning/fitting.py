@@ -6,7 +6,7 @@ borders received by the first tiles are written to disk once their tile has run,
 last tiles stay in memory in both cases, because they go back first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,10 @@ from napari_gigaclf.streaming.planning.memory import TileMemory
 
 if TYPE_CHECKING:
     from napari_gigaclf.streaming.planning.plan import StreamPlan
+
+
+ROOM_STEP = 1.1
+"""Factor between the memories that are tried to see whether keeping more graphs is worth it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +110,17 @@ class Sized:
         if self.peak_bytes() <= allowed:
             return self._keeping(allowed) if self.backward else Fitted(plans=self.plans, peak_bytes=self.peak_bytes())
         return self._spilling(allowed) if self.backward and self._spilled_bytes() <= allowed else None
+
+    def keeping_more(self, allowed: int) -> Iterator[Fitted]:
+        """Yield the plans as lean as they can be, and with more and more graphs kept, up to a memory they fit."""
+        room = self.peak_bytes()
+        while room <= allowed:
+            fitted = self.within(room)
+            assert fitted is not None, "the leanest fits"
+            yield fitted
+            if not self.backward or room == allowed:
+                return
+            room = min(allowed, int(room * ROOM_STEP) + 1)
 
     def _keeping(self, allowed: int) -> Fitted:
         """Return the plans with as many graphs kept as there is room for."""

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from napari_gigaclf.errors import OutputError, UnsupportedOperation
 from napari_gigaclf.streaming import stream
+from napari_gigaclf.streaming.planning.choosing import THRIFT
 from napari_gigaclf.streaming.running.spill import SpillFile
 from napari_gigaclf.testing.networks import InceptionBlock, ResNet18Trunk, ThinDenseNet, paper_table2_trunk
 from napari_gigaclf.testing.oracle import answer, disagreements
@@ -65,6 +66,20 @@ def test_arithmetic_saved_is_what_the_plan_said(name):
 def test_a_tile_that_is_asked_for_keeps_nothing_and_a_default_plan_what_takes_little():
     assert stream(paper_table2_trunk(2, 4), tile=32).plan((3, 64, 64)).kept_graphs == 0
     assert stream(paper_table2_trunk(2, 4)).plan((3, 64, 64)).rerun_macs == 0
+
+
+@pytest.mark.parametrize("name", ["paper Table 2", "ResNet-18"])
+def test_a_plan_of_its_own_choice_takes_more_memory_only_where_that_saves_enough(name):
+    module, shape = {"paper Table 2": paper_table2_trunk(5), "ResNet-18": ResNet18Trunk()}[name].eval(), (1, 3, 2048, 2048)
+    chosen = stream(module).plan(shape)
+
+    def price(plan):
+        return plan.effort * plan.peak_bytes**THRIFT
+
+    others = [stream(module, memory=int(share * chosen.peak_bytes)).plan(shape) for share in (0.8, 1.0, 1.2, 1.5)]
+    lean = [plan for plan in others if plan.peak_bytes <= 1.2 * chosen.peak_bytes and not plan.spill_bytes]
+    assert lean
+    assert all(price(chosen) <= 1.001 * price(plan) for plan in lean)
 
 
 def test_forward_alone_keeps_nothing():
