@@ -20,9 +20,9 @@ def tiled_macs(graph: Graph, computed: Iterable[int], schedules: Sequence[AxisSc
     total = 0
     for index, node in ((index, graph.nodes[index]) for index in computed):
         if isinstance(node.operation, TransposedConvolution):
-            total += node.operation.macs_per_input * prod(schedule.read_total(index) for schedule in schedules)
+            total += node.operation.macs_per_input * prod(schedule.num_read.total[index] for schedule in schedules)
         else:
-            total += macs_of(node.operation) * prod(schedule.made_total(index) for schedule in schedules)
+            total += macs_of(node.operation) * prod(schedule.num_made.total[index] for schedule in schedules)
     return total
 
 

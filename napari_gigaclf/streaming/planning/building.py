@@ -19,6 +19,7 @@ from napari_gigaclf.streaming.planning.glass import Glass
 from napari_gigaclf.streaming.planning.memory import TileMemory
 from napari_gigaclf.streaming.planning.plan import Layout, StreamPlan
 from napari_gigaclf.streaming.planning.schedule import (
+    AxisEnds,
     AxisSchedule,
     axis_rules,
     looks_back,
@@ -78,6 +79,7 @@ class Builder:
     map_bytes: list[int] = field(init=False)
     """Bytes of every map."""
     _cuts: dict[tuple[tuple[int, ...], frozenset[int]], frozenset[int]] = field(init=False, default_factory=dict)
+    _ends: dict[tuple[int, int], AxisEnds] = field(init=False, default_factory=dict)
     _stages: dict[tuple[Stage, tuple[int, ...], frozenset[int]], SizedStage] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -174,9 +176,16 @@ class Builder:
         for axis, (rules, size, side) in enumerate(zip(self.rules, self.task.space, tile, strict=True)):
             like = [n for n in range(axis) if (self.task.space[n], tile[n]) == (size, side) and self.rules[n] == rules]
             found.append(
-                found[like[0]] if like else schedule_axis(self.task.graph, rules, stage, cuts, size, side)
+                found[like[0]] if like
+                else schedule_axis(self.task.graph, rules, stage, cuts, self._ends_of(axis, side))
             )  # fmt: skip
         return tuple(found)
+
+    def _ends_of(self, axis: int, side: int) -> AxisEnds:
+        """Return how far maps can be computed after each tile of this side along an axis."""
+        if (axis, side) not in self._ends:
+            self._ends[axis, side] = AxisEnds.of(self.task.graph, self.rules[axis], self.task.space[axis], side)
+        return self._ends[axis, side]
 
     def _stage(self, stage: Stage, layout: Layout, number: int, targets: frozenset[int]) -> SizedStage:
         """Return the plan of one stage."""
@@ -209,9 +218,7 @@ class Builder:
             backward=task.backward,
             macs=macs,
             untiled_macs=batch * untiled_macs(graph, schedules),
-            carried_maps=frozenset(
-                i for i in range(len(graph.nodes)) if any(b > a for s in schedules for a, b in s.kept[i])
-            ),
+            carried_maps=frozenset(i for i in range(len(graph.nodes)) if any(s.num_kept.total[i] for s in schedules)),
             carry_bytes=carry_bytes,
             peak_bytes=carry_bytes + at_work + graph_bytes,
             graph_bytes=graph_bytes,

@@ -25,10 +25,10 @@ LEAST_STRAIN, MOST_STRAIN = 0.1, 8.0
 """Shares of that arithmetic between which tiles are tried: below, Python's work counts; above, a tile is long."""
 
 LITTLE_MORE, LITTLE_BYTES = 1.65, 100_000_000
-"""A plan of its own choice holds at most so much more than the leanest one, or so little in all (see :func:`_frugal`)."""
+"""A plan of its own choice holds at most so much more than the leanest one, or so little (see :func:`_frugal`)."""
 
 THRIFT = 1 / 8
-"""Exponent by which the memory of a plan counts beside its effort: twice the memory has to save a twelfth of the effort.
+"""Exponent by which memory counts beside effort in a plan: twice the memory has to save a twelfth of the effort.
 
 Without it a plan would take for a hundredth of the time whatever LITTLE_MORE allows.
 """

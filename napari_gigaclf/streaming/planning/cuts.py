@@ -10,8 +10,9 @@ estimated cost falls. Costs are those of an inner tile. Known weakness: greedy, 
 CPUs; results do not depend on it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from math import prod
 
 from napari_gigaclf.streaming.network.graph import Graph
@@ -25,66 +26,116 @@ MACS_PER_CARRY = 2e6
 """Multiply-accumulates that take as long as the calls around one carried map, per tile."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
+class _Axes:
+    """How far maps are needed beyond their share along one axis, or several that are alike; lists by map."""
+
+    rules: Sequence[Rule]
+    halos: list[float]
+    """Positions beyond its own share that are needed of a map at a time.
+
+    The share of a map is what a tile would make of it if nothing lagged behind; what is needed is the hull of what its
+    readers read, each of which may lag behind by its own amount (a skip connection's reader by much)."""
+    ends: list[tuple[float, float]]
+    """Of what is made of a map, before and behind its share."""
+
+
+Found = tuple[float, tuple[float, float]]
+"""Halo and ends of a map along an axis."""
+
+
+@dataclass(slots=True, kw_only=True)
 class _Tile:
-    """What the cost depends on."""
+    """The cost of an inner tile, kept up to date while cuts are given up."""
 
     graph: Graph
-    rules: Sequence[Sequence[Rule]]
-    base: Sequence[Sequence[float]]
-    bytes_per_position: Sequence[int]
     readers: Sequence[Sequence[int]]
+    axes: Sequence[_Axes]
+    """Axes of different rules."""
+    base: Sequence[Sequence[float]]
+    """Per axis of space, every map's share, positions."""
+    kinds: Sequence[int]
+    """Per axis of space, which of ``axes`` it is."""
+    bytes_per_position: Sequence[int]
     targets: frozenset[int]
     """Maps that stay cut."""
-    lags: Sequence[Sequence[float]]
+    cuts: set[int]
+    costs: list[float] = field(default_factory=list)
+    """Of every map, in multiply-accumulates."""
 
-    def halos(self, cuts: frozenset[int]) -> list[list[float]]:
-        """Return for each axis and map how many positions beyond its own share are needed at a time.
+    def start(self) -> None:
+        """Work out halos and costs from scratch."""
+        for index in range(len(self.graph.nodes) - 2, -1, -1):
+            for number, axis in enumerate(self.axes):
+                axis.halos[index], axis.ends[index] = self.look(number, index, {}, cut=index in self.cuts)
+        self.costs = [
+            self.cost(index, [axis.halos[index] for axis in self.axes], cut=index in self.cuts)
+            for index in range(len(self.graph.nodes))
+        ]
 
-        The share of a map is what a tile would make of it if nothing lagged behind; what is needed is the hull of
-        what its readers read, each of which may lag behind by its own amount (a skip connection's reader by much).
-        """
-        found = []
-        for rules, lags in zip(self.rules, self.lags, strict=True):
-            halo = [0.0] * len(rules)
-            ends = [(-lag, -lag) for lag in lags]  # of what is made, before and behind a map's share
-            for index in range(len(rules) - 2, -1, -1):
-                needed = [_window(rules[c], *ends[c]) for c in self.readers[index]]
-                if not needed:
-                    continue
-                before, behind = min(low for low, _ in needed), max(high for _, high in needed)
-                halo[index] = max(behind - before, 0.0)
-                if index not in cuts:
-                    ends[index] = (before, behind)
-            found.append(halo)
-        return found
+    def look(self, number: int, index: int, changed: Mapping[int, Sequence[Found]], *, cut: bool) -> Found:
+        """Return a map's halo and ends, given those of its readers, of which some may be about to change."""
+        axis = self.axes[number]
+        windows = [
+            _window(axis.rules[reader], *(changed[reader][number][1] if reader in changed else axis.ends[reader]))
+            for reader in self.readers[index]
+        ]
+        if not windows:
+            return axis.halos[index], axis.ends[index]
+        before, behind = min(low for low, _ in windows), max(high for _, high in windows)
+        return max(behind - before, 0.0), axis.ends[index] if cut else (before, behind)
 
-    def cost(self, cuts: frozenset[int], halos: list[list[float]]) -> float:
-        """Return the cost of an inner tile, in multiply-accumulates."""
-        total = 0.0
-        for index, node in enumerate(self.graph.nodes):
-            wide = prod(base[index] + halo[index] for base, halo in zip(self.base, halos, strict=True))
-            own = prod(base[index] for base in self.base)
-            cut = index in cuts
-            made = own if cut else wide
-            total += made * macs_of(node.operation)
-            if index:
-                total += made * self.bytes_per_position[index] * MACS_PER_BYTE / 2
-            if cut and wide > own:
-                total += wide * self.bytes_per_position[index] * MACS_PER_BYTE + MACS_PER_CARRY
+    def cost(self, index: int, halos: Sequence[float], *, cut: bool) -> float:
+        """Return the cost of a map in an inner tile, in multiply-accumulates."""
+        own = prod(base[index] for base in self.base)
+        wide = prod(base[index] + halos[kind] for base, kind in zip(self.base, self.kinds, strict=True))
+        made, amount = (own if cut else wide), self.bytes_per_position[index]
+        total = made * macs_of(self.graph.nodes[index].operation)
+        if index:
+            total += made * amount * MACS_PER_BYTE / 2
+        if cut and wide > own:
+            total += wide * amount * MACS_PER_BYTE + MACS_PER_CARRY
         return total
 
-    def group(self, index: int, halos: list[list[float]], cuts: frozenset[int]) -> frozenset[int]:
+    def is_carried(self, index: int) -> bool:
+        """Return whether a cut at this map carries a border."""
+        return index in self.cuts and any(axis.halos[index] > 0 for axis in self.axes)
+
+    def group(self, index: int) -> frozenset[int]:
         """Return a map and what lies behind it up to the next window, whose input would be carried instead."""
         found, waiting = set(), [index]
         while waiting:
             here = waiting.pop()
-            if here in found or here == 0 or (here != index and here in cuts and any(halo[here] > 0 for halo in halos)):
+            if here in found or here == 0 or (here != index and self.is_carried(here)):
                 continue
             found.add(here)
-            if all(rules[here].reach == 1 for rules in self.rules):
+            if all(axis.rules[here].reach == 1 for axis in self.axes):
                 waiting.extend(self.graph.nodes[here].inputs)
         return frozenset(found) - self.targets
+
+    def give_up(self, group: frozenset[int]) -> None:
+        """Stop cutting at a group of maps if that costs less: only maps up to the next cuts are looked at."""
+        changed: dict[int, list[Found]] = {}
+        costs: dict[int, float] = {}
+        waiting = [-index for index in group]  # from the output to the input, as readers come before what they read
+        heapify(waiting)
+        while waiting:
+            index = -heappop(waiting)
+            if index in changed:
+                continue
+            cut = index in self.cuts and index not in group
+            found = [self.look(number, index, changed, cut=cut) for number in range(len(self.axes))]
+            changed[index] = found
+            costs[index] = self.cost(index, [halo for halo, _ in found], cut=cut)
+            if any(ends != axis.ends[index] for axis, (_, ends) in zip(self.axes, found, strict=True)):
+                for source in self.graph.nodes[index].inputs:
+                    heappush(waiting, -source)  # the same one twice is looked at once, behind all its readers
+        if sum(costs.values()) < sum(self.costs[index] for index in costs):
+            self.cuts -= group
+            for index, found in changed.items():
+                self.costs[index] = costs[index]
+                for axis, (halo, ends) in zip(self.axes, found, strict=True):
+                    axis.halos[index], axis.ends[index] = halo, ends
 
 
 def _window(rule: Rule, before: float, behind: float) -> tuple[float, float]:
@@ -127,21 +178,19 @@ def choose_cuts(
     bytes_per_position
         Bytes of every map per position of space: samples x channels x bytes of a number.
     """
-    base = [[side / float(step) for step in axis_steps] for side, axis_steps in zip(tile, steps, strict=True)]
-    readers = graph.consumers()
-    cost_of = _Tile(
-        graph=graph, rules=rules, base=base, bytes_per_position=bytes_per_position, readers=readers, targets=targets,
-        lags=[_lags(graph, axis) for axis in rules],
+    kinds = [next(n for n, other in enumerate(rules) if other == axis) for axis in rules]
+    axes = {}
+    for kind in dict.fromkeys(kinds):
+        lags = _lags(graph, rules[kind])
+        axes[kind] = _Axes(rules=rules[kind], halos=[0.0] * len(lags), ends=[(-lag, -lag) for lag in lags])
+    tile_cost = _Tile(
+        graph=graph, readers=graph.consumers(), axes=list(axes.values()), targets=targets,
+        base=[[side / float(step) for step in axis_steps] for side, axis_steps in zip(tile, steps, strict=True)],
+        kinds=[list(axes).index(kind) for kind in kinds],
+        bytes_per_position=bytes_per_position, cuts=set(range(len(graph.nodes))),
     )  # fmt: skip
-    cuts = frozenset(range(len(graph.nodes)))
-    halos = cost_of.halos(cuts)
-    cost = cost_of.cost(cuts, halos)
+    tile_cost.start()
     for index in range(len(graph.nodes) - 1, 0, -1):
-        if index not in cuts or index in targets or not any(halo[index] > 0 for halo in halos):
-            continue
-        fewer = cuts - cost_of.group(index, halos, cuts)
-        new_halos = cost_of.halos(fewer)
-        new_cost = cost_of.cost(fewer, new_halos)
-        if new_cost < cost:
-            cuts, halos, cost = fewer, new_halos, new_cost
-    return cuts
+        if index not in targets and tile_cost.is_carried(index):
+            tile_cost.give_up(tile_cost.group(index))
+    return frozenset(tile_cost.cuts)

@@ -32,13 +32,13 @@ class TileMemory:
 
     def made(self, node: int) -> int:
         """Return the bytes of a map's largest computed block."""
-        return self.position_bytes[node] * prod(s.longest(node)[0] for s in self.schedules)
+        return self.position_bytes[node] * prod(s.num_made.most[node] for s in self.schedules)
 
     def joined(self, node: int) -> int:
         """Return the bytes of a map's largest joined block; 0 where nothing is carried."""
-        if not any(b > a for s in self.schedules for a, b in s.kept[node]):
+        if not any(s.num_kept.total[node] for s in self.schedules):
             return 0
-        return self.position_bytes[node] * prod(s.longest(node)[1] for s in self.schedules)
+        return self.position_bytes[node] * prod(s.num_held.most[node] for s in self.schedules)
 
     def strip_carries(self) -> int:
         """Return the bytes of the carried borders alive at once in a forward pass."""
@@ -47,9 +47,8 @@ class TileMemory:
     def _strip(self, node: int) -> int:
         total = 0
         for axis, schedule in enumerate(self.schedules):
-            kept = max(b - a for a, b in schedule.kept[node])
-            before = prod(s.longest(node)[1] for s in self.schedules[:axis])
-            total += kept * before * prod(s.sizes[node] for s in self.schedules[axis + 1 :])
+            before = prod(s.num_held.most[node] for s in self.schedules[:axis])
+            total += schedule.num_kept.most[node] * before * prod(s.sizes[node] for s in self.schedules[axis + 1 :])
         return total
 
     def all_carries(self) -> int:
@@ -59,9 +58,9 @@ class TileMemory:
     def _all(self, node: int) -> int:
         total = 0
         for axis, schedule in enumerate(self.schedules):
-            kept = sum(b - a for a, b in schedule.kept[node])
-            before = prod(sum(b - a for a, b in s.held[node]) for s in self.schedules[:axis])
-            total += kept * before * prod(s.made_total(node) for s in self.schedules[axis + 1 :])
+            before = prod(s.num_held.total[node] for s in self.schedules[:axis])
+            made = prod(s.num_made.total[node] for s in self.schedules[axis + 1 :])
+            total += schedule.num_kept.total[node] * before * made
         return total
 
     def received_bytes(self) -> NDArray[np.int64]:
@@ -69,7 +68,9 @@ class TileMemory:
         grid = tuple(schedule.num_tiles for schedule in self.schedules)
         total: NDArray[np.int64] = np.zeros(grid, dtype=np.int64)
         for node in range(len(self.graph.nodes)):
-            for axis in range(len(grid)):
+            for axis, along in enumerate(self.schedules):
+                if not along.num_kept.total[node]:
+                    continue
                 part: NDArray[np.int64] = np.full(1, self.position_bytes[node], dtype=np.int64)
                 for other, schedule in enumerate(self.schedules):
                     table = schedule.held if other < axis else schedule.kept if other == axis else schedule.made

@@ -28,6 +28,26 @@ Pairs = list[tuple[int, int]]
 """(start, stop) per tile."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How many positions of each map the tiles have, indexed [map]."""
+
+    most: tuple[int, ...]
+    """In one tile, at most."""
+    total: tuple[int, ...]
+    """In all tiles together, repetitions included."""
+
+    @staticmethod
+    def of(spans: Sequence[Span]) -> "Lengths":
+        """Count them; what is one span for many maps is counted once."""
+        counts = {id(span): span.lengths for span in spans}
+        most = {key: int(lengths.max()) for key, lengths in counts.items()}
+        total = {key: int(lengths.sum()) for key, lengths in counts.items()}
+        return Lengths(
+            most=tuple(most[id(span)] for span in spans), total=tuple(total[id(span)] for span in spans)
+        )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AxisSchedule:
     """The schedule of all maps along one axis; lists are indexed [map][tile]."""
@@ -43,18 +63,34 @@ class AxisSchedule:
     """Positions at hand for the readers of a map during each tile."""
     kept: tuple[Pairs, ...]
     """Positions carried on after each tile."""
+    num_made: Lengths
+    num_read: Lengths
+    num_held: Lengths
+    num_kept: Lengths
 
-    def made_total(self, node: int) -> int:
-        """Return how many positions of a map are computed in all, repetitions included."""
-        return sum(stop - start for start, stop in self.made[node])
+    @staticmethod
+    def of(
+        sizes: tuple[int, ...],
+        *,
+        made: Sequence[Span],
+        read: Sequence[Span],
+        held: Sequence[Span],
+        kept: Sequence[Span],
+    ) -> "AxisSchedule":
+        """Return the schedule of these intervals, one span per map; maps without any share one list."""
+        num_tiles = len(made[0].start)
+        nothing = [(0, 0)] * num_tiles
 
-    def read_total(self, node: int) -> int:
-        """Return how many positions of a map's inputs are read in all to compute it, repetitions included."""
-        return sum(stop - start for start, stop in self.read[node])
+        def listed(spans: Sequence[Span], lengths: Lengths) -> tuple[Pairs, ...]:
+            return tuple(span.tolist() if total else nothing for span, total in zip(spans, lengths.total, strict=True))
 
-    def longest(self, node: int) -> tuple[int, int]:
-        """Return the greatest numbers of positions of a map made and held by one tile."""
-        return max(b - a for a, b in self.made[node]), max(b - a for a, b in self.held[node])
+        num_made, num_read, num_held, num_kept = (Lengths.of(spans) for spans in (made, read, held, kept))
+        return AxisSchedule(
+            num_tiles=num_tiles, sizes=sizes,
+            made=listed(made, num_made), read=listed(read, num_read),
+            held=listed(held, num_held), kept=listed(kept, num_kept),
+            num_made=num_made, num_read=num_read, num_held=num_held, num_kept=num_kept,
+        )  # fmt: skip
 
 
 def axis_rules(graph: Graph, axis: int, num_axes: int) -> list[Rule]:
@@ -90,25 +126,40 @@ def map_sizes(graph: Graph, rules: Sequence[Rule], num_input: int) -> tuple[int,
     return tuple(sizes)
 
 
-def schedule_axis(
-    graph: Graph, rules: Sequence[Rule], stage: Stage, cuts: frozenset[int], num_input: int, tile: int
-) -> AxisSchedule:
-    """Plan one axis of a stage for tiles of so many input pixels. Maps outside the stage have empty intervals.
+@dataclass(frozen=True, slots=True)
+class AxisEnds:
+    """How far all maps can be computed along one axis after each tile; every stage keeps to it."""
 
-    Raises
-    ------
-    ImageTooSmallError, UnsupportedOperation
-        As :func:`map_sizes`.
-    """
-    sizes = map_sizes(graph, rules, num_input)
-    num_tiles = max(1, -(-num_input // tile))
-    ends: list[Integers] = [np.minimum((np.arange(num_tiles, dtype=np.int64) + 1) * tile, num_input)]
-    for node, rule in zip(graph.nodes[1:], rules[1:], strict=True):
-        in_end = np.minimum.reduce([ends[source] for source in node.inputs])
-        ends.append(rule.ready(in_end, sizes[node.inputs[0]]))
-    made = [Span.nothing(num_tiles) for _ in graph.nodes]
-    needed = [Span.nothing(num_tiles) for _ in graph.nodes]
-    read = [Span.nothing(num_tiles) for _ in graph.nodes]
+    sizes: tuple[int, ...]
+    """Full size of each map."""
+    ends: tuple[Integers, ...]
+    """Of each map, the first position that cannot be computed yet, per tile."""
+
+    @staticmethod
+    def of(graph: Graph, rules: Sequence[Rule], num_input: int, tile: int) -> "AxisEnds":
+        """Return the ends for tiles of so many input pixels.
+
+        Raises
+        ------
+        ImageTooSmallError, UnsupportedOperation
+            As :func:`map_sizes`.
+        """
+        sizes = map_sizes(graph, rules, num_input)
+        num_tiles = max(1, -(-num_input // tile))
+        ends: list[Integers] = [np.minimum((np.arange(num_tiles, dtype=np.int64) + 1) * tile, num_input)]
+        for node, rule in zip(graph.nodes[1:], rules[1:], strict=True):
+            in_end = np.minimum.reduce([ends[source] for source in node.inputs])
+            ends.append(rule.ready(in_end, sizes[node.inputs[0]]))
+        return AxisEnds(sizes, tuple(ends))
+
+
+def schedule_axis(
+    graph: Graph, rules: Sequence[Rule], stage: Stage, cuts: frozenset[int], axis: AxisEnds
+) -> AxisSchedule:
+    """Plan one axis of a stage. Maps outside the stage have empty intervals."""
+    sizes, ends = axis.sizes, axis.ends
+    nothing = Span.nothing(len(ends[0]))
+    made, needed, read = ([nothing] * len(graph.nodes) for _ in range(3))
     whole = ((cuts | stage.targets | {0}) & set(stage.active)) - stage.given
     for index in reversed(stage.active):
         before = np.concatenate([np.zeros(1, dtype=np.int64), ends[index][:-1]])
@@ -116,17 +167,10 @@ def schedule_axis(
         for source in () if index in stage.given else graph.nodes[index].inputs:
             read[index] = rules[index].source(made[index], sizes[source])
             needed[source] = needed[source].hull(read[index])
-    held, kept = list(made), [Span.nothing(num_tiles)] * len(graph.nodes)
+    held, kept = list(made), [nothing] * len(graph.nodes)
     for index in whole:
         held[index], kept[index] = _carried(needed[index], ends[index])
-    return AxisSchedule(
-        num_tiles=num_tiles,
-        sizes=sizes,
-        made=tuple(span.tolist() for span in made),
-        read=tuple(span.tolist() for span in read),
-        held=tuple(span.tolist() for span in held),
-        kept=tuple(span.tolist() for span in kept),
-    )
+    return AxisSchedule.of(sizes, made=made, read=read, held=held, kept=kept)
 
 
 def _carried(needed: Span, ends: Integers) -> tuple[Span, Span]:
@@ -149,11 +193,8 @@ def schedule_region(
         for source in graph.nodes[index].inputs:
             read[index] = rules[index].source(needed[index], sizes[source])
             needed[source] = needed[source].hull(read[index])
-    made = tuple(item.tolist() for item in needed)
-    nothing = tuple([(0, 0)] for _ in graph.nodes)
-    return AxisSchedule(
-        num_tiles=1, sizes=sizes, made=made, read=tuple(item.tolist() for item in read), held=made, kept=nothing
-    )
+    nothing = [Span.nothing(1)] * len(graph.nodes)
+    return AxisSchedule.of(sizes, made=needed, read=read, held=needed, kept=nothing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from napari_gigaclf.streaming.running.flat import flat_tiles
 from napari_gigaclf.streaming.running.kept import Kept, WholeMap
 from napari_gigaclf.streaming.running.out_of_memory import is_out_of_memory
 from napari_gigaclf.streaming.running.passes import Backward, Callbacks, Forward, Tape
+from napari_gigaclf.streaming.running.precision import rounded_weights
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image
 from napari_gigaclf.streaming.running.statistics import Observer, Seeder
@@ -165,7 +166,7 @@ class Job:
                 responses = self.graph.respond(self.image.flat_value, self.weights, len(self.plan.grid), known)
                 flat = flat_tiles(self.graph, self.plan, responses, self.graph.tensors(self.weights, known))
             work = Work(
-                graph=self.graph, plan=plan, tensors=tensors,
+                graph=self.graph, plan=plan, tensors=rounded_weights(self.graph, tensors, self.image.device),
                 overwritable=self.graph.overwritable(), needs_grad=(False,) * len(self.graph.nodes),
             )  # fmt: skip
             observers = {node: Observer.of(self.graph.observed[node], plan.sizes(node)) for node in plan.stage.observed}
@@ -220,6 +221,8 @@ class Trained:
     """Leaves in place of the parameters that want a gradient, by the id of the parameter itself."""
     maps: dict[int, bool]
     """Which given maps want a gradient."""
+    autocast: Callable[[], AbstractContextManager[Any]]
+    """Gives the context of the forward pass."""
 
     @staticmethod
     def of(
@@ -247,7 +250,7 @@ class Trained:
         known = {**job.known, **{i: t.detach().requires_grad_(wanted.known[i]) for i, t in given.known.items()}}
         with torch.enable_grad(), autocast():
             computed = job.graph.tensors(weights, known)
-        return Trained(job=job, computed=computed, stand_ins=stand_ins, maps=wanted.maps)
+        return Trained(job=job, computed=computed, stand_ins=stand_ins, maps=wanted.maps, autocast=autocast)
 
     @property
     def wants(self) -> list[bool]:
@@ -257,7 +260,12 @@ class Trained:
     def work(self, *, image: bool) -> Work:
         """Return the work with a fresh leaf in place of each; ``image``: whether the image wants a gradient."""
         job = self.job
-        leaves = [t.detach().requires_grad_(t.requires_grad) if isinstance(t, Tensor) else t for t in self.computed]
+        values = [t.detach() if isinstance(t, Tensor) else t for t in self.computed]
+        with self.autocast():
+            values = rounded_weights(job.graph, values, job.image.device)
+        leaves = [
+            t.requires_grad_(wants) if isinstance(t, Tensor) else t for t, wants in zip(values, self.wants, strict=True)
+        ]  # fmt: skip
         sources = {0: image and job.plan.stage.reads_image, **self.maps}
         flows = gradient_flow(job.graph, job.plan.stage, self.wants, sources)
         return Work(
@@ -333,7 +341,7 @@ class Streamed(torch.autograd.Function):
         for index in job.tensors_behind({*written, *statistics}):
             if index not in sums and trained.wants[index]:
                 # Zero, not None: it was used, as in the untiled module.
-                sums[index] = torch.zeros_like(work.tensors[index])
+                sums[index] = torch.zeros_like(trained.computed[index])
         roots = {i: gradient for i, gradient in sums.items() if i not in job.known}
         found = parameter_gradients(trained.computed, roots, list(trained.stand_ins.values()))
         by_parameter = dict(zip(trained.stand_ins, found, strict=True))

@@ -14,6 +14,7 @@ from torch import Tensor
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.streaming.network.operations import Extent
 from napari_gigaclf.streaming.running.source import slices_of
+from napari_gigaclf.streaming.running.tiles import memory_format
 
 
 class Kept(Protocol):
@@ -41,7 +42,8 @@ class WholeMap:
     def put(self, extent: Extent, block: Tensor, shape: tuple[int, ...]) -> None:
         """Copy a block to its place."""
         if self.tensor is None:
-            self.tensor = torch.empty(shape, dtype=block.dtype, device=block.device)
+            layout = memory_format(block)  # channels last where the untiled network's map would be
+            self.tensor = torch.empty(shape, dtype=block.dtype, device=block.device, memory_format=layout)
         self.tensor[(slice(None), slice(None), *slices_of(extent))].copy_(block)
 
     def result(self) -> Tensor:

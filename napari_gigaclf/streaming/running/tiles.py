@@ -48,11 +48,12 @@ class Part:
 
 
 def memory_format(block: Tensor) -> torch.memory_format:
-    """Return the layout of a block, so that joining keeps it."""
-    if block.ndim == 4 and block.stride(1) == 1 and block.shape[1] > 1:
-        return torch.channels_last
-    if block.ndim == 5 and block.stride(1) == 1 and block.shape[1] > 1:
-        return torch.channels_last_3d
+    """Return the layout of a block, so that joining keeps it; a single position tells by its strides, too."""
+    if block.shape[1] > 1 and block.stride(1) == 1 and block.stride(-1) > 1:
+        if block.ndim == 4:
+            return torch.channels_last
+        if block.ndim == 5:
+            return torch.channels_last_3d
     return torch.contiguous_format
 
 

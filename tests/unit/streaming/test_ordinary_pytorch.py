@@ -5,11 +5,12 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming import stream
-from napari_gigaclf.testing.networks import ConvNeXt
+from napari_gigaclf.testing.networks import ConvNeXt, paper_table1_trunk
 from napari_gigaclf.testing.oracle import answer, disagreements, relative_error
 
 
@@ -113,6 +114,43 @@ def test_autocast_sums_gradients_of_tiles_in_float32():
         errors[tile] = max(relative_error(one, p.grad) for one, p in zip(exact, net.parameters(), strict=True))
     assert errors[16] < 0.02
     assert errors[16] < 2 * errors[256] + 0.005
+
+
+class Roundings(TorchDispatchMode):
+    """Counts the tensors of some shapes that are turned into half precision."""
+
+    def __init__(self, shapes):
+        super().__init__()
+        self.shapes, self.count = shapes, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._to_copy.default and args[0].shape in self.shapes:
+            self.count += (kwargs or {}).get("dtype") == torch.bfloat16
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_under_autocast_weights_are_rounded_once_per_pass_and_not_once_per_tile(train):
+    torch.manual_seed(0)
+    net, image = paper_table1_trunk(4), torch.rand(1, 3, 96, 96)
+    streamed = stream(net, tile=32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        streamed.plan(image.shape)
+        with torch.set_grad_enabled(train), Roundings({p.shape for p in net.parameters() if p.ndim == 4}) as roundings:
+            out = streamed(image)
+    if train:
+        with roundings:
+            out.float().sum().backward()
+    assert streamed.last_report.tiles_run == 9
+    assert roundings.count == (8 if train else 4)
+
+
+def test_the_result_lies_in_memory_as_that_of_the_untiled_network():
+    image = torch.rand(1, 3, 64, 64)
+    for layout in (torch.channels_last, torch.contiguous_format):
+        net = paper_table1_trunk(4).to(memory_format=layout)
+        out = stream(net, tile=32)(image.to(memory_format=layout))
+        assert out.is_contiguous(memory_format=layout)
 
 
 def test_ordinary_module_before_and_after(net, image):

@@ -102,7 +102,7 @@ def test_each_patch_is_run_once_and_calls_are_limited():
 def test_patches_are_run_once_also_before_a_wide_convolution():
     plan = stream(nn.Sequential(Patchwise(Vit(), 16), nn.Conv2d(5, 5, 7, padding=3)), tile=32).plan((3, 160, 160))
     index = next(i for i, count in enumerate(plan.channels) if count == 5)
-    assert plan.schedules[0].made_total(index) == 10
+    assert plan.schedules[0].num_made.total[index] == 10
 
 
 def test_region_flat_tiles_and_geometry():
