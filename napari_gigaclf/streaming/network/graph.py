@@ -5,7 +5,7 @@ looked up at each run, so that training, ``load_state_dict`` and ``to`` work as 
 """
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -150,14 +150,20 @@ class Graph:
             )
         )
 
-    def tensors(self, weights: Mapping[str, Tensor], known: Mapping[int, Any] | None = None) -> list[Any]:
+    def tensors(
+        self, weights: Mapping[str, Tensor], known: Mapping[int, Any] | None = None, read: Collection[int] | None = None
+    ) -> list[Any]:
         """Return the tensors without space, from the module's present parameters and buffers.
 
-        Those behind statistics are taken from ``known``; where they are not, None stands for them.
+        Those behind statistics are taken from ``known``. None stands for those that are not there, and for those that
+        nobody reads, where ``read`` says which are read.
         """
         known = known or {}
         values, behind = Spaceless(self.constants, weights, known), self.depths[1]
-        return [values[i] if not behind[i] or i in known else None for i in range(len(self.constants))]
+        return [
+            values[i] if (read is None or i in read) and (not behind[i] or i in known) else None
+            for i in range(len(self.constants))
+        ]  # fmt: skip
 
     def sized(self, image: ImageFacts) -> "Graph":
         """Return the graph with everything that depends on the image's shape in plain numbers."""

@@ -145,7 +145,8 @@ def _frugal(builder: Builder, candidates: Sequence[Candidate], allowed: int) -> 
     enough = max(LITTLE_BYTES, LITTLE_MORE * leanest.held(least))
 
     def price(candidate: Candidate, fitted: Fitted) -> float:
-        return builder.effort(fitted.plans) * max(LITTLE_BYTES, candidate.held(fitted.peak_bytes)) ** THRIFT
+        memory = max(LITTLE_BYTES, candidate.held(fitted.peak_bytes))
+        return builder.effort(fitted.plans) * float(memory**THRIFT)
 
     lean = [item for item in candidates if item.sized.peak_bytes() <= room]
     tried = [

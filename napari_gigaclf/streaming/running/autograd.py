@@ -138,11 +138,14 @@ class Job:
             plan = plan.stages[self.number] if self.number < len(plan.stages) else None
         return None if plan is None or plan.stage != self.plan.stage else replace(self, plan=plan)
 
+    @property
+    def tensors_read(self) -> set[int]:
+        """The tensors without space which the stage's maps are computed with, by index."""
+        return {index for node in self.plan.stage.computed for index in self.graph.nodes[node].tensors}
+
     def names_read(self) -> set[str]:
         """Return the parameters and buffers that the stage reads, by name; those behind its known tensors apart."""
-        waiting = [
-            i for node in self.plan.stage.computed for i in self.graph.nodes[node].tensors if i not in self.known
-        ]
+        waiting = [index for index in self.tensors_read if index not in self.known]
         names: set[str] = set()
         while waiting:
             constant = self.graph.constants[waiting.pop()]
@@ -160,7 +163,7 @@ class Job:
         """Run forward; with ``grad_work``, keep the graphs of as many tiles as the plan says."""
         plan = self.plan
         with torch.no_grad():
-            flat, tensors = None, self.graph.tensors(self.weights, self.known)
+            flat, tensors = None, self.graph.tensors(self.weights, self.known, self.tensors_read)
             if self.image.flat_value is not None and not self.graph.is_random:
                 known = {**self.known_before, **self.known}
                 responses = self.graph.respond(self.image.flat_value, self.weights, len(self.plan.grid), known)
@@ -249,7 +252,7 @@ class Trained:
         weights = {name: stand_ins.get(id(tensor), tensor) for name, tensor in job.weights.items()}
         known = {**job.known, **{i: t.detach().requires_grad_(wanted.known[i]) for i, t in given.known.items()}}
         with torch.enable_grad(), autocast():
-            computed = job.graph.tensors(weights, known)
+            computed = job.graph.tensors(weights, known, job.tensors_read)
         return Trained(job=job, computed=computed, stand_ins=stand_ins, maps=wanted.maps, autocast=autocast)
 
     @property

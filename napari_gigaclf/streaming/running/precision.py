@@ -7,6 +7,7 @@ convolution, and tiles are summed in float32.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from napari_gigaclf.streaming.network.operations import Convolution
 from napari_gigaclf.streaming.network.transposed import TransposedConvolution
 
 
-def rounded_weights(graph: Graph, tensors: Sequence[object], device: torch.device) -> list[object]:
+def rounded_weights(graph: Graph, tensors: Sequence[Any], device: torch.device) -> list[Any]:
     """Return the tensors without space as the tiles take them in under the present autocast state.
 
     Parameters

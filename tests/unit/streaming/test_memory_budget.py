@@ -70,7 +70,8 @@ def test_a_tile_that_is_asked_for_keeps_nothing_and_a_default_plan_what_takes_li
 
 @pytest.mark.parametrize("name", ["paper Table 2", "ResNet-18"])
 def test_a_plan_of_its_own_choice_takes_more_memory_only_where_that_saves_enough(name):
-    module, shape = {"paper Table 2": paper_table2_trunk(5), "ResNet-18": ResNet18Trunk()}[name].eval(), (1, 3, 2048, 2048)
+    module = {"paper Table 2": paper_table2_trunk(5), "ResNet-18": ResNet18Trunk()}[name].eval()
+    shape = (1, 3, 2048, 2048)
     chosen = stream(module).plan(shape)
 
     def price(plan):
