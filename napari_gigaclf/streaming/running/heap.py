@@ -21,7 +21,7 @@ from pathlib import Path
 from napari_gigaclf.streaming.planning.plan import StreamPlan
 
 LEAST_ALLOWANCE = 128 << 20
-"""Bytes that may gather in any case; half of it holds 20 MB less and takes a sixth more time (VGG-5)."""
+"""Bytes that may gather in any case, unless borders go to disk; half of it holds 20 MB less and takes a sixth more time (VGG-5)."""
 _PAGES = Path("/proc/self/statm")
 
 
@@ -39,15 +39,19 @@ class Heap:
 
     def __init__(self, allowance: int, *, at_once: bool) -> None:
         self._trim = _trim_function()
-        self._allowance = max(LEAST_ALLOWANCE, allowance)
+        self._allowance = allowance
         if at_once and self._trim is not None:
             self._trim(0)
         self._limit = _resident_bytes() + self._allowance if self._trim is not None else 0
 
     @classmethod
     def of(cls, plan: StreamPlan) -> "Heap":
-        """Return the heap of a pass: as much may gather as the graph of a tile takes, which comes back at once."""
-        return cls(plan.graph_bytes, at_once=plan.num_tiles > 1)
+        """Return the heap of a pass: as much may gather as the graph of a tile takes, which comes back at once.
+
+        Where borders go to disk, memory counts for more than time.
+        """
+        least = LEAST_ALLOWANCE // 4 if plan.spilled_tiles else LEAST_ALLOWANCE
+        return cls(max(least, plan.graph_bytes), at_once=plan.num_tiles > 1)
 
     def tidy(self) -> None:
         """Give free memory back if more than the allowance has gathered; call it when a tile is done."""

@@ -16,7 +16,7 @@ from napari_gigaclf.streaming.running.heap import Heap, LEAST_ALLOWANCE
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-heap = Heap(0, at_once=False)
+heap = Heap(LEAST_ALLOWANCE, at_once=False)
 begin = resident()
 blocks = []
 for _ in range(8 * LEAST_ALLOWANCE // 100_000):
