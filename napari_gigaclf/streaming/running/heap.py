@@ -21,7 +21,9 @@ from pathlib import Path
 from napari_gigaclf.streaming.planning.plan import StreamPlan
 
 LEAST_ALLOWANCE = 128 << 20
-"""Bytes that may gather in any case, unless borders go to disk; half of it holds 20 MB less and takes a sixth more time (VGG-5)."""
+"""Bytes that may gather in any case, unless borders go to disk.
+
+Half of it holds 20 MB less and takes a sixth more time (a step of VGG-5)."""
 _PAGES = Path("/proc/self/statm")
 
 
