@@ -47,12 +47,13 @@ class Heap:
         self._limit = _resident_bytes() + self._allowance if self._trim is not None else 0
 
     @classmethod
-    def of(cls, plan: StreamPlan) -> "Heap":
+    def of(cls, plan: StreamPlan, *, half: bool) -> "Heap":
         """Return the heap of a pass: as much may gather as the graph of a tile takes, which comes back at once.
 
-        Where borders go to disk, memory counts for more than time.
+        Where borders go to disk, memory counts for more than time. In half precision arithmetic takes less of the
+        time, and giving back, which does not, would take more of it.
         """
-        least = LEAST_ALLOWANCE // 4 if plan.spilled_tiles else LEAST_ALLOWANCE
+        least = LEAST_ALLOWANCE // 4 if plan.spilled_tiles else LEAST_ALLOWANCE * (1 + half)
         return cls(max(least, plan.graph_bytes), at_once=plan.num_tiles > 1)
 
     def tidy(self) -> None:

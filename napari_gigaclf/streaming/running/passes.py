@@ -119,7 +119,7 @@ class Forward:
         Cancelled
             If the caller asked to stop.
         """
-        plan, start, heap = self.work.plan, time.perf_counter(), Heap.of(self.work.plan)
+        plan, start, heap = self.work.plan, time.perf_counter(), Heap.of(self.work.plan, half=self.work.half)
         with ReadAhead(self.image) as ahead:
             coming = self.tiles_to_read()
             for done, tile in enumerate(tiles_of(plan), start=1):
@@ -254,7 +254,7 @@ class Backward:
         Cancelled
             If the caller asked to stop.
         """
-        plan, start, heap = self.work.plan, time.perf_counter(), Heap.of(self.work.plan)
+        plan, start, heap = self.work.plan, time.perf_counter(), Heap.of(self.work.plan, half=self.work.half)
         tiles = list(reversed(list(tiles_of(plan))))
         with ReadAhead(self.image) as ahead:
             for done, tile in enumerate(tiles, start=1):

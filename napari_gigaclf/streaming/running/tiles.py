@@ -136,6 +136,11 @@ class Work:
     overwritable: frozenset[int]
     """Maps with a fresh block and one reader."""
 
+    @property
+    def half(self) -> bool:
+        """Whether convolutions are computed in half precision."""
+        return any(isinstance(t, Tensor) and t.dtype in (torch.float16, torch.bfloat16) for t in self.tensors)
+
 
 @dataclass(slots=True, kw_only=True)
 class TileResult:
