@@ -34,7 +34,7 @@ from napari_gigaclf.streaming.planning.schedule import axis_rules, schedule_regi
 from napari_gigaclf.streaming.planning.stages import stage_for
 from napari_gigaclf.streaming.running.autograd import Job
 from napari_gigaclf.streaming.running.compiled import Backend, TileCompiler, parse_compile
-from napari_gigaclf.streaming.running.kept import WholeMap, kept_cells
+from napari_gigaclf.streaming.running.kept import kept_cells
 from napari_gigaclf.streaming.running.out_of_memory import free_cached, is_out_of_memory
 from napari_gigaclf.streaming.running.passes import Callbacks, OutputCallback
 from napari_gigaclf.streaming.running.report import StreamReport
@@ -74,8 +74,7 @@ class StreamedModule(nn.Module):
         self._budget = budget
         self._front_end: FrontEnd = front_end
         self._spill = spill
-        self._compile = compile
-        self._compilers: dict[int, TileCompiler] = {}
+        self._compile, self._compilers = compile, dict[int, TileCompiler]()
         self._graphs: dict[tuple[object, ...], list[Captured]] = {}
         self._plans: dict[tuple[object, ...], StreamPlan] = {}
         self._report: StreamReport | None = None
@@ -120,7 +119,7 @@ class StreamedModule(nn.Module):
         progress: ProgressCallback | None = None,
         cancel: CancelToken | None = None,
         on_output: OutputCallback | None = None,
-        cells: Any = None,  # noqa: ANN401 - an array or a tensor
+        cells: Any = None,  # noqa: ANN401 - arrays or tensors
     ) -> Any:  # noqa: ANN401 - what the module returns
         """Return the feature map, with a say in how the run goes.
 
@@ -141,13 +140,13 @@ class StreamedModule(nn.Module):
             ``(B, C_out, *block)``; where the module returns several maps, also with the map's number in the plan's
             ``output_shapes``.
         cells
-            Which cells of the output are wanted: booleans, one per cell, array or tensor. The whole map, which over a
-            gigapixel image may be larger than memory, is then never made. None: all. For modules with one output.
+            Which cells of the output are wanted: booleans, one per cell, array or tensor; the whole map, which may be
+            larger than memory, is never made. None: all. For several maps a list, in the order of ``output_shapes``.
 
         Returns
         -------
         Tensor
-            ``(B, C_out, *cells)``; with ``cells`` (B, C_out, N), the wanted ones in raster order. Differentiable.
+            ``(B, C_out, *cells)``; where ``cells`` are given (B, C_out, N), those in raster order. Differentiable.
 
         Raises
         ------
@@ -158,7 +157,7 @@ class StreamedModule(nn.Module):
         ImageTooSmallError
             If the image is smaller than the network can take.
         RegionError
-            If ``cells`` is not one boolean per cell of the output.
+            If ``cells`` is not one boolean per cell of an output, or not one mask per output.
         CompileError
             If tiles are to be compiled and cannot be.
         """
@@ -172,11 +171,12 @@ class StreamedModule(nn.Module):
         plan = self._plan(image.shape, image.dtype, backward=backward, glass=self._glass(image, backward=backward))
         smaller = partial(self._smaller_plan, image.shape, image.dtype, backward=backward)
         while True:
+            graph = self._sized(image.shape, image.dtype)
             job = Job(
-                graph=self._sized(image.shape, image.dtype), plan=plan, image=image, parameters=tuple(wanted),
+                graph=graph, plan=plan, image=image, parameters=tuple(wanted),
                 weights=weights, sink=sink, compiler=self._compiler(image.shape, image.dtype),
                 callbacks=Callbacks(progress=progress, cancel=cancel, on_output=on_output), publish=self._publish,
-                kept=WholeMap() if cells is None else kept_cells(cells, plan.output_shape[2:]), spill=self._spill,
+                some_cells=kept_cells(cells, graph.outputs, plan.output_shapes), spill=self._spill,
                 smaller=smaller,
             )  # fmt: skip
             try:
@@ -258,7 +258,7 @@ class StreamedModule(nn.Module):
         plan = whole.with_schedules(stage, schedules)
         job = Job(
             graph=graph, plan=whole, image=image, parameters=(), weights=self._weights(), sink=None,
-            callbacks=Callbacks(), publish=self._publish, kept=WholeMap(),
+            callbacks=Callbacks(), publish=self._publish,
         )  # fmt: skip
         return run_region(job, plan, index)
 

@@ -22,7 +22,7 @@ from napari_gigaclf.streaming.planning.plan import StreamPlan
 from napari_gigaclf.streaming.planning.stages import Stage
 from napari_gigaclf.streaming.running.compiled import CompiledTiles, TileCompiler
 from napari_gigaclf.streaming.running.flat import flat_tiles
-from napari_gigaclf.streaming.running.kept import Kept, WholeMap
+from napari_gigaclf.streaming.running.kept import Kept, SomeCells, WholeMap
 from napari_gigaclf.streaming.running.out_of_memory import is_out_of_memory
 from napari_gigaclf.streaming.running.passes import Backward, Callbacks, Forward, Tape
 from napari_gigaclf.streaming.running.report import StreamReport
@@ -70,8 +70,8 @@ class Job:
     callbacks: Callbacks
     publish: Callable[[StreamReport], None]
     """Takes the report after each pass."""
-    kept: Kept
-    """What is kept of the output, where there is one; several are kept whole."""
+    some_cells: Mapping[int, SomeCells] = field(default_factory=dict)
+    """Keep the wanted cells, for maps of which only some are; by map. The others are kept whole."""
     smaller: Callable[[StreamPlan], StreamPlan | None] = lambda _plan: None
     """Gives the plan of all stages with smaller tiles, for when memory runs out; None where there is none."""
     compiler: TileCompiler | None = None
@@ -89,7 +89,7 @@ class Job:
 
     def kept_maps(self) -> dict[int, Kept]:
         """Return what takes the maps that the stage delivers."""
-        return {i: self.kept if (i,) == self.graph.outputs else WholeMap() for i in self.plan.stage.written}
+        return {i: self.some_cells.get(i) or WholeMap() for i in self.plan.stage.written}
 
     def compiled_tiles(self) -> CompiledTiles | None:
         """Return the tiles that are run compiled."""
