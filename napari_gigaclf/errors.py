@@ -59,6 +59,10 @@ class UnsupportedOperation(GigaclfError):
     """The streaming engine cannot run this module exactly; the text names the operation, the module and the remedy."""
 
 
+class CompileError(GigaclfError):
+    """The work of a tile could not be compiled, as was asked; the text says what was found and what to do."""
+
+
 class ImageTooSmallError(GigaclfError, RuntimeError):
     """An image is smaller than the network can take; also a RuntimeError, as PyTorch raises for the same image."""
 

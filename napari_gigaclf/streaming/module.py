@@ -25,7 +25,7 @@ from napari_gigaclf.streaming.network.dropout import SEED
 from napari_gigaclf.streaming.network.graph import Graph, module_weights
 from napari_gigaclf.streaming.network.sizes import ImageFacts
 from napari_gigaclf.streaming.planning.building import Task
-from napari_gigaclf.streaming.planning.cells import CellGeometry, cells_in_any_image
+from napari_gigaclf.streaming.planning.cells import CellGeometry, cells_in_any_image, chosen_output
 from napari_gigaclf.streaming.planning.choosing import plan_run
 from napari_gigaclf.streaming.planning.glass import Glass, find_glass
 from napari_gigaclf.streaming.planning.options import parse_bytes, parse_tile
@@ -33,7 +33,8 @@ from napari_gigaclf.streaming.planning.plan import Budget, Layout, StreamPlan
 from napari_gigaclf.streaming.planning.schedule import axis_rules, schedule_region
 from napari_gigaclf.streaming.planning.stages import stage_for
 from napari_gigaclf.streaming.running.autograd import Job
-from napari_gigaclf.streaming.running.kept import WholeMap, kept_cells
+from napari_gigaclf.streaming.running.compiled import Backend, TileCompiler, parse_compile
+from napari_gigaclf.streaming.running.kept import kept_cells
 from napari_gigaclf.streaming.running.out_of_memory import free_cached, is_out_of_memory
 from napari_gigaclf.streaming.running.passes import Callbacks, OutputCallback
 from napari_gigaclf.streaming.running.report import StreamReport
@@ -55,30 +56,13 @@ GRAPHS_KEPT = 8
 """Graphs remembered: train and eval mode, and a few settings."""
 
 
-def chosen_output(graph: Graph, number: int | None) -> int:
-    """Return the index of a returned map by its number; without a number, of the only one.
-
-    Raises
-    ------
-    ValueError
-        If there is no such map, or no number although there are several.
-    """
-    count = len(graph.outputs)
-    if not count:
-        raise ValueError("the module returns no map over space")
-    if (number is None and count > 1) or (number is not None and not 0 <= number < count):
-        raise ValueError(
-            f"output={number} names none of the {count} maps which the module returns; give 0 to {count - 1}"
-        )
-    return graph.outputs[number or 0]
-
-
 class StreamedModule(nn.Module):
     """A network that runs tile by tile, exactly. Made by :func:`stream`."""
 
     def __init__(
-        self, module: nn.Module, budget: Budget, front_end: FrontEnd = "auto", spill: Path | None = None
-    ) -> None:
+        self, module: nn.Module, budget: Budget, front_end: FrontEnd = "auto", spill: Path | None = None,
+        compile: Backend | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         # The wrapped module's own tables: same parameters, same names in state_dict, one truth.
         self._parameters = module._parameters
@@ -90,6 +74,7 @@ class StreamedModule(nn.Module):
         self._budget = budget
         self._front_end: FrontEnd = front_end
         self._spill = spill
+        self._compile, self._compilers = compile, dict[int, TileCompiler]()
         self._graphs: dict[tuple[object, ...], list[Captured]] = {}
         self._plans: dict[tuple[object, ...], StreamPlan] = {}
         self._report: StreamReport | None = None
@@ -134,7 +119,7 @@ class StreamedModule(nn.Module):
         progress: ProgressCallback | None = None,
         cancel: CancelToken | None = None,
         on_output: OutputCallback | None = None,
-        cells: Any = None,  # noqa: ANN401 - an array or a tensor
+        cells: Any = None,  # noqa: ANN401 - arrays or tensors
     ) -> Any:  # noqa: ANN401 - what the module returns
         """Return the feature map, with a say in how the run goes.
 
@@ -155,13 +140,13 @@ class StreamedModule(nn.Module):
             ``(B, C_out, *block)``; where the module returns several maps, also with the map's number in the plan's
             ``output_shapes``.
         cells
-            Which cells of the output are wanted: booleans, one per cell, array or tensor. The whole map, which over a
-            gigapixel image may be larger than memory, is then never made. None: all. For modules with one output.
+            Which cells of the output are wanted: booleans, one per cell, array or tensor; the whole map, which may be
+            larger than memory, is never made. None: all. For several maps a list, in the order of ``output_shapes``.
 
         Returns
         -------
         Tensor
-            ``(B, C_out, *cells)``; with ``cells`` (B, C_out, N), the wanted ones in raster order. Differentiable.
+            ``(B, C_out, *cells)``; where ``cells`` are given (B, C_out, N), those in raster order. Differentiable.
 
         Raises
         ------
@@ -172,7 +157,9 @@ class StreamedModule(nn.Module):
         ImageTooSmallError
             If the image is smaller than the network can take.
         RegionError
-            If ``cells`` is not one boolean per cell of the output.
+            If ``cells`` is not one boolean per cell of an output, or not one mask per output.
+        CompileError
+            If tiles are to be compiled and cannot be.
         """
         image = self._image(source)
         if sink is not None and image.shape[0] != 1:
@@ -184,11 +171,12 @@ class StreamedModule(nn.Module):
         plan = self._plan(image.shape, image.dtype, backward=backward, glass=self._glass(image, backward=backward))
         smaller = partial(self._smaller_plan, image.shape, image.dtype, backward=backward)
         while True:
+            graph = self._sized(image.shape, image.dtype)
             job = Job(
-                graph=self._sized(image.shape, image.dtype), plan=plan, image=image, parameters=tuple(wanted),
-                weights=weights, sink=sink,
+                graph=graph, plan=plan, image=image, parameters=tuple(wanted),
+                weights=weights, sink=sink, compiler=self._compiler(image.shape, image.dtype),
                 callbacks=Callbacks(progress=progress, cancel=cancel, on_output=on_output), publish=self._publish,
-                kept=WholeMap() if cells is None else kept_cells(cells, plan.output_shape[2:]), spill=self._spill,
+                some_cells=kept_cells(cells, graph.outputs, plan.output_shapes), spill=self._spill,
                 smaller=smaller,
             )  # fmt: skip
             try:
@@ -270,7 +258,7 @@ class StreamedModule(nn.Module):
         plan = whole.with_schedules(stage, schedules)
         job = Job(
             graph=graph, plan=whole, image=image, parameters=(), weights=self._weights(), sink=None,
-            callbacks=Callbacks(), publish=self._publish, kept=WholeMap(),
+            callbacks=Callbacks(), publish=self._publish,
         )  # fmt: skip
         return run_region(job, plan, index)
 
@@ -287,6 +275,7 @@ class StreamedModule(nn.Module):
             if sum(map(len, self._graphs.values())) >= GRAPHS_KEPT:
                 self._graphs.clear()
                 self._plans.clear()
+                self._compilers.clear()
             self._graphs.setdefault(key, []).append(found)
         return found.graph
 
@@ -300,6 +289,13 @@ class StreamedModule(nn.Module):
         return self._graph(self._kind(shape, dtype)).sized(
             ImageFacts(shape=tuple(shape), double=dtype == torch.float64)
         )
+
+    def _compiler(self, shape: Sequence[int], dtype: torch.dtype) -> TileCompiler | None:
+        """Return what compiles the tiles of an image of this full shape; None where nothing is to be compiled."""
+        if self._compile is None:
+            return None
+        graph = self._graph(self._kind(shape, dtype))
+        return self._compilers.setdefault(id(graph), TileCompiler(backend=self._compile))
 
     def _glass(self, image: Image, *, backward: bool) -> Glass | None:
         """Return where an image is flat, if the choice of tiles can profit: flat tiles may carry a gradient."""
@@ -390,7 +386,7 @@ class StreamedModule(nn.Module):
 
     def __getstate__(self) -> Mapping[str, Any]:
         """Leave captured graphs out of copies: they are captured again."""
-        return {**self.__dict__, "_graphs": {}, "_plans": {}}
+        return {**self.__dict__, "_graphs": {}, "_plans": {}, "_compilers": {}}
 
 
 def stream(
@@ -400,6 +396,7 @@ def stream(
     memory: int | str | None = None,
     capture: FrontEnd = "auto",
     spill: str | Path | None = None,
+    compile: bool | Backend = False,
 ) -> StreamedModule:
     """Return the module, made to run tile by tile over images of any size, exactly.
 
@@ -421,6 +418,9 @@ def stream(
     spill
         Folder for a temporary file with the carried borders of a backward pass that ``memory`` has no room for; None:
         the system's folder for temporary files. Without ``memory`` nothing is written.
+    compile
+        Whether tiles away from the image's border, which all do the same work, are run by a function that
+        ``torch.compile`` makes when it meets the first. A name, or a function, is the backend; True: PyTorch's usual.
 
     Returns
     -------
@@ -432,7 +432,7 @@ def stream(
     UnsupportedOperation
         Naming the operation, the module's path and a remedy.
     ValueError
-        If ``tile``, ``memory`` or ``capture`` makes no sense.
+        If ``tile``, ``memory``, ``capture`` or ``compile`` makes no sense.
 
     Examples
     --------
@@ -447,4 +447,4 @@ def stream(
     )
     if capture not in FRONT_ENDS:
         raise ValueError(f"capture={capture!r} is none of {', '.join(FRONT_ENDS)}")
-    return StreamedModule(module, budget, capture, None if spill is None else Path(spill))
+    return StreamedModule(module, budget, capture, None if spill is None else Path(spill), parse_compile(compile))

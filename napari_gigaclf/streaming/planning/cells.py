@@ -12,6 +12,24 @@ from napari_gigaclf.streaming.planning.choosing import whole_cell
 from napari_gigaclf.streaming.planning.schedule import Reach, axis_rules, reaches
 
 
+def chosen_output(graph: Graph, number: int | None) -> int:
+    """Return the index of a returned map by its number; without a number, of the only one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such map, or no number although there are several.
+    """
+    count = len(graph.outputs)
+    if not count:
+        raise ValueError("the module returns no map over space")
+    if (number is None and count > 1) or (number is not None and not 0 <= number < count):
+        raise ValueError(
+            f"output={number} names none of the {count} maps which the module returns; give 0 to {count - 1}"
+        )
+    return graph.outputs[number or 0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellGeometry:
     """How an output cell lies over the image along one axis."""

@@ -20,8 +20,9 @@ from napari_gigaclf.streaming.network.spaceless import NamedTensor, tensors_read
 from napari_gigaclf.streaming.network.statistics import Kind, Statistic, precise_type
 from napari_gigaclf.streaming.planning.plan import StreamPlan
 from napari_gigaclf.streaming.planning.stages import Stage
+from napari_gigaclf.streaming.running.compiled import CompiledTiles, TileCompiler
 from napari_gigaclf.streaming.running.flat import flat_tiles
-from napari_gigaclf.streaming.running.kept import Kept, WholeMap
+from napari_gigaclf.streaming.running.kept import Kept, SomeCells, WholeMap
 from napari_gigaclf.streaming.running.out_of_memory import is_out_of_memory
 from napari_gigaclf.streaming.running.passes import Backward, Callbacks, Forward, Tape
 from napari_gigaclf.streaming.running.precision import rounded_weights
@@ -70,10 +71,12 @@ class Job:
     callbacks: Callbacks
     publish: Callable[[StreamReport], None]
     """Takes the report after each pass."""
-    kept: Kept
-    """What is kept of the output, where there is one; several are kept whole."""
+    some_cells: Mapping[int, SomeCells] = field(default_factory=dict)
+    """Keep the wanted cells, for maps of which only some are; by map. The others are kept whole."""
     smaller: Callable[[StreamPlan], StreamPlan | None] = lambda _plan: None
     """Gives the plan of all stages with smaller tiles, for when memory runs out; None where there is none."""
+    compiler: TileCompiler | None = None
+    """Compiles what most tiles do; None: no tile is run compiled."""
     number: int = 0
     """Which of the plan's stages this is."""
     spill: Path | None = None
@@ -87,7 +90,11 @@ class Job:
 
     def kept_maps(self) -> dict[int, Kept]:
         """Return what takes the maps that the stage delivers."""
-        return {i: self.kept if (i,) == self.graph.outputs else WholeMap() for i in self.plan.stage.written}
+        return {i: self.some_cells.get(i) or WholeMap() for i in self.plan.stage.written}
+
+    def compiled_tiles(self) -> CompiledTiles | None:
+        """Return the tiles that are run compiled."""
+        return None if self.compiler is None else self.compiler.tiles(self.graph, self.plan)
 
     @property
     def own(self) -> list[int]:
@@ -176,7 +183,7 @@ class Job:
             run = Forward(
                 work=work, image=self.image, flat=flat, callbacks=self.callbacks, keep=keep, report=StreamReport(),
                 given=self.maps, observers=observers, kept=self.kept_maps(), grad_work=grad_work,
-                spill_folder=self.spill,
+                spill_folder=self.spill, compiled=self.compiled_tiles(),
             )  # fmt: skip
             maps = run.run()
             statistics = {statistic: observers[statistic.node].value(statistic) for statistic in self.statistics}
@@ -327,6 +334,7 @@ class Streamed(torch.autograd.Function):
                     work=work, image=job.image, tape=ctx.tape, grad_written=written, kept=job.kept_maps(),
                     sink=job.sink, grad_image=grad_image, callbacks=job.callbacks, report=ctx.report,
                     autocast=ctx.autocast, given=inputs.maps, grad_given=grad_maps, observed=observed,
+                    compiled=job.compiled_tiles(),
                 )  # fmt: skip
                 sums = run.run()
                 break
@@ -341,10 +349,10 @@ class Streamed(torch.autograd.Function):
             for filled in (*grad_maps.values(), *(() if grad_image is None else (grad_image,))):
                 filled.zero_()
         job.publish(run.report)
-        for index in job.tensors_behind({*written, *statistics}):
-            if index not in sums and trained.wants[index]:
-                # Zero, not None: it was used, as in the untiled module.
-                sums[index] = torch.zeros_like(trained.computed[index])
+        # Zero, not None, for what was used, as in the untiled module; and None for what was not, which a compiled
+        # function, whose backward pass knows no unused results, gives zeros.
+        behind = sorted(index for index in job.tensors_behind({*written, *statistics}) if trained.wants[index])
+        sums = {index: sums[index] if index in sums else torch.zeros_like(trained.computed[index]) for index in behind}
         roots = {i: gradient for i, gradient in sums.items() if i not in job.known}
         found = parameter_gradients(trained.computed, roots, list(trained.stand_ins.values()))
         by_parameter = dict(zip(trained.stand_ins, found, strict=True))

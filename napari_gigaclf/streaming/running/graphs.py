@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from napari_gigaclf.streaming.running.compiled import CompiledTiles
 from napari_gigaclf.streaming.running.tiles import Part, PieceKey, TileResult, TileRun, Work
 
 
@@ -46,6 +47,7 @@ class TileGraph:
         pieces: Mapping[PieceKey, Tensor],
         *,
         hands_on: bool,
+        compiled: CompiledTiles | None = None,
     ) -> "TileGraph":
         """Run a tile with gradients.
 
@@ -61,11 +63,19 @@ class TileGraph:
             Borders received.
         hands_on
             Whether the borders for the next tiles are wanted.
+        compiled
+            The tiles that are run compiled.
         """
+        work_of_many = None if compiled is None or tile not in compiled else compiled.work
+        if work_of_many is not None:
+            sources, pieces = work_of_many.laid_out(sources), work_of_many.laid_out(pieces)
         starts = {index: block.detach().requires_grad_(work.needs_grad[index]) for index, block in sources.items()}
         received = {key: piece.detach().requires_grad_(work.needs_grad[key[0]]) for key, piece in pieces.items()}
         with torch.enable_grad():
-            result = TileRun(work=work, tile=tile, sources=starts, pieces=received, hands_on=hands_on).run()
+            if work_of_many is not None:
+                result = work_of_many.run(work, tile, starts, received)
+            else:
+                result = TileRun(work=work, tile=tile, sources=starts, pieces=received, hands_on=hands_on).run()
         return TileGraph(work=work, tile=tile, sources=starts, pieces=received, result=result)
 
     def back(self, targets: Sequence[tuple[Tensor, Tensor]], seeds: Mapping[PieceKey, Tensor]) -> TileGradients:
@@ -79,13 +89,16 @@ class TileGraph:
             Gradients of the borders handed on, by map and axis.
         """
         plan, joints = self.work.plan, self.result.joints
+        handed = {key: piece for key, piece in self.result.handed.items() if key in seeds and piece.requires_grad}
         for (node, axis), gradient in seeds.items():
             if node in joints:
                 extent = plan.carried(node, axis, self.tile)
                 joints[node].seeds.append(Part(extent=extent, tensor=gradient))
         switches = [joint.switch for joint in joints.values() if joint.seeds and joint.switch.requires_grad]
-        roots = [*switches, *(block for block, _ in targets)]
-        given = [*map(torch.ones_like, switches), *(gradient for _, gradient in targets)]
+        roots = [*switches, *handed.values(), *(block for block, _ in targets)]
+        given = [
+            *map(torch.ones_like, switches), *(seeds[key] for key in handed), *(gradient for _, gradient in targets)
+        ]  # fmt: skip
         weights = {index: tensor for index, tensor in enumerate(self.work.tensors) if _wants_gradient(tensor)}
         borders = {key: piece for key, piece in self.pieces.items() if piece.requires_grad}
         entries = {index: block for index, block in self.sources.items() if block.requires_grad}

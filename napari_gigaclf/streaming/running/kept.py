@@ -1,8 +1,9 @@
-"""What is kept of the output: the whole map, or only the cells that somebody wants.
+"""What is kept of an output: the whole map, or only the cells that somebody wants.
 
 Over a gigapixel slide that is mostly glass the whole map would be gigabytes of cells which nobody looks at.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -104,20 +105,48 @@ class SomeCells:
         block = gradient.new_zeros((*gradient.shape[:2], int(np.prod(sides))))
         return block.index_copy_(2, inside, cells).reshape(*gradient.shape[:2], *sides)
 
+    def chosen(self, whole: Tensor) -> Tensor:
+        """Return the cells of a map (B, C, *space) that is whole."""
+        return whole.flatten(2).index_select(2, torch.from_numpy(np.flatnonzero(self.mask)).to(whole.device))
 
-def kept_cells(cells: Any, sizes: tuple[int, ...]) -> Kept:  # noqa: ANN401 - an array or a tensor
-    """Return what keeps the wanted cells of an output map of these sizes; all of them for None.
+
+def kept_cells(cells: Any, outputs: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> dict[int, SomeCells]:  # noqa: ANN401
+    """Return what keeps the wanted cells, for the maps of which not all are wanted.
+
+    Parameters
+    ----------
+    cells
+        A mask, array or tensor, for one map; a list or tuple with one for each map, or None for all of its cells.
+    outputs
+        The maps that are returned, by index.
+    shapes
+        (B, C, *space) of each.
 
     Raises
     ------
     RegionError
-        If the mask is not one boolean per output cell.
+        If a mask is not one boolean per output cell, or there is not one for each map.
     """
     if cells is None:
-        return WholeMap()
-    mask = np.asarray(cells.cpu() if isinstance(cells, Tensor) else cells)
-    if mask.dtype != np.bool_ or mask.shape != tuple(sizes):
+        return {}
+    masks = list(cells) if isinstance(cells, list | tuple) else [cells]
+    if len(masks) != len(outputs):
         raise RegionError(
-            f"cells has shape {mask.shape} and type {mask.dtype}; give one boolean per output cell, {tuple(sizes)}"
+            f"cells has {len(masks)} mask{'s' * (len(masks) != 1)}, and the module returns {len(outputs)} maps; give a "
+            "list with one for each, in the order of the plan's output_shapes, or None to keep a map whole"
         )
-    return SomeCells(mask.copy())
+    found = {}
+    for number, (index, mask, shape) in enumerate(zip(outputs, masks, shapes, strict=False)):
+        if mask is not None:
+            found[index] = SomeCells(_mask(mask, shape[2:], "cells" if len(masks) == 1 else f"cells[{number}]"))
+    return found
+
+
+def _mask(cells: Any, sizes: tuple[int, ...], name: str) -> NDArray[np.bool_]:  # noqa: ANN401 - an array or a tensor
+    """Return a copy of a mask, if it fits a map of these sizes."""
+    mask = np.asarray(cells.cpu() if isinstance(cells, Tensor) else cells)
+    if mask.dtype != np.bool_ or mask.shape != sizes:
+        raise RegionError(
+            f"{name} has shape {mask.shape} and type {mask.dtype}; give one boolean per output cell, {sizes}"
+        )
+    return mask.copy()

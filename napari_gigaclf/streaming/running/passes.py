@@ -20,6 +20,7 @@ from napari_gigaclf.errors import Cancelled
 from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
 from napari_gigaclf.streaming.running.ahead import ReadAhead
+from napari_gigaclf.streaming.running.compiled import CompiledTiles
 from napari_gigaclf.streaming.running.flat import FlatTiles
 from napari_gigaclf.streaming.running.graphs import TileGraph
 from napari_gigaclf.streaming.running.heap import Heap
@@ -107,6 +108,8 @@ class Forward:
     tape: Tape = field(default_factory=Tape)
     spill_folder: Path | None = None
     """Where borders go for which the plan has no room in memory."""
+    compiled: CompiledTiles | None = None
+    """The tiles that are run compiled."""
     carry_bytes: int = 0
     kept: Mapping[int, Kept] = field(default_factory=dict)
     """Take the maps that the stage delivers, by map."""
@@ -151,7 +154,8 @@ class Forward:
             sources = source_blocks(plan, tile, ahead, self.given)
             keep_graph = number > plan.num_tiles - plan.kept_graphs
             result = self.run_tile(tile, sources, received, keep_graph=keep_graph)
-            self.report = self.report.plus(tiles=1, tiles_run=1, reads=int(plan.stage.reads_image))
+            reads = int(plan.stage.reads_image)
+            self.report = self.report.plus(tiles=1, tiles_run=1, reads=reads, tiles_compiled=int(result.compiled))
         del received
         self.release(tile, number)
         return result
@@ -161,8 +165,11 @@ class Forward:
     ) -> TileResult:
         """Run a tile, and keep its graph where the plan has room for it."""
         if self.grad_work is None or not keep_graph:
+            if self.compiled is not None and tile in self.compiled:
+                function = self.compiled.work
+                return function.run(self.work, tile, function.laid_out(sources), function.laid_out(received))
             return TileRun(work=self.work, tile=tile, sources=sources, pieces=received).run()
-        kept = TileGraph.run(self.grad_work, tile, sources, received, hands_on=True)
+        kept = TileGraph.run(self.grad_work, tile, sources, received, hands_on=True, compiled=self.compiled)
         self.tape.graphs[tile] = kept
         return kept.result
 
@@ -240,6 +247,8 @@ class Backward:
     """Maps which earlier stages left, (B, C, *space)."""
     grad_given: Mapping[int, Tensor] = field(default_factory=dict)
     """Filled with their gradients, for those that want one; zeros at first."""
+    compiled: CompiledTiles | None = None
+    """The tiles that are run compiled."""
     observed: Mapping[int, Seeder] = field(default_factory=dict)
     """Turn gradients of statistics into gradients of the maps they were taken of."""
     sums: dict[int, Tensor] = field(default_factory=dict)
@@ -320,8 +329,10 @@ class Backward:
         if graph is None:
             self.report = self.report.plus(reads=int(plan.stage.reads_image))
             blocks = source_blocks(plan, tile, ahead, self.given)
+            received = self.tape.received(tile)
             with self.autocast():
-                graph = TileGraph.run(self.work, tile, blocks, self.tape.received(tile), hands_on=False)
+                graph = TileGraph.run(self.work, tile, blocks, received, hands_on=False, compiled=self.compiled)
+            self.report = self.report.plus(tiles_compiled=int(graph.result.compiled))
         found = graph.back(self.roots(tile, graph.result, gradients), seeds)
         self.add_weights(found.weights)
         self.seeds[tile] = found.pieces

@@ -20,6 +20,8 @@ class StreamReport:
     """Of these, tiles whose graph was kept, so that they were not run again."""
     tiles_skipped_zero: int = 0
     """Tiles without a gradient to propagate."""
+    tiles_compiled: int = 0
+    """How often a tile ran as a compiled function, in both passes."""
     reads: int = 0
     """Regions read from the source, both passes."""
     seconds: float = 0.0
@@ -46,6 +48,7 @@ class StreamReport:
             "tiles_skipped_zero",
             "reads",
             "tiles_kept",
+            "tiles_compiled",
             "spilled_bytes",
             "smaller_tiles",
         )

@@ -94,9 +94,14 @@ def run_job(job: Job, image: Tensor | None) -> Any:  # noqa: ANN401 - what the m
     if torch.is_grad_enabled() and job.sink is not None:
         image = torch.zeros((), requires_grad=True) if image is None else image
         image = image if image.requires_grad else image.detach().requires_grad_()
-    maps, tensors = run_stages(job, image, max(len(job.plan.stages), 1))
+    # A map that later stages read is kept whole for them; its wanted cells are taken from it in the end.
+    read_again = {index for plan in job.plan.stages for index in plan.stage.given}
+    at_once = {index: cells for index, cells in job.some_cells.items() if index not in read_again}
+    maps, tensors = run_stages(replace(job, some_cells=at_once), image, max(len(job.plan.stages), 1))
     for index in job.graph.found:
         tensors[index]
+    for index in job.some_cells.keys() - at_once.keys():
+        maps[index] = job.some_cells[index].chosen(maps[index])
     return fill_in(job.graph.result, maps, tensors)
 
 

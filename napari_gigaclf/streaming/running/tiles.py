@@ -8,7 +8,7 @@ that its giver has to add, and nothing needs to be remembered about what was "se
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -152,6 +152,10 @@ class TileResult:
     """Carried borders for the next tiles."""
     joints: dict[int, "Joint"]
     """Maps, by index, that take in the gradients of the borders handed on."""
+    handed: dict[PieceKey, Tensor] = field(default_factory=dict)
+    """Where the tile ran compiled: the borders as its graph has them, which take in their gradients themselves."""
+    compiled: bool = False
+    """Whether it ran compiled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +180,8 @@ class TileRun:
     """Carried borders received."""
     hands_on: bool = True
     """Whether borders are cut off for the next tiles; not where a tile is run again."""
+    detaches: bool = True
+    """Whether the borders cut off leave the tile's graph; not where that graph shall be one function with them."""
 
     def run(self) -> TileResult:
         """Compute every map's block in order, freeing each after its last use."""
@@ -258,8 +264,8 @@ class TileRun:
 
     def cut_off(self, index: int, block: Tensor, kept: Sequence[Extent], result: TileResult) -> None:
         """Copy the pieces for the next tiles."""
-        held = self.work.plan.held(index, self.tile)
+        held, block = self.work.plan.held(index, self.tile), block.detach() if self.detaches else block
         for axis, extent in enumerate(kept):
             if self.is_given(axis, extent):
-                piece = crop(block.detach(), held, extent)
+                piece = crop(block, held, extent)
                 result.pieces[index, axis] = piece.clone(memory_format=memory_format(block))

@@ -112,8 +112,6 @@ def test_region_and_geometry_ask_which_map():
             streamed.region(image, (slice(1, 4), slice(2, 5)), output=wrong)
         with pytest.raises(ValueError, match="give 0 to 3"):
             streamed.geometry(wrong)
-    with pytest.raises(ValueError, match="output_shapes"):
-        streamed.stream(image, cells=torch.ones(17, 13, dtype=torch.bool))
 
 
 class Written(nn.Module):
