@@ -40,7 +40,8 @@ class Lesion:
 
     section: int
     """Number of the piece of tissue, from 1 in reading order."""
-    num_foci: int
+    foci: tuple[int, ...]
+    """Numbers of its foci in ``Foci.labels``."""
     num_cells: int
     area_mm2: float | None
     """None where the slide's scale is unknown, as for the diameter."""
@@ -55,6 +56,11 @@ class Lesion:
     """Centre of the cell that has it, (y, x), level-0 pixels."""
     size_class: SizeClass | None
     """None where sizes mean nothing, or the scale is unknown."""
+
+    @property
+    def num_foci(self) -> int:
+        """Number of foci it joins."""
+        return len(self.foci)
 
 
 def size_class(diameter_mm: float) -> SizeClass:
@@ -140,7 +146,8 @@ def find_lesions(
     runs = runs_of(foci)
     count, lesion = _joined(runs, foci.count, section, side, usual if join is None else join)
     diameters = largest_diameters(runs, lesion[runs.focus], count, side)
-    num_foci = np.bincount(lesion, minlength=count)
+    order = np.argsort(lesion, kind="stable")
+    members = np.split(order + 1, np.cumsum(np.bincount(lesion, minlength=count))[:-1])
     num_cells = np.bincount(lesion, weights=foci.num_cells, minlength=count).astype(np.intp)
     row, column = _highest(scores, foci, lesion, count)
     of_section = np.zeros(count, dtype=np.intp)
@@ -148,7 +155,7 @@ def find_lesions(
     found = [
         Lesion(
             section=int(of_section[i]),
-            num_foci=int(num_foci[i]),
+            foci=tuple(members[i].tolist()),
             num_cells=int(num_cells[i]),
             area_mm2=None if um_per_px is None else float(num_cells[i] * side[0] * side[1] / 1e6),
             area_px=float(num_cells[i] * grid.step[0] * grid.step[1]),

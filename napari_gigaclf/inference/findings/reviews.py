@@ -137,7 +137,11 @@ class ReviewLog:
 
     def current(self, class_name: str) -> list[Review]:
         """Return the verdict that counts on each place of a class, in the order in which they were given."""
-        latest = {review.place: review for review in self.reviews if review.class_name == class_name}
+        latest: dict[tuple[float, float], Review] = {}
+        for review in self.reviews:
+            if review.class_name == class_name:
+                latest.pop(review.place, None)
+                latest[review.place] = review
         return list(latest.values())
 
 

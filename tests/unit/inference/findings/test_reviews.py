@@ -78,7 +78,7 @@ def test_a_log_comes_back_from_its_file_and_undoes_to_nothing(tmp_path_factory, 
 
 def test_the_latest_verdict_counts_and_undoing_brings_the_one_before_back():
     log = log_of(said(), said((48.0, 16.0)), said(verdict="rejected", note="lymphocytes"))
-    assert [r.verdict for r in log.current("tumour")] == ["rejected", "accepted"]
+    assert [r.verdict for r in log.current("tumour")] == ["accepted", "rejected"]
     assert log.current("normal") == []
     assert [r.verdict for r in log.undone().current("tumour")] == ["accepted", "accepted"]
 
