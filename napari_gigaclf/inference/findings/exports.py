@@ -13,7 +13,7 @@ from napari_gigaclf.inference.findings.lesions import Lesion
 from napari_gigaclf.inference.findings.ranking import Entry
 
 COLOURS = {
-    "open": (240, 228, 66),
+    "open": (86, 180, 233),
     "accepted": (0, 158, 115),
     "rejected": (213, 94, 0),
     "relabelled": (0, 114, 178),

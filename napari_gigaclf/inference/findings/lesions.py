@@ -179,7 +179,8 @@ def _section_of(foci: Foci, sections: NDArray[np.int32]) -> NDArray[np.intp]:
     focus, section = pairs >> 32, pairs & 0xFFFFFFFF
     best = np.lexsort((section, -cells, focus))
     _, first = np.unique(focus[best], return_index=True)
-    return section[best][first].astype(np.intp)
+    found: NDArray[np.intp] = section[best][first].astype(np.intp)
+    return found
 
 
 def _joined(

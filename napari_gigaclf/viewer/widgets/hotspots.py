@@ -121,6 +121,7 @@ class HotspotsWidget(Docked):
         self._closed = False
         self._connect()
         self.watch = ResultWatch(napari_viewer, self.results_changed)
+        self._stop_zoom = self.canvas.watch_view(self._view_moved)
         self.results_changed()
 
     # --- FindingsView -----------------------------------------------------------------------------------------------
@@ -144,7 +145,7 @@ class HotspotsWidget(Docked):
         self.list.show_entry(index, entry)
         self._show_position()
         if self._opened is not None:
-            self.marks.judge(self._opened.slide_id, self.findings.entries)
+            self.marks.judge(self._opened.slide_id, self.findings.entries, self.findings.shown)
 
     def show_current(self, index: int) -> None:
         """Show which entry is the current one."""
@@ -249,6 +250,7 @@ class HotspotsWidget(Docked):
         self.blindfold.apply(lambda _slide_id: False)
         self._let_go()
         self.watch.stop()
+        self._stop_zoom()
         self.keys.stop()
         self._post.close()
         self.findings.close()
@@ -320,6 +322,10 @@ class HotspotsWidget(Docked):
         """Return the widgets in the same window that show numbers of a result."""
         window = self.main_window()
         return [] if window is None else [each for each in window.findChildren(ClassifyWidget) if not each.is_closed]
+
+    def _view_moved(self) -> None:
+        if self._opened is not None and self.findings.entries:
+            self.marks.follow_zoom(self._opened.slide_id, self._frame(), self.findings.entries)
 
     def _mark(self) -> None:
         if self._opened is not None:
