@@ -29,6 +29,8 @@ LINE, CURRENT_LINE = 0.06, 0.12
 LEAST_PX = 20.0
 """A ring is about this large on the screen where it would be smaller. (napari's own limit of a point's size makes the
 line half as thick as the point, and covers what is in it.)"""
+TAKEN_OVER = ("size", "symbol", "border_color", "border_width", "features", "scale", "translate")
+"""What a layer that is there is given for another list."""
 SIZE_STEP = 1.25
 """Sizes follow the zoom in steps, so that not every turn of the wheel changes the layer."""
 SEEN_PX = 96.0
@@ -91,10 +93,18 @@ class HotspotMarks:
 
     def put(self, slide_id: str, frame: Frame, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
         """Show the rings of a list in place of those that were there."""
+        layer = self._canvas.overlay(slide_id, KIND)
         if not entries:
-            self.remove(slide_id)
+            if layer is not None:
+                layer.data = np.empty((0, 2))
             return
-        self._canvas.put(slide_id, marks_layer(entries, shown, None, frame))
+        data, kwargs, kind = marks_layer(entries, shown, None, frame)
+        if layer is None:
+            self._canvas.put(slide_id, (data, kwargs, kind))
+        else:  # to take a layer out of napari costs a second where much is in memory
+            layer.data = data
+            for name in TAKEN_OVER:
+                setattr(layer, name, kwargs[name])
         self._sides = None
         self.follow_zoom(slide_id, frame, entries)
 

@@ -73,7 +73,19 @@ def test_a_verdict_and_the_current_place_change_the_layer_that_is_there(canvas, 
     assert layer.text.values.tolist() == ["", "2"]
     marks.judge("s", [entry(1, "accepted")], [0])  # of a list that is not shown any more
     assert [str(symbol) for symbol in layer.symbol] == ["x", "disc"]
+    others = [entry(rank, verdict) for rank, verdict in enumerate(VERDICTS, start=1)]
+    marks.put("s", FRAME, others, [0, 2, 3])  # a longer list
+    assert canvas.overlay("s", "hotspots") is layer
+    assert [str(symbol) for symbol in layer.symbol] == [SYMBOLS[verdict] for verdict in VERDICTS]
+    assert layer.text.values.tolist() == ["1", "", "3", "4"]
+    assert layer.border_color[:, 3].tolist() == [1.0, 0.0, 1.0, 1.0]
+    marks.put("s", FRAME, others[:1], [0])  # a shorter one
+    assert (len(layer.data), len(layer.size), layer.text.values.tolist()) == (1, 1, ["1"])
     marks.put("s", FRAME, [], [])
+    assert len(layer.data) == 0
+    marks.put("s", FRAME, others, [0])
+    assert layer.text.values.tolist() == ["1", "", "", ""]
+    marks.remove("s")
     assert canvas.overlay("s", "hotspots") is None
 
 

@@ -275,9 +275,9 @@ class HotspotsWidget(Docked):
         self.findings.open(result.slide, result.prediction, wanted)
 
     def _close_result(self) -> None:
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            self.marks.remove(opened.slide_id)
+        if self._opened is not None:
+            self._take_marks_away(self._opened.slide_id)
+        self._opened = None
         self.reader.forget()
         self.findings.result_gone()
         self.lesions.show_lesions([])
@@ -292,9 +292,16 @@ class HotspotsWidget(Docked):
     def _result_chosen(self) -> None:
         opened = self._opened
         if opened is not None:
-            self.marks.remove(opened.slide_id)
+            self._take_marks_away(opened.slide_id)
         self._opened = None
         self.results_changed()
+
+    def _take_marks_away(self, slide_id: str) -> None:
+        """Empty the layer of rings; it goes once the map has gone too."""
+        if self.canvas.overlay(slide_id, "probability") is None:
+            self.marks.remove(slide_id)
+        else:
+            self.marks.put(slide_id, self._frame(), [], [])
 
     def _frame(self) -> Frame:
         assert self._opened is not None
