@@ -18,6 +18,8 @@ import napari
 import numpy as np
 import shapely
 from PIL import Image
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 
 from napari_gigaclf.geometry import corner_to_napari_data, swap_xy
 from napari_gigaclf.viewer.canvas import SlideCanvas
@@ -27,9 +29,11 @@ from napari_gigaclf.viewer.layers import Frame
 from napari_gigaclf.viewer.sample import sample_slide
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.controls import choose
+from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 
 MODEL = "phantom-tumour"
 PATIENCE_SECONDS = 1800.0
+SMALL_WINDOW = (1280, 800)
 JPEG_QUALITY = 88
 
 
@@ -130,6 +134,30 @@ def tell_the_story(studio: Studio) -> None:
         print(widget.run_panel.estimate_note.text())
 
 
+def go_through_hotspots(studio: Studio) -> None:
+    """Say what some places of the result are and take a picture in a window of 1280 x 800."""
+    slide, canvas = studio.slide, studio.viewer.window._qt_viewer.canvas.native
+    with tempfile.TemporaryDirectory() as folder:
+        widget = HotspotsWidget(studio.viewer, reviews=Path(folder))
+        studio.viewer.window.add_dock_widget(widget, name="Hotspots", area="right", tabify=True)
+        studio.viewer.window.resize(*SMALL_WINDOW)
+        widget.come_forward()
+        widget.reader_box.setText("A. Reader")
+        studio.wait(lambda: bool(widget.lesions.lesions), "hotspots")
+        for name in ("known truth", "my annotation"):
+            if name in studio.viewer.layers:
+                studio.viewer.layers[name].visible = False
+        for key in "NANXN":
+            QTest.keyClick(canvas, getattr(Qt.Key, f"Key_{key}"))
+        widget.list.class_box.setEditText("normal")
+        widget.list.relabel_button.click()
+        QTest.keyClick(canvas, Qt.Key.Key_N)
+        settle()
+        fit(studio.viewer, slide)
+        studio.take("hotspots.jpg")
+        widget.shut_down()
+
+
 def run_the_demo(folder: Path) -> None:
     """Take the picture which the demo leaves."""
     with tempfile.TemporaryDirectory() as output:
@@ -149,6 +177,7 @@ def main() -> None:
     settings_in_memory()
     studio = Studio(folder)
     tell_the_story(studio)
+    go_through_hotspots(studio)
     studio.widget.shut_down()
     studio.viewer.close()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MICROMETRE = ("micrometer", "um", "µm")
 
 
-ORDER = ("probability", "saliency", "tissue", "mask", "truth", "annotations", "fields")
+ORDER = ("probability", "saliency", "tissue", "mask", "truth", "annotations", "fields", "hotspots")
 """Overlays from bottom to top."""
 
 

@@ -35,7 +35,11 @@ def test_every_command_exists(manifest: PluginManifest) -> None:
 
 def test_the_widgets_are_in_the_classify_menu_and_settings_are_declared(manifest: PluginManifest) -> None:
     menu = manifest.contributions.menus["napari/layers/classify"]
-    assert [item.command for item in menu] == ["napari-gigaclf.classify", "napari-gigaclf.train"]
+    assert [item.command for item in menu] == [
+        "napari-gigaclf.classify",
+        "napari-gigaclf.hotspots",
+        "napari-gigaclf.train",
+    ]
     computing = manifest.contributions.configurations["computing"]
     assert set(computing.properties) == {"device", "threads", "memory"}
 
@@ -50,7 +54,7 @@ def test_slide_suffixes_are_claimed(manifest: PluginManifest, name: str) -> None
     assert any(fnmatch(name.lower(), pattern) for pattern in reader.filename_patterns)
 
 
-@pytest.mark.parametrize("module", ["reader", "widgets.classify", "widgets.train"])
+@pytest.mark.parametrize("module", ["reader", "widgets.classify", "widgets.train", "widgets.hotspots"])
 def test_plugin_modules_import_nothing_heavy(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIGHT.format(module=module)], capture_output=True, text=True, check=True

@@ -101,6 +101,11 @@ class ClassifyWidget(Docked):
 
         self.quick.submit(read, lambda models: self._model_written(models, select=select), self.show_problem)
 
+    def hide_findings(self, hidden: bool) -> None:
+        """Hide numbers and answers until a reader has made a call of their own, or show them again."""
+        self.run_panel.result_note.setVisible(not hidden)
+        self.probes.setVisible(not hidden)
+
     # --- wishes -----------------------------------------------------------------------------------------------------
 
     def wishes(self, slide: "Slide") -> Wishes | None:

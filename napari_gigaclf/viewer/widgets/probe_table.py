@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QIcon, QImage, QPixmap
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -21,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_gigaclf.viewer.controllers.probe import THUMBNAIL_PX, ProbeRow
 from napari_gigaclf.viewer.texts import answer_text, area_text
 from napari_gigaclf.viewer.widgets.controls import note
+from napari_gigaclf.viewer.widgets.pictures import pixmap
 
 COLUMNS = ("", "y", "x", "what the model says")
 MIN_HEIGHT = 170
@@ -64,7 +63,7 @@ class ProbePanel(QWidget):
         index = self.table.rowCount()
         self.table.insertRow(index)
         picture = QTableWidgetItem(str(row.number))
-        picture.setIcon(QIcon(_pixmap(row.thumbnail)))
+        picture.setIcon(QIcon(pixmap(row.thumbnail, THUMBNAIL_PX)))
         place = row.position_um or row.position
         text = answer_text(row.answer) if row.kind == "field" else area_text(row.answer, shown_class)
         items = [picture, QTableWidgetItem(f"{place[0]:.0f}"), QTableWidgetItem(f"{place[1]:.0f}")]
@@ -113,11 +112,3 @@ class ProbePanel(QWidget):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(len(COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
-
-
-def _pixmap(pixels: NDArray[np.uint8]) -> QPixmap:
-    rgb = np.ascontiguousarray(pixels)
-    height, width = rgb.shape[:2]
-    image = QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
-    mode = Qt.AspectRatioMode.KeepAspectRatio
-    return QPixmap.fromImage(image).scaled(THUMBNAIL_PX, THUMBNAIL_PX, mode)

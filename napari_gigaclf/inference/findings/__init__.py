@@ -1,0 +1,1 @@
+"""What a map holds for a reader: hotspots, foci and lesions, and what a person says of them. Needs no torch."""

@@ -1,0 +1,136 @@
+"""Keeps verdicts in the user's own folder, one JSON file per slide and model: whole or not at all, read without trust.
+
+Slides may lie where nothing can be written, so the file does not lie beside the slide: its name is a digest of the
+slide's fingerprint and the model's, and it is found again wherever the slide is moved to. It is written beside its
+place, flushed to the disk and renamed, so that a program that is killed leaves the last whole one.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from napari_gigaclf.errors import OutputError, ResultError
+from napari_gigaclf.inference.findings.reviews import MAX_REVIEWS, ReaderCall, Review, ReviewKey, ReviewLog
+from napari_gigaclf.inference.stored_array import read_json
+from napari_gigaclf.models.records import ConfigError, parse, plain
+from napari_gigaclf.writing import replacing
+
+FORMAT = "napari-gigaclf reviews 1"
+MAX_BYTES = 1 << 26
+REMEDY = "; move it away to begin anew, or keep it and install the version that wrote it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewJson:
+    """What stands in the file."""
+
+    format: str
+    key: ReviewKey
+    slide_name: str
+    call: ReaderCall | None
+    reviews: tuple[Review, ...]
+
+
+def reviews_folder() -> Path:
+    """Return the folder where this user's verdicts are kept on this machine."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("napari-gigaclf")) / "reviews"
+
+
+def review_path(folder: Path, key: ReviewKey) -> Path:
+    """Return where the verdicts about a slide and a model are kept."""
+    name = "\n".join((key.slide_id, key.model, key.version, key.sha256))
+    return folder / f"{sha256(name.encode()).hexdigest()[:40]}.json"
+
+
+class ReviewStore:
+    """The file of one slide and model, as this program last saw it; for one thread at a time.
+
+    Parameters
+    ----------
+    folder
+        Where the verdicts are kept.
+    key
+        What they are about.
+    """
+
+    def __init__(self, folder: Path, key: ReviewKey) -> None:
+        self.key = key
+        self.path = review_path(folder, key)
+        self._seen: tuple[int, int, int] | None = None
+
+    def load(self) -> ReviewLog:
+        """Return what was said before; an empty log where nothing was.
+
+        Raises
+        ------
+        ResultError
+            The file is damaged, too large, of another version, or speaks of something else.
+        """
+        self._seen = self._state()
+        return ReviewLog(key=self.key) if self._seen is None else read_log(self.path, self.key)
+
+    def save(self, log: ReviewLog) -> None:
+        """Write a log in place of the one that was there.
+
+        Raises
+        ------
+        OutputError
+            The folder cannot be written to, or another program has written there since.
+        """
+        if self._state() != self._seen:
+            raise OutputError(
+                f"{self.path}: another window has changed the verdicts on this slide; what is said here is not saved: "
+                "close one of the two, and open the slide again"
+            )
+        write_log(self.path, log)
+        self._seen = self._state()
+
+    def _state(self) -> tuple[int, int, int] | None:
+        """Return what changes whenever a file is replaced; None without one."""
+        try:
+            found = self.path.lstat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be looked at: {error.strerror}") from error
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def read_log(path: Path, key: ReviewKey) -> ReviewLog:
+    """Read a file of verdicts about a slide and model; see ``ReviewStore.load``."""
+    raw = read_json(path, MAX_BYTES)
+    if raw.get("format") != FORMAT:
+        raise ResultError(f"{path}: format {str(raw.get('format'))[:60]!r}; this version reads {FORMAT!r}{REMEDY}")
+    reviews = raw.get("reviews")
+    if isinstance(reviews, list) and len(reviews) > MAX_REVIEWS:
+        raise ResultError(f"{path}: {len(reviews)} verdicts, more than the {MAX_REVIEWS} that are read{REMEDY}")
+    try:
+        found = parse(ReviewJson, raw, path.name)
+    except ConfigError as error:
+        raise ResultError(f"{path}: these verdicts cannot be read: {error}{REMEDY}") from error
+    assert isinstance(found, ReviewJson)
+    if found.key != key:
+        raise ResultError(f"{path}: speaks of another slide or model{REMEDY}")
+    return ReviewLog(key=found.key, slide_name=found.slide_name, reviews=found.reviews, call=found.call)
+
+
+def write_log(path: Path, log: ReviewLog) -> None:
+    """Write a file of verdicts, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written; the one that stood there stays.
+    """
+    content = ReviewJson(
+        format=FORMAT, key=log.key, slide_name=log.slide_name[:1000], call=log.call, reviews=log.reviews
+    )
+    text = json.dumps(plain(content), allow_nan=False, indent=1) + "\n"
+    with replacing(path) as beside, beside.open("w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,454 @@
+"""The dock widget "Hotspots": the most suspicious places one by one, what a person says of them, and the lesions.
+
+The widget ties panels, controller and canvas together, without logic of its own. It imports no torch and needs no
+network: whatever result lies over a slide, run here or opened from a file, is listed.
+"""
+
+import getpass
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_gigaclf.inference.findings.reviews import MAX_NAME
+from napari_gigaclf.viewer.blindfold import Blindfold
+from napari_gigaclf.viewer.bridge import GuiPost
+from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.canvas_keys import CanvasKeys
+from napari_gigaclf.viewer.controllers.findings import THRESHOLD, FindingsController
+from napari_gigaclf.viewer.findings_texts import NOTHING, empty_text, keys_text, position_text, tally_text
+from napari_gigaclf.viewer.hotspot_marks import HotspotMarks
+from napari_gigaclf.viewer.layers import Frame
+from napari_gigaclf.viewer.own_marks import OwnMarks
+from napari_gigaclf.viewer.reader import result_frame
+from napari_gigaclf.viewer.result_watch import Result, ResultWatch
+from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.controls import combo_box, line, note, refill, scrolling
+from napari_gigaclf.viewer.widgets.docked import Docked
+from napari_gigaclf.viewer.widgets.hotspot_list import HotspotList
+from napari_gigaclf.viewer.widgets.lesion_table import LesionTable
+from napari_gigaclf.viewer.widgets.reader_panel import ReaderPanel
+from napari_gigaclf.viewer.worker import Worker
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference.findings.comparison import Comparison, Place
+    from napari_gigaclf.inference.findings.foci import Tally
+    from napari_gigaclf.inference.findings.lesions import Lesion
+    from napari_gigaclf.inference.findings.ranking import Entry
+    from napari_gigaclf.inference.findings.reviews import ReaderCall, ReviewLog
+
+STEPS = 100
+"""Steps of the threshold's slider."""
+
+
+class HotspotsWidget(Docked):
+    """Go through the most suspicious places of a result and say what they are.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari passes it by this name.
+    reviews
+        Where verdicts are kept; None takes the user's own folder.
+    """
+
+    def __init__(
+        self,
+        napari_viewer: Any,  # noqa: ANN401 - no stubs
+        parent: QWidget | None = None,
+        *,
+        reviews: Path | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.canvas = SlideCanvas(napari_viewer)
+        self.marks = HotspotMarks(self.canvas)
+        self.own_marks = OwnMarks(self.canvas)
+        self.blindfold = Blindfold(self.canvas)
+        self._seen: set[str] = set()
+        """Slides whose reader has made a call."""
+        self.reader = ReaderPanel()
+        self.result_box = combo_box("Results that are open")
+        self.class_box = combo_box("Class whose highest places are listed")
+        self.reader_box = QLineEdit()
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.threshold_box = QDoubleSpinBox()
+        self.tally_note = note(NOTHING)
+        self.list = HotspotList()
+        self.lesions = LesionTable()
+        self.export_button = QPushButton("Export...")
+        self.note = note()
+        self.saved_note = note()
+        self._opened: Result | None = None
+        self._post = GuiPost(self)
+        self.quick = Worker("gigaclf-hotspots", self._post)
+        self.saver = Worker("gigaclf-reviews", self._post)
+        self.pictures = Worker("gigaclf-thumbnails", self._post)
+        self.findings = FindingsController(
+            self, quick=self.quick, saver=self.saver, pictures=self.pictures, post=self._post, folder=reviews
+        )
+        self._set_up()
+        self._lay_out()
+        actions = {
+            "N": lambda: self.findings.step(1),
+            "P": lambda: self.findings.step(-1),
+            "A": lambda: self.findings.judge("accepted"),
+            "X": lambda: self.findings.judge("rejected"),
+            "R": self.list.begin_relabel,
+            "M": self.list.begin_note,
+            "U": self.findings.undo,
+        }
+        self.keys = CanvasKeys(napari_viewer, actions)
+        for key, action in actions.items():
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(action)
+        self._closed = False
+        self._connect()
+        self.watch = ResultWatch(napari_viewer, self.results_changed)
+        self._stop_zoom = self.canvas.watch_view(self._view_moved)
+        self.results_changed()
+
+    # --- FindingsView -----------------------------------------------------------------------------------------------
+
+    def show_list(self, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
+        """Show a list anew."""
+        self.list.show_list(entries, shown)
+        if self._opened is not None:
+            self.marks.put(self._opened.slide_id, self._frame(), entries, shown)
+        self._say_if_empty(entries, shown)
+
+    def show_shown(self, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
+        """Show other entries of the same list."""
+        self.list.show_shown(entries, shown, self.findings.current)
+        if self._opened is not None:
+            self.marks.show(self._opened.slide_id, entries, shown)
+        self._say_if_empty(entries, shown)
+
+    def show_entry(self, index: int, entry: "Entry") -> None:
+        """Show what was said of an entry."""
+        self.list.show_entry(index, entry)
+        self._show_position()
+        if self._opened is not None:
+            self.marks.judge(self._opened.slide_id, self.findings.entries, self.findings.shown)
+
+    def show_current(self, index: int) -> None:
+        """Show which entry is the current one."""
+        self.list.show_current(index, self.findings.entries[index])
+        self._show_position()
+        self.show_note("")
+        if self._opened is not None:
+            self.marks.point_out(self._opened.slide_id, self.findings.entries, index)
+
+    def go_to(self, entry: "Entry") -> None:
+        """Look at a place."""
+        if self._opened is not None:
+            self.marks.go_to(self._frame(), entry)
+            self._select_map(self._opened.slide_id)
+
+    def show_thumbnail(self, index: int, pixels: NDArray[np.uint8]) -> None:
+        """Show what the slide looks like at an entry."""
+        self.list.show_thumbnail(index, pixels)
+
+    def show_tally(self, found: "Tally", num_hotspots: int) -> None:
+        """Show how much reaches the threshold."""
+        result = self.findings.found
+        if result is not None:
+            complete = result.prediction.complete
+            self.tally_note.setText(tally_text(found, num_hotspots, result.class_name, complete=complete))
+
+    def show_lesions(self, lesions: "Sequence[Lesion]") -> None:
+        """Show the lesions at the threshold."""
+        self.lesions.show_lesions(lesions)
+
+    def show_blind(self, blind: bool) -> None:
+        """Hide all that the model found, or show it."""
+        opened = self._opened
+        if opened is not None:
+            log = self.findings.log
+            self._seen.discard(opened.slide_id)
+            if log is not None and log.call is not None:
+                self._seen.add(opened.slide_id)
+                self.own_marks.end(opened.slide_id, self._frame(), log.call.places)
+        self.reader.show_blind(blind and opened is not None)
+        self._hide_maps()
+        for part in (self.tally_note, self.list, self.lesions, self.export_button, self.slider, self.threshold_box):
+            part.setVisible(not blind)
+
+    def show_comparison(self, call: "ReaderCall", found: "Comparison") -> None:
+        """Show the reader's own call beside what the model found."""
+        result = self.findings.found
+        if result is not None:
+            self.reader.show_comparison(call, found, result.prediction, result.class_name)
+
+    def show_saved(self, log: "ReviewLog") -> None:
+        """Show that what was said is on the disk."""
+        self.saved_note.setText(f"saved {datetime.now().astimezone():%H:%M:%S}")
+        self.saved_note.setToolTip(f"{len(log.reviews)} verdicts and notes, kept in your own folder")
+
+    def show_note(self, text: str) -> None:
+        """Show one line."""
+        self.note.setText(text)
+        self.note.setVisible(bool(text))
+
+    # --- results ----------------------------------------------------------------------------------------------------
+
+    def results_changed(self) -> None:
+        """List the open results anew; the latest is shown."""
+        self._hide_maps()
+        results = {result.slide_id: result for result in self.watch.results()}
+        known = {self.result_box.itemData(index) for index in range(self.result_box.count())}
+        refill(self.result_box, [(result.name, slide_id) for slide_id, result in results.items()])
+        opened = self._opened
+        fresh = [slide_id for slide_id in results if slide_id not in known]
+        if fresh:
+            with QSignalBlocker(self.result_box):
+                self.result_box.setCurrentIndex(self.result_box.findData(fresh[-1]))
+        chosen = results.get(str(self.result_box.currentData()))
+        if chosen is None:
+            if opened is not None:
+                self._close_result()
+        elif opened is None or not _same(opened, chosen):
+            self._open(chosen)
+
+    def export_to(self, folder: Path) -> None:
+        """Write hotspots with what was said of them, and lesions, into a folder."""
+        opened = self._opened
+        if opened is None:
+            self.show_note("There is no result to export: classify a slide first.")
+            return
+        from napari_gigaclf.annotations.origin import qupath_origin
+        from napari_gigaclf.viewer.controllers.jobs import file_stem
+
+        slide = opened.slide
+        stem = opened.prediction.record.slide.name.split(".")[0] if slide is None else file_stem(slide)
+        origin = (0.0, 0.0) if slide is None else qupath_origin(slide.properties)
+        self.findings.export(folder, stem, origin)
+
+    def shut_down(self) -> None:
+        """Write what is not yet written, give the keys back and let go of the viewer."""
+        if self._closed:
+            return
+        self._closed = True
+        for classify in self._classifiers():
+            classify.hide_findings(False)
+        self.blindfold.apply(lambda _slide_id: False)
+        self._let_go()
+        self.watch.stop()
+        self._stop_zoom()
+        self.keys.stop()
+        self._post.close()
+        self.findings.close()
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _open(self, result: Result) -> None:
+        from napari_gigaclf.inference.exports import shown_classes
+
+        self._opened = result
+        classes = result.prediction.classes
+        wanted = shown_classes(result.prediction)[0]
+        with QSignalBlocker(self.class_box):
+            refill(self.class_box, [(name, name) for name in classes])
+            self.class_box.setCurrentIndex(self.class_box.findData(wanted))
+        self.list.offer_classes([name for name in classes if name != wanted])
+        self.reader.offer_classes(classes)
+        self.reader.forget()
+        self.tally_note.setText("looking for the highest places...")
+        self.saved_note.setText("")
+        self.show_note("")
+        self.findings.open(result.slide, result.prediction, wanted)
+
+    def _close_result(self) -> None:
+        if self._opened is not None:
+            self._take_marks_away(self._opened.slide_id)
+        self._opened = None
+        self.reader.forget()
+        self.findings.result_gone()
+        self.lesions.show_lesions([])
+        self.tally_note.setText(NOTHING)
+
+    def _class_chosen(self) -> None:
+        if self._opened is not None and self.class_box.count():
+            wanted = str(self.class_box.currentData())
+            self.list.offer_classes([name for name in self._opened.prediction.classes if name != wanted])
+            self.findings.look(wanted)
+
+    def _result_chosen(self) -> None:
+        opened = self._opened
+        if opened is not None:
+            self._take_marks_away(opened.slide_id)
+        self._opened = None
+        self.results_changed()
+
+    def _take_marks_away(self, slide_id: str) -> None:
+        """Empty the layer of rings; it goes once the map has gone too."""
+        if self.canvas.overlay(slide_id, "probability") is None:
+            self.marks.remove(slide_id)
+        else:
+            self.marks.put(slide_id, self._frame(), [], [])
+
+    def _frame(self) -> Frame:
+        assert self._opened is not None
+        slide = self._opened.slide
+        return result_frame(self._opened.prediction) if slide is None else Frame.of_slide(slide)
+
+    def _select_map(self, slide_id: str) -> None:
+        """Select the map in place of a layer that is drawn on, whose letters would mean something else."""
+        active = self.canvas.viewer.layers.selection.active
+        mode = str(getattr(active, "mode", "pan_zoom"))
+        ours = active is not None and active.metadata.get("kind") is not None
+        layer = self.canvas.overlay(slide_id, "probability")
+        if layer is not None and not ours and mode == "pan_zoom":
+            self.canvas.viewer.layers.selection.active = layer
+
+    def _hide_maps(self) -> None:
+        """Hide the maps of slides whose reader has not made a call, if that comes first; show the others again."""
+        first = self.reader.switch.isChecked()
+        self.blindfold.apply(lambda slide_id: first and slide_id not in self._seen)
+        slide_id = None if self._opened is None else self._opened.slide_id
+        for classify in self._classifiers():
+            classify.hide_findings(first and slide_id not in self._seen)
+
+    def _classifiers(self) -> list[ClassifyWidget]:
+        """Return the widgets in the same window that show numbers of a result."""
+        window = self.main_window()
+        return [] if window is None else [each for each in window.findChildren(ClassifyWidget) if not each.is_closed]
+
+    def _view_moved(self) -> None:
+        if self._opened is not None and self.findings.entries:
+            self.marks.follow_zoom(self._opened.slide_id, self._frame(), self.findings.entries)
+
+    def _mark(self) -> None:
+        if self._opened is not None:
+            self.own_marks.begin(self._opened.slide_id, self._frame())
+
+    def _call_given(self, class_name: str) -> None:
+        if self._opened is not None:
+            self.findings.record_call(class_name, self.own_marks.places(self._opened.slide_id))
+
+    def _look_at(self, place: "Place") -> None:
+        if self._opened is not None:
+            self.canvas.look_at(self._frame(), place)
+
+    def _slid(self, value: int) -> None:
+        self.threshold_box.setValue(value / STEPS)
+
+    def _threshold_given(self, value: float) -> None:
+        with QSignalBlocker(self.slider):
+            self.slider.setValue(round(value * STEPS))
+        self.findings.set_threshold(value)
+
+    def _say_if_empty(self, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
+        found = self.findings.found
+        if found is None or shown:
+            self.show_note("")
+            return
+        highest = entries[0].probability if entries else None
+        self.show_note(empty_text(highest, found.class_name, self.findings.threshold))
+
+    def _show_position(self) -> None:
+        findings = self.findings
+        self.list.position_note.setText(position_text(findings.entries, findings.shown, findings.current))
+
+    def _export(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder for hotspots and lesions")
+        if folder:
+            self.export_to(Path(folder))
+
+    def _set_up(self) -> None:
+        self.reader_box.setMaxLength(MAX_NAME)
+        self.reader_box.setText(_login())
+        self.reader_box.setToolTip("Your name: it stays with every verdict, and goes into the export")
+        self.findings.reader = self.reader_box.text()
+        self.slider.setRange(1, STEPS)
+        self.slider.setValue(round(THRESHOLD * STEPS))
+        self.slider.setToolTip("Places, foci and lesions from this probability on; what has a verdict stays listed")
+        self.slider.setAccessibleName("Threshold")
+        self.threshold_box.setRange(1 / STEPS, 1.0)
+        self.threshold_box.setSingleStep(1 / STEPS)
+        self.threshold_box.setValue(THRESHOLD)
+        self.threshold_box.setToolTip(self.slider.toolTip())
+        self.export_button.setToolTip(
+            "Hotspots with verdicts, who and when, as GeoJSON for QuPath and CSV; lesions as CSV"
+        )
+        self.list.setToolTip(keys_text())
+        self.list.setEnabled(False)
+        self.note.setVisible(False)
+
+    def _lay_out(self) -> None:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(4, 4, 4, 4)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow("Result", self.result_box)
+        form.addRow("Class", self.class_box)
+        form.addRow("Reader", self.reader_box)
+        row = QHBoxLayout()
+        row.addWidget(self.slider, 1)
+        row.addWidget(self.threshold_box)
+        form.addRow("Threshold", row)
+        last = QHBoxLayout()
+        last.addWidget(self.export_button)
+        last.addWidget(self.saved_note, 1)
+        column.addLayout(form)
+        column.addWidget(self.reader)
+        column.addWidget(self.tally_note)
+        column.addWidget(self.list, 1)
+        column.addWidget(self.note)
+        column.addWidget(line())
+        column.addWidget(self.lesions)
+        column.addLayout(last)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scrolling(inner))
+
+    def _connect(self) -> None:
+        self.result_box.currentIndexChanged.connect(self._result_chosen)
+        self.class_box.currentIndexChanged.connect(self._class_chosen)
+        self.reader_box.textChanged.connect(lambda text: setattr(self.findings, "reader", text))
+        self.slider.valueChanged.connect(self._slid)
+        self.threshold_box.valueChanged.connect(self._threshold_given)
+        self.list.row_chosen.connect(self.findings.choose)
+        self.list.step_wanted.connect(self.findings.step)
+        self.list.judged.connect(self.findings.judge)
+        self.list.note_given.connect(self.findings.note)
+        self.list.undo_wanted.connect(self.findings.undo)
+        self.lesions.chosen.connect(lambda lesion: self._look_at(lesion.place))
+        self.reader.switched.connect(self.findings.set_reader_first)
+        self.reader.mark_wanted.connect(self._mark)
+        self.reader.call_given.connect(self._call_given)
+        self.reader.place_wanted.connect(self._look_at)
+        self.export_button.clicked.connect(self._export)
+        workers = (self.saver, self.quick, self.pictures)
+        self.destroyed.connect(lambda: [worker.close() for worker in workers])
+
+
+def _same(one: Result, other: Result) -> bool:
+    """Return whether two results are one: a layer that was added beside them changes nothing."""
+    scales = [None if result.slide is None else result.slide.um_per_px for result in (one, other)]
+    return one.prediction.record is other.prediction.record and scales[0] == scales[1]
+
+
+def _login() -> str:
+    """Return the name under which this person is logged in; empty where the system does not say."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""

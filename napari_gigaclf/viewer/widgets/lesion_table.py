@@ -1,0 +1,63 @@
+"""The table of lesions: section, foci, area, longest distance and, in a lymph node, the size class."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+
+from napari_gigaclf.viewer.findings_texts import lesion_cells, lesions_text
+from napari_gigaclf.viewer.widgets.controls import note
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference.findings.lesions import Lesion
+
+COLUMNS = ("", "section", "foci", "area", "longest", "size")
+HEIGHT = 110
+MOST_ROWS = 200
+"""A person does not read more, and a speckled map at a low threshold has a hundred thousand."""
+
+
+class LesionTable(QWidget):
+    """The lesions at the threshold, the longest first."""
+
+    chosen = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.text = note()
+        self.table = QTableWidget(0, len(COLUMNS))
+        self.lesions: tuple[Lesion, ...] = ()
+        self.table.setHorizontalHeaderLabels(COLUMNS)
+        self.table.setAccessibleName("Lesions")
+        self.table.setToolTip(
+            "Foci of one piece of tissue that lie close together; click one to go to its highest place"
+        )
+        self.table.setFixedHeight(HEIGHT)
+        self.table.verticalHeader().setVisible(False)
+        self.table.setTabKeyNavigation(False)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(len(COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.text)
+        layout.addWidget(self.table)
+        self.table.cellClicked.connect(self._clicked)
+        self.table.cellActivated.connect(self._clicked)
+
+    def show_lesions(self, lesions: "Sequence[Lesion]") -> None:
+        """Fill the table."""
+        self.lesions = tuple(lesions)
+        self.text.setText(lesions_text(lesions))
+        self.table.setRowCount(min(len(lesions), MOST_ROWS))
+        for row, lesion in enumerate(lesions[:MOST_ROWS]):
+            for column, text in enumerate(lesion_cells(lesion, row + 1)):
+                item = QTableWidgetItem(text)
+                item.setFlags(Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled)
+                self.table.setItem(row, column, item)
+
+    def _clicked(self, row: int, _column: int) -> None:
+        if row < len(self.lesions):
+            self.chosen.emit(self.lesions[row])
