@@ -28,6 +28,8 @@ LASTING_PIXELS = 6_000_000
 LARGEST_OVERVIEW_PIXELS = 2**24
 """A coarsest level of at most so many pixels is kept; napari holds it as a whole, too. See ``needs_coarse_levels``."""
 NUM_THREADS = 2
+NICENESS = 3
+"""Gives way to the window, but comes before a run: what one looks at is wanted first."""
 IDLE_SECONDS = 1.0
 """A thread that has nothing to fetch ends after this time; the next view starts another."""
 REDRAW_SECONDS = 0.1
@@ -201,7 +203,7 @@ class Feed:
             self._changed.notify_all()
 
     def _work(self) -> None:
-        lower_priority()
+        lower_priority(NICENESS)
         while (key := self._next()) is not None:
             generation = self._generation
             try:
