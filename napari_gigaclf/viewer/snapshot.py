@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,16 @@ from numpy.typing import NDArray
 from napari_gigaclf.errors import OutputError
 from napari_gigaclf.writing import replacing
 
-STRIP = 64
-"""Height of the strip below the picture, in pixels."""
+ROW = 38
+"""Height of the strip's rows: the scale bar on the left, and one row for each legend on the right."""
+LINE = 18
 MARGIN = 16
 BAR_SHARE = 0.25
 """The scale bar is at most this share of the picture's width."""
 BAR_HEIGHT = 6
-LEGEND_WIDTH, LEGEND_HEIGHT = 150, 10
+LEGEND_WIDTH, LEGEND_HEIGHT = 200, 10
+NUMBER_ROOM = 30
+"""Pixels beside a legend for its lowest and its highest value."""
 FONT_SIZE = 13
 UM_PER_MM = 1000.0
 SUFFIXES = (".png", ".svg")
@@ -47,7 +51,8 @@ class Snapshot:
     """(h, w, 3)."""
     um_per_px: float | None
     """Micrometres per pixel of the picture; None draws no scale bar."""
-    caption: str
+    caption: tuple[str, ...]
+    """Lines below bar and legend."""
     legends: tuple[Legend, ...] = ()
 
 
@@ -94,21 +99,21 @@ def save_snapshot(snapshot: Snapshot, path: Path) -> None:
 
 
 def _composed(snapshot: Snapshot) -> NDArray[np.uint8]:
-    """Return the picture with its strip, (h + STRIP, w, 3)."""
-    from PIL import Image, ImageDraw, ImageFont
+    """Return the picture with its strip, (h + strip, w, 3)."""
+    from PIL import Image, ImageDraw
 
     height, width = snapshot.pixels.shape[:2]
-    sheet = Image.new("RGB", (width, height + STRIP), "white")
+    sheet = Image.new("RGB", (width, height + strip_height(snapshot)), "white")
     sheet.paste(Image.fromarray(snapshot.pixels), (0, 0))
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(FONT_SIZE)
+    font = _font()
     layout = _layout(snapshot)
     if layout.bar is not None:
         y = height + layout.bar_y
         draw.rectangle((MARGIN, y, MARGIN + layout.bar.pixels - 1, y + BAR_HEIGHT - 1), fill="black")
-    for legend, x in layout.legends:
+    for legend, x, y in layout.legends:
         ramp = Image.fromarray(legend.colours[None]).resize((LEGEND_WIDTH, LEGEND_HEIGHT))
-        sheet.paste(ramp, (x, height + layout.bar_y - 2))
+        sheet.paste(ramp, (x, height + y))
     for text, x, y, anchor in layout.texts:
         draw.text((x, height + y), text, fill="black", font=font, anchor={"start": "ls", "end": "rs"}[anchor])
     return np.asarray(sheet)
@@ -120,39 +125,58 @@ class _Layout:
 
     bar: ScaleBar | None
     bar_y: int
-    legends: tuple[tuple[Legend, int], ...]
+    legends: tuple[tuple[Legend, int, int], ...]
     texts: tuple[tuple[str, int, int, str], ...]
 
 
 def _layout(snapshot: Snapshot) -> _Layout:
     width = snapshot.pixels.shape[1]
     bar = None if snapshot.um_per_px is None else scale_bar(snapshot.um_per_px, width)
-    texts: list[tuple[str, int, int, str]] = [(snapshot.caption, MARGIN, STRIP - 9, "start")]
+    texts: list[tuple[str, int, int, str]] = []
     if bar is not None:
-        texts.append((bar.text, MARGIN, 16, "start"))
-    legends: list[tuple[Legend, int]] = []
-    x = width - MARGIN - LEGEND_WIDTH
-    for legend in reversed(snapshot.legends):
-        if x < width * BAR_SHARE + 2 * MARGIN:
-            break  # a narrow picture has room for those that lie on top
-        legends.append((legend, x))
+        texts.append((bar.text, MARGIN, 18, "start"))
+    legends: list[tuple[Legend, int, int]] = []
+    x = max(0, width - MARGIN - NUMBER_ROOM - LEGEND_WIDTH)
+    for number, legend in enumerate(snapshot.legends):
+        top = number * ROW
+        legends.append((legend, x, top + 24))
         texts += [
-            (legend.low, x, 16, "start"),
-            (legend.title, x + 12, 16, "start"),
-            (legend.high, x + LEGEND_WIDTH, 16, "end"),
+            (legend.title, x, top + 18, "start"),
+            (legend.low, x - 6, top + 34, "end"),
+            (legend.high, x + LEGEND_WIDTH + 6, top + 34, "start"),
         ]
-        x -= LEGEND_WIDTH + 2 * MARGIN
-    return _Layout(bar, 22, tuple(legends), tuple(texts))
+    below = max(1, len(snapshot.legends)) * ROW
+    texts += [(line, MARGIN, below + LINE * (number + 1), "start") for number, line in enumerate(snapshot.caption)]
+    return _Layout(bar, 25, tuple(legends), tuple(texts))
+
+
+def strip_height(snapshot: Snapshot) -> int:
+    """Return the height of what is drawn below the picture, in pixels."""
+    return max(1, len(snapshot.legends)) * ROW + LINE * len(snapshot.caption) + LINE // 2
+
+
+def _font() -> Any:  # noqa: ANN401 - a font of PIL
+    """Return a font that has the signs for micro and about, which PIL's own lacks; napari's drawing library has one."""
+    from importlib.resources import files
+
+    from PIL import ImageFont
+
+    try:
+        data = (files("vispy") / "util" / "fonts" / "data" / "OpenSans-Regular.ttf").read_bytes()
+    except OSError:
+        return ImageFont.load_default(FONT_SIZE)
+    return ImageFont.truetype(io.BytesIO(data), FONT_SIZE)
 
 
 def _svg(snapshot: Snapshot) -> str:
     height, width = snapshot.pixels.shape[:2]
     layout = _layout(snapshot)
+    whole = height + strip_height(snapshot)
     picture = base64.b64encode(_png(snapshot.pixels)).decode()
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height + STRIP}" '
-        f'viewBox="0 0 {width} {height + STRIP}" font-family="sans-serif" font-size="{FONT_SIZE}">',
-        f'<rect width="{width}" height="{height + STRIP}" fill="white"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{whole}" '
+        f'viewBox="0 0 {width} {whole}" font-family="sans-serif" font-size="{FONT_SIZE}">',
+        f'<rect width="{width}" height="{whole}" fill="white"/>',
         f'<image width="{width}" height="{height}" href="data:image/png;base64,{picture}"/>',
     ]
     if layout.bar is not None:
@@ -160,7 +184,7 @@ def _svg(snapshot: Snapshot) -> str:
             f'<rect id="scale-bar" x="{MARGIN}" y="{height + layout.bar_y}" width="{layout.bar.pixels:g}" '
             f'height="{BAR_HEIGHT}"/>'
         )
-    for number, (legend, x) in enumerate(layout.legends):
+    for number, (legend, x, y) in enumerate(layout.legends):
         last = len(legend.colours) - 1
         stops = "".join(
             f'<stop offset="{index / last:.4f}" stop-color="rgb({r},{g},{b})"/>'
@@ -168,7 +192,7 @@ def _svg(snapshot: Snapshot) -> str:
         )
         parts.append(f'<linearGradient id="legend-{number}">{stops}</linearGradient>')
         parts.append(
-            f'<rect x="{x}" y="{height + layout.bar_y - 2}" width="{LEGEND_WIDTH}" height="{LEGEND_HEIGHT}" '
+            f'<rect x="{x}" y="{height + y}" width="{LEGEND_WIDTH}" height="{LEGEND_HEIGHT}" '
             f'fill="url(#legend-{number})"/>'
         )
     parts += [

@@ -50,10 +50,10 @@ def take_snapshot(viewer: Any) -> Snapshot:  # noqa: ANN401 - napari has no stub
     )
 
 
-def _caption(point: Viewpoint, slide: "Slide | None") -> str:
+def _caption(point: Viewpoint, slide: "Slide | None") -> tuple[str, ...]:
     if slide is None:
-        return RESEARCH_USE
-    return f"{slide.name}   {Objective.of_slide(slide).text(point.zoom(slide))}   {RESEARCH_USE}"
+        return (RESEARCH_USE,)
+    return slide.name, Objective.of_slide(slide).text(point.zoom(slide)), RESEARCH_USE
 
 
 def _has_legend(layer: Any) -> bool:  # noqa: ANN401 - a napari layer

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from napari_gigaclf.errors import OutputError
-from napari_gigaclf.viewer.snapshot import MARGIN, STRIP, Legend, Snapshot, save_snapshot, scale_bar
+from napari_gigaclf.viewer.snapshot import MARGIN, Legend, Snapshot, save_snapshot, scale_bar, strip_height
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def snapshot():
     colours = np.stack([np.arange(64)] * 3, axis=1).astype(np.uint8) * 4
     legend = Legend(title="probability of <tumour>", colours=colours, low="0", high="1")
     pixels = np.full((400, 800, 3), (200, 120, 180), np.uint8)
-    return Snapshot(pixels=pixels, um_per_px=0.5, caption="slide & co", legends=(legend,))
+    return Snapshot(pixels=pixels, um_per_px=0.5, caption=("slide & co",), legends=(legend,))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_the_bar_is_a_round_length_of_at_most_a_quarter(um_per_px, width, um, te
 def test_png_keeps_the_pixels_and_its_bar_has_the_length_it_says(snapshot, tmp_path):
     save_snapshot(snapshot, tmp_path / "a.png")
     picture = np.asarray(Image.open(tmp_path / "a.png"))
-    assert picture.shape == (400 + STRIP, 800, 3)
+    assert picture.shape == (400 + strip_height(snapshot), 800, 3)
     assert np.array_equal(picture[:400], snapshot.pixels)
     rows = (picture[400:, MARGIN : MARGIN + 200] == 0).all(axis=(1, 2))
     assert rows.sum() == 6, "100 um at 0.5 um per pixel"
@@ -52,7 +52,7 @@ def test_svg_has_the_same_picture_and_bar_and_texts_that_can_be_edited(snapshot,
 
 
 def test_no_bar_where_the_scale_is_unknown(snapshot, tmp_path):
-    save_snapshot(Snapshot(pixels=snapshot.pixels, um_per_px=None, caption="c"), tmp_path / "a.svg")
+    save_snapshot(Snapshot(pixels=snapshot.pixels, um_per_px=None, caption=("c",)), tmp_path / "a.svg")
     assert "scale-bar" not in (tmp_path / "a.svg").read_text()
 
 

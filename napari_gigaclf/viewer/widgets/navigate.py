@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_gigaclf.viewer import commands
 from napari_gigaclf.viewer.bridge import GuiPost
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FOLLOW_MS = 30
 """Readout and view box follow the view this much later, once for many movements."""
 READING_LINES = 4
+TEXT_ROOM = 12
+"""Pixels of a button beside its text."""
 
 
 class NavigateWidget(Docked):
@@ -215,11 +217,11 @@ class NavigateWidget(Docked):
         self.worker.close(0)
 
 
-def _button(text: str, tooltip: str) -> QToolButton:
-    button = QToolButton()
-    button.setText(text)
+def _button(text: str, tooltip: str) -> QPushButton:
+    button = QPushButton(text)
     button.setToolTip(tooltip)
     button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    button.setMinimumWidth(button.fontMetrics().horizontalAdvance(text) + TEXT_ROOM)
     return button
 
 
