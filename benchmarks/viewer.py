@@ -440,7 +440,9 @@ def browse(path: Path | None, rounds: int) -> dict[str, object]:
 
 
 def percentiles(values: list[float]) -> dict[str, float]:
-    """Return median, 95th percentile, the largest, and their number."""
+    """Return median, 95th percentile, the largest, and their number; a slide of one level is never sliced."""
+    if not values:
+        return {"n": 0}
     found = {"p50": np.percentile(values, 50), "p95": np.percentile(values, 95), "max": max(values)}
     return {name: round(float(value), 1) for name, value in found.items()} | {"n": len(values)}
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gigaclf.errors import GigaclfError
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.viewer.progressive.enlarge import coarse_box, enlarge
 from napari_gigaclf.viewer.progressive.tile_store import Key, TileStore
@@ -190,17 +189,23 @@ class Feed:
                 ahead = tiles_ahead(box, direction, self._tiles[index], self._shapes[index])
                 self._ahead = [(index, *place) for place in ahead]
                 self._view = (index, box)
-            self._wanted = missing
-            self._missing = set(missing)
+            # A tile may have come since it was looked for: nobody would tell of it any more.
+            self._wanted = [key for key in missing if key not in self.store]
+            self._missing = set(self._wanted)
             self._sharp = not missing
-            if not (self._wanted or self._ahead or self._background):
-                return
-            self._threads = [thread for thread in self._threads if thread.is_alive()]
-            for _ in range(NUM_THREADS - len(self._threads)):
-                thread = threading.Thread(target=self._work, name="gigaclf-tiles", daemon=True)
-                self._threads.append(thread)
-                thread.start()
-            self._changed.notify_all()
+            come_since = bool(missing) and not self._wanted
+            if self._wanted or self._ahead or self._background:
+                self._start_threads()
+                self._changed.notify_all()
+        if come_since:
+            self._sharpened()
+
+    def _start_threads(self) -> None:
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        for _ in range(NUM_THREADS - len(self._threads)):
+            thread = threading.Thread(target=self._work, name="gigaclf-tiles", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _work(self) -> None:
         lower_priority(NICENESS)
@@ -208,7 +213,7 @@ class Feed:
             generation = self._generation
             try:
                 tile = self._read(key)
-            except (GigaclfError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - told to a person; the other tiles go on
                 self._broke(key, str(error))
             else:
                 self._arrived(key, tile, generation)
@@ -254,8 +259,11 @@ class Feed:
             self._broken.add(key)
             self._busy.discard(key)
             self._missing.discard(key)
+            last = not self._missing
         if first:
             self._failed(message)
+        if last:
+            self._sharpened()
 
     def _drop_wishes(self) -> None:
         self._wanted, self._ahead, self._background = [], [], []

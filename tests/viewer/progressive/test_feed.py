@@ -184,6 +184,24 @@ def test_damaged_tiles_are_told_once_and_stay_coarse(make_feed, gate, news):
     assert "damaged" in told[0]
 
 
+def test_a_tile_that_comes_while_it_is_looked_for_is_told_of(make_feed, gate, news, monkeypatch):
+    feed = make_feed()
+    feed.keep_coarsest()
+    box = Box(2048, 2304, 2048, 2304)
+    coarser = feed._coarser
+
+    def comes_now(index, part):
+        shown = coarser(index, part)
+        feed.store.put((0, 8, 8), feed._read((0, 8, 8)))
+        return shown
+
+    monkeypatch.setattr(feed, "_coarser", comes_now)
+    feed.show(0, box)
+    assert news == ["sharper"]
+    assert np.array_equal(feed.show(0, box), gate.pixels(0, box))
+    assert feed.sharp
+
+
 def test_without_an_overview_the_background_is_shown_meanwhile(slide, gate):
     gate.open.clear()
     feed = Feed(slide.levels[:1], sharpened=lambda: None, failed=lambda _: None, background=(250, 240, 245))
