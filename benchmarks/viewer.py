@@ -420,6 +420,8 @@ def browse(path: Path | None, rounds: int) -> dict[str, object]:
         place = tuple(places[number % len(places)])
         for objective, times in ((40.0, 6), (20.0, 4)):
             button = browser.widget.objectives[objective]
+            if not button.isEnabled():  # nothing is known of its magnification: 20x is pixel for pixel
+                browser.point.set_zoom(slide, objective / 20)
             browser.timed(
                 f"overview, at {objective:g}x", lambda b=button, p=place: (b.click(), browser.click_overview(p))
             )
