@@ -1,6 +1,6 @@
 """Makes the pictures of README and tutorial: the demo's own, and screenshots of napari with the bundled slide.
 
-    xvfb-run -a -s "-screen 0 1920x1200x24" python docs/make_pictures.py [FOLDER]
+    xvfb-run -a -s "-screen 0 1920x1200x24" python docs/make_pictures.py [FOLDER] [--only demo|tutorial|navigate]
 
 Every step presses the widget's own buttons. Pictures of tissue are JPEG: as PNG they exceed 1 MB.
 """
@@ -27,9 +27,12 @@ from napari_gigaclf.viewer.controllers.run import State
 from napari_gigaclf.viewer.demo import WINDOW, fit, settings_in_memory, settle, wait_until
 from napari_gigaclf.viewer.layers import Frame
 from napari_gigaclf.viewer.sample import sample_slide
+from napari_gigaclf.viewer.snapshot import save_snapshot
+from napari_gigaclf.viewer.taking import canvas_is_sharp, take_snapshot
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.controls import choose
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
+from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
 
 MODEL = "phantom-tumour"
 PATIENCE_SECONDS = 1800.0
@@ -158,6 +161,38 @@ def go_through_hotspots(studio: Studio) -> None:
         widget.shut_down()
 
 
+def show_the_navigator(studio: Studio) -> None:
+    """Run, then dock the navigator in a window of the size of a small screen, and look at a tumour at 10x."""
+    widget, viewer, slide = studio.widget, studio.viewer, studio.slide
+    studio.wait(lambda: bool(widget.choices.models), "the list of models")
+    choose(widget.choices.model_box, MODEL)
+    choose(widget.choices.saliency_box, "tumour")
+    settle()
+    studio.wait(lambda: widget.runs.state is State.READY, "the plan")
+    widget.run_panel.run_button.click()
+    studio.wait(lambda: slide.id in widget.runs.results and not widget.runs.running, "the result")
+    viewer.window.remove_dock_widget(widget)
+    navigator = NavigateWidget(viewer)
+    viewer.window.add_dock_widget(navigator, name="Navigate", area="right")
+    viewer.window.resize(*SMALL_WINDOW)
+    settle()
+    navigator.objectives[10.0].click()
+    places = [shapely.Polygon(swap_xy(ring)) for ring in viewer.layers["known truth"].data]
+    place = max(places, key=lambda each: each.area).centroid
+    navigator.controller.look_at((place.y / slide.levels[0].height, place.x / slide.levels[0].width))
+    studio.wait(lambda: canvas_is_sharp(viewer), "sharp tissue")
+    settle()
+    world = np.array([place.y, place.x]) * slide.um_per_px
+    navigator.controller.hover((float(world[0]), float(world[1])))
+    studio.take("navigate.jpg")
+    with tempfile.TemporaryDirectory() as folder:
+        save_snapshot(take_snapshot(viewer), Path(folder) / "snapshot.png")
+        Image.open(Path(folder) / "snapshot.png").save(
+            studio.folder / "snapshot.jpg", quality=JPEG_QUALITY, subsampling=0
+        )
+    navigator.shut_down()
+
+
 def run_the_demo(folder: Path) -> None:
     """Take the picture which the demo leaves."""
     with tempfile.TemporaryDirectory() as output:
@@ -171,15 +206,21 @@ def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "pictures")
-    folder = parser.parse_args().folder
+    parser.add_argument("--only", choices=("demo", "tutorial", "navigate"))
+    arguments = parser.parse_args()
+    folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
-    run_the_demo(folder)
+    if arguments.only in (None, "demo"):
+        run_the_demo(folder)
     settings_in_memory()
-    studio = Studio(folder)
-    tell_the_story(studio)
-    go_through_hotspots(studio)
-    studio.widget.shut_down()
-    studio.viewer.close()
+    stories = {"tutorial": (tell_the_story, go_through_hotspots), "navigate": (show_the_navigator,)}
+    for name, story in stories.items():
+        if arguments.only in (None, name):
+            studio = Studio(folder)
+            for tell in story:
+                tell(studio)
+            studio.widget.shut_down()
+            studio.viewer.close()
 
 
 if __name__ == "__main__":

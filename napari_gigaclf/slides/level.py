@@ -141,6 +141,11 @@ class SlideLevel:
         return (*self._source.chunks, self.num_channels) if self.num_channels > 1 else self._source.chunks
 
     @property
+    def in_memory(self) -> bool:
+        """True for pixels which need not be fetched from anywhere."""
+        return not self._source.cached
+
+    @property
     def downsample(self) -> float:
         """Level-0 pixels per pixel of this level, mean of both axes."""
         return (self.step[0] + self.step[1]) / 2

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from qtpy.QtCore import QObject, Qt, Signal, Slot
+from qtpy.QtCore import QCoreApplication, QObject, Qt, Signal, Slot
 
 
 class GuiPost(QObject):
@@ -32,3 +32,19 @@ class GuiPost(QObject):
     def _run(self, function: Callable[[], None]) -> None:
         if self._open:
             function()
+
+
+_POSTS: list[GuiPost] = []
+"""The application's own post, once somebody asked for it."""
+
+
+def application_post() -> GuiPost | None:
+    """Return a post to the window's thread that lives as long as the application; None without one. For any thread."""
+    application = QCoreApplication.instance()
+    if application is None:
+        return None
+    if not _POSTS:
+        post = GuiPost()
+        post.moveToThread(application.thread())
+        _POSTS.append(post)
+    return _POSTS[0]

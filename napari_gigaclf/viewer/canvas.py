@@ -4,6 +4,7 @@ All methods belong to the GUI thread. Layers over a slide carry its id and what 
 their metadata, so that they are found again whatever a person renames or reorders.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box, corner_to_napari_data, napari_data_to_corner
 from napari_gigaclf.viewer.layers import Frame, LayerData
+from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -125,7 +127,8 @@ class SlideCanvas:
                 layer.metadata["slide"] = slide
         ratio = np.asarray(slide.um_per_px or (1.0, 1.0)) / old_scale
         camera = self.viewer.scene.camera
-        camera.center = (*camera.center[:-2], *(float(value) for value in np.asarray(camera.center[-2:]) * ratio))
+        on_screen = ratio[::-1] if Viewpoint(self.viewer).exchanged else ratio
+        camera.center = (*camera.center[:-2], *(float(value) for value in np.asarray(camera.center[-2:]) * on_screen))
         camera.zoom = float(camera.zoom / np.sqrt(ratio.prod()))
         self.show_scale_bar()
 
@@ -200,13 +203,10 @@ class SlideCanvas:
         RegionError
             The slide lies outside the window.
         """
-        camera = self.viewer.scene.camera
-        half = np.asarray(self.viewer.canvas.size, dtype=float) / 2 / camera.zoom
-        centre = np.asarray(camera.center, dtype=float)[-2:]
-        corners = self.to_corner(slide, np.stack([centre - half, centre + half]))
-        (y0, x0), (y1, x1) = np.floor(corners[0]).astype(int), np.ceil(corners[1]).astype(int)
+        seen = Viewpoint(self.viewer).box(slide)
         finest = slide.levels[0]
-        box = Box(int(y0), int(y1), int(x0), int(x1)).intersection(Box(0, finest.height, 0, finest.width))
+        box = Box(math.floor(seen.y0), math.ceil(seen.y1), math.floor(seen.x0), math.ceil(seen.x1))
+        box = box.intersection(Box(0, finest.height, 0, finest.width))
         if box.empty:
             raise RegionError("the slide lies outside the view: move it into the window, or choose another region")
         return box
@@ -260,10 +260,7 @@ class SlideCanvas:
 
     def look_at(self, slide: Any, corner: tuple[float, float]) -> None:  # noqa: ANN401
         """Move the view to a place, (y, x) level-0 corner coordinates."""
-        unit = np.asarray(slide.um_per_px or (1.0, 1.0))
-        world = self.to_data(np.asarray(corner)) * unit
-        camera = self.viewer.scene.camera
-        camera.center = (*camera.center[:-2], float(world[0]), float(world[1]))
+        Viewpoint(self.viewer).look_at(slide, corner)
 
     def arrays_of(self, layer: Any) -> tuple[list[Any], tuple[float, float] | None]:  # noqa: ANN401
         """Return the levels of an ordinary image layer and its micrometres per pixel, if it says so."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.geometry import PixelGrid
+from napari_gigaclf.viewer.progressive.shown_level import ShownLevel, shown_levels
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -108,6 +109,11 @@ class ChannelPlane:
         return np.asarray(self[:, :], dtype=dtype)
 
 
+def plane_of(level: Any, channel: int) -> Any:  # noqa: ANN401 - array-likes
+    """Return one channel of a level as a lazy 2-D array."""
+    return level.plane(channel) if isinstance(level, ShownLevel) else ChannelPlane(level, channel)
+
+
 def slide_layers(
     slide: "Slide",
     levels: Sequence[Any] | None = None,
@@ -130,7 +136,7 @@ def slide_layers(
     from napari_gigaclf.slides.choice import full_name
 
     title = full_name(slide)
-    pyramid = list(levels if levels is not None else slide.levels)
+    pyramid = shown_levels(list(levels if levels is not None else slide.levels), slide.background)
     frame = Frame.of_slide(slide)
     common = {**frame.place(), "metadata": {"slide": slide}, "multiscale": True}
     if is_colour(slide):
@@ -138,7 +144,7 @@ def slide_layers(
     if pyramid[0].ndim == len(AXIS_LABELS):
         planes = [pyramid]
     else:
-        planes = [[ChannelPlane(level, channel) for level in pyramid] for channel in range(slide.num_channels)]
+        planes = [[plane_of(level, channel) for level in pyramid] for channel in range(slide.num_channels)]
     layers: list[LayerData] = []
     for channel, plane in enumerate(planes):
         kwargs: dict[str, Any] = {**common, "rgb": False, "blending": "additive"}

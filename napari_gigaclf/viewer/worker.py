@@ -148,10 +148,11 @@ class Worker:
                 del job  # what it holds (a viewer, a slide) must not outlive it while the thread waits
 
 
-def lower_priority() -> None:
+def lower_priority(niceness: int = NICENESS) -> None:
     """Make the calling thread give way to the window; Linux only, elsewhere a priority belongs to the process."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(own, niceness))  # it cannot be raised again
 
 
 def use_torch(threads: int = 0) -> None:

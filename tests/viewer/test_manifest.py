@@ -44,6 +44,15 @@ def test_the_widgets_are_in_the_classify_menu_and_settings_are_declared(manifest
     assert set(computing.properties) == {"device", "threads", "memory"}
 
 
+def test_every_command_of_the_view_is_in_the_palette_and_in_the_menu(manifest: PluginManifest) -> None:
+    from napari_gigaclf.viewer.commands import COMMANDS
+
+    titles = {command.id: command.title for command in manifest.contributions.commands}
+    menu = [item.command for item in manifest.contributions.menus["napari-gigaclf/view"]]
+    assert [titles[item] for item in menu] == [command.title for command in COMMANDS]
+    assert menu == [f"napari-gigaclf.{command.run.__name__}" for command in COMMANDS]
+
+
 @pytest.mark.parametrize(
     "name", ["a.svs", "a.NDPI", "a.ome.tif", "a.tiff", "a.mrxs", "a.dcm", "a.png", "a.scn", "a.qptiff", "a.bif"]
 )
@@ -54,7 +63,9 @@ def test_slide_suffixes_are_claimed(manifest: PluginManifest, name: str) -> None
     assert any(fnmatch(name.lower(), pattern) for pattern in reader.filename_patterns)
 
 
-@pytest.mark.parametrize("module", ["reader", "widgets.classify", "widgets.train", "widgets.hotspots"])
+@pytest.mark.parametrize(
+    "module", ["reader", "commands", "widgets.classify", "widgets.train", "widgets.hotspots", "widgets.navigate"]
+)
 def test_plugin_modules_import_nothing_heavy(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIGHT.format(module=module)], capture_output=True, text=True, check=True

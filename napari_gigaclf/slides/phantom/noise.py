@@ -10,6 +10,7 @@ whatever the length of the array, so that a region read alone equals the same re
 The mixing function is "lowbias32" (C. Wellons, Hash Prospector, public domain).
 """
 
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +37,7 @@ def mix(words: Words) -> Words:
     return w
 
 
+@lru_cache(maxsize=4096)
 def salted(seed: int, salt: int) -> int:
     """Return a 32-bit seed for one purpose (``salt``) of a slide's seed; large and negative seeds are folded in."""
     low, high = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF

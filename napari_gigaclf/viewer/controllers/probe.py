@@ -226,10 +226,11 @@ def thumbnail(slide: "Slide", outline: "BaseGeometry", side: int = THUMBNAIL_PX)
     y, x = round(centre[0]), round(centre[1])
     pixels = slide.read(index, y - half, y + half, x - half, x + half)
     stride = max(1, (2 * half) // side)
-    return np.ascontiguousarray(_rgb(pixels)[::stride, ::stride])
+    return np.ascontiguousarray(as_rgb(pixels)[::stride, ::stride])
 
 
-def _rgb(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+def as_rgb(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return pixels of any kind, (h, w, c) or (h, w), for the eye; of other kinds than colour the first channel."""
     planes = pixels if pixels.ndim == 3 else pixels[..., None]
     if planes.dtype == np.uint8 and planes.shape[-1] == 3:
         return planes

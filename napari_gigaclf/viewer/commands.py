@@ -1,0 +1,197 @@
+"""What one can do with the view, by key, by napari's command palette and by its menu: one table for all three.
+
+Each command is a function of the viewer, as napari's palette calls it. The manifest names them; a test compares.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_gigaclf.viewer.controllers.objective import Objective
+from napari_gigaclf.viewer.viewpoint import Viewpoint
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+PAN_SHARE = 0.25
+"""An arrow key moves the view by this share of the canvas."""
+ZOOM_STEP = 2.0**0.5
+PLUS = "+"
+"""napari knows no key of this name: it arrives as unknown. The navigator listens for it itself."""
+
+
+def fit_slide(viewer: "napari.viewer.Viewer") -> None:
+    """Show the whole slide."""
+    point = Viewpoint(viewer)
+    if (slide := point.slide()) is not None:
+        point.fit(slide)
+
+
+def pan_left(viewer: "napari.viewer.Viewer") -> None:
+    """Move the view to the left."""
+    Viewpoint(viewer).pan(0, -PAN_SHARE)
+
+
+def pan_right(viewer: "napari.viewer.Viewer") -> None:
+    """Move the view to the right."""
+    Viewpoint(viewer).pan(0, PAN_SHARE)
+
+
+def pan_up(viewer: "napari.viewer.Viewer") -> None:
+    """Move the view up."""
+    Viewpoint(viewer).pan(-PAN_SHARE, 0)
+
+
+def pan_down(viewer: "napari.viewer.Viewer") -> None:
+    """Move the view down."""
+    Viewpoint(viewer).pan(PAN_SHARE, 0)
+
+
+def zoom_in(viewer: "napari.viewer.Viewer") -> None:
+    """Magnify around the middle of the view."""
+    Viewpoint(viewer).magnify(ZOOM_STEP)
+
+
+def zoom_out(viewer: "napari.viewer.Viewer") -> None:
+    """Show more around the middle of the view."""
+    Viewpoint(viewer).magnify(1 / ZOOM_STEP)
+
+
+def objective_1(viewer: "napari.viewer.Viewer") -> None:
+    """Show the slide at 1.25x."""
+    jump(viewer, 1.25)
+
+
+def objective_2(viewer: "napari.viewer.Viewer") -> None:
+    """Show the slide at 2.5x."""
+    jump(viewer, 2.5)
+
+
+def objective_5(viewer: "napari.viewer.Viewer") -> None:
+    """Show the slide at 5x."""
+    jump(viewer, 5.0)
+
+
+def objective_10(viewer: "napari.viewer.Viewer") -> None:
+    """Show the slide at 10x."""
+    jump(viewer, 10.0)
+
+
+def objective_20(viewer: "napari.viewer.Viewer") -> None:
+    """Show the slide at 20x."""
+    jump(viewer, 20.0)
+
+
+def objective_40(viewer: "napari.viewer.Viewer") -> None:
+    """Show the slide at 40x."""
+    jump(viewer, 40.0)
+
+
+def turn_view(viewer: "napari.viewer.Viewer") -> None:
+    """Turn the slide by a quarter, clockwise."""
+    Viewpoint(viewer).turn()
+
+
+def flip_view(viewer: "napari.viewer.Viewer") -> None:
+    """Mirror the view, left and right."""
+    Viewpoint(viewer).flip()
+
+
+def upright_view(viewer: "napari.viewer.Viewer") -> None:
+    """Show the slide as its file has it."""
+    Viewpoint(viewer).upright()
+
+
+def toggle_probability(viewer: "napari.viewer.Viewer") -> None:
+    """Show or hide the probability map."""
+    _toggle(viewer, "probability")
+
+
+def toggle_saliency(viewer: "napari.viewer.Viewer") -> None:
+    """Show or hide the saliency."""
+    _toggle(viewer, "saliency")
+
+
+def save_snapshot(viewer: "napari.viewer.Viewer") -> None:
+    """Ask for a file and save what is shown, with scale bar and legend."""
+    from napari_gigaclf.viewer.widgets.snapshot_dialog import ask_and_save
+
+    ask_and_save(viewer)
+
+
+def show_shortcuts(viewer: "napari.viewer.Viewer") -> None:
+    """List the keys."""
+    from napari_gigaclf.viewer.widgets.shortcut_list import show_list
+
+    show_list(viewer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One thing that can be done with the view."""
+
+    title: str
+    """As the palette and the list of keys show it."""
+    run: Callable[[Any], None]
+    keys: tuple[str, ...] = ()
+    """Keys of the canvas, as napari spells them."""
+
+
+COMMANDS = (
+    Command(title="Fit the slide", run=fit_slide, keys=("Home",)),
+    Command(title="Move left", run=pan_left, keys=("Left",)),
+    Command(title="Move right", run=pan_right, keys=("Right",)),
+    Command(title="Move up", run=pan_up, keys=("Up",)),
+    Command(title="Move down", run=pan_down, keys=("Down",)),
+    Command(title="Zoom in", run=zoom_in, keys=("=", PLUS)),
+    Command(title="Zoom out", run=zoom_out, keys=("-",)),
+    Command(title="Objective 1.25x", run=objective_1, keys=("Alt-1",)),
+    Command(title="Objective 2.5x", run=objective_2, keys=("Alt-2",)),
+    Command(title="Objective 5x", run=objective_5, keys=("Alt-3",)),
+    Command(title="Objective 10x", run=objective_10, keys=("Alt-4",)),
+    Command(title="Objective 20x", run=objective_20, keys=("Alt-5",)),
+    Command(title="Objective 40x", run=objective_40, keys=("Alt-6",)),
+    Command(title="Turn the slide by a quarter", run=turn_view, keys=("Alt-R",)),
+    Command(title="Mirror the slide", run=flip_view, keys=("Alt-M",)),
+    Command(title="Slide upright again", run=upright_view, keys=("Alt-U",)),
+    Command(title="Show or hide the probability map", run=toggle_probability, keys=("H",)),
+    Command(title="Show or hide the saliency", run=toggle_saliency, keys=("J",)),
+    Command(title="Save a snapshot", run=save_snapshot, keys=("Alt-S",)),
+    Command(title="List the keys", run=show_shortcuts, keys=("Alt-K",)),
+)
+"""All commands, in the order of the list of keys."""
+
+
+def jump(viewer: Any, magnification: float) -> None:  # noqa: ANN401 - napari has no stubs
+    """Show the slide at a magnification; the middle of the view stays."""
+    point = Viewpoint(viewer)
+    slide = point.slide()
+    zoom = None if slide is None else Objective.of_slide(slide).zoom_for(magnification)
+    if slide is not None and zoom is not None:
+        point.set_zoom(slide, zoom)
+
+
+def bind_keys(viewer: Any) -> Callable[[], None]:  # noqa: ANN401 - napari has no stubs
+    """Give the canvas the keys of all commands; returns what takes them back."""
+    bound = [(key, command.run) for command in COMMANDS for key in command.keys if key != PLUS]
+    for key, run in bound:
+        viewer.bind_key(key, run, overwrite=True)
+
+    def release() -> None:
+        for key, _ in bound:
+            viewer.bind_key(key, None, overwrite=True)
+
+    return release
+
+
+def _toggle(viewer: Any, kind: str) -> None:  # noqa: ANN401 - napari has no stubs
+    """Show the overlays of a kind over the topmost slide, or hide them if one is seen."""
+    slide = Viewpoint(viewer).slide()
+    over = [
+        layer
+        for layer in viewer.layers
+        if slide is not None and layer.metadata.get("slide_id") == slide.id and layer.metadata.get("kind") == kind
+    ]
+    visible = any(layer.visible for layer in over)
+    for layer in over:
+        layer.visible = not visible

@@ -1,0 +1,287 @@
+"""Feeds the levels of one slide: answers a view from tiles in memory, and fetches on threads what is missing.
+
+No Qt here. The answer is ready within milliseconds whatever the file; ``sharpened`` is called, from a thread, when
+tiles have come that the last view lacked.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_gigaclf.geometry import Box
+from napari_gigaclf.viewer.progressive.enlarge import coarse_box, enlarge
+from napari_gigaclf.viewer.progressive.tile_store import Key, TileStore
+from napari_gigaclf.viewer.progressive.tiling import tile_box, tile_shape, tiles_ahead, tiles_of, travel
+from napari_gigaclf.viewer.worker import lower_priority
+
+MAX_BYTES = 256 * 2**20
+"""Tiles of one slide kept at most; a canvas of a megapixel needs up to 60 MB of a pyramid that steps by four."""
+LARGEST_VIEW = 0.75
+"""A view that needs more than this share of the store is read exactly, as a whole, by whoever asks."""
+LASTING_PIXELS = 6_000_000
+"""Coarse levels of at most so many pixels together are fetched ahead and kept: the whole slide is sharp at once."""
+LARGEST_OVERVIEW_PIXELS = 2**24
+"""A coarsest level of at most so many pixels is kept; napari holds it as a whole, too. See ``needs_coarse_levels``."""
+NUM_THREADS = 2
+NICENESS = 3
+"""Gives way to the window, but comes before a run: what one looks at is wanted first."""
+IDLE_SECONDS = 1.0
+"""A thread that has nothing to fetch ends after this time; the next view starts another."""
+REDRAW_SECONDS = 0.1
+"""While tiles arrive, the view is drawn again at most so often; each redraw costs the window some 30 ms."""
+
+
+class Feed:
+    """Tiles of one slide for whoever draws it.
+
+    Parameters
+    ----------
+    levels
+        The slide's levels, fine to coarse.
+    sharpened
+        Called, from any thread, when a view should be drawn again.
+    failed
+        Called, from any thread, with one line for a person when tiles cannot be read; once.
+    background
+        What to show, per channel, where no coarser level is small enough to be kept.
+    max_bytes
+        Tiles kept at most.
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[Any],
+        *,
+        sharpened: Callable[[], None],
+        failed: Callable[[str], None],
+        background: Sequence[int] = (255,),
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self.levels = tuple(levels)
+        self.store = TileStore(max_bytes)
+        self._sharpened = sharpened
+        self._failed = failed
+        self._background_colour = tuple(background)
+        self._shapes = [(level.height, level.width) for level in self.levels]
+        self._tiles = [
+            tile_shape(tuple(level.chunks[:2]), shape) for level, shape in zip(levels, self._shapes, strict=True)
+        ]
+        self._lasting = _lasting_levels(self._shapes)
+        self._changed = threading.Condition()
+        self._view: tuple[int, Box] | None = None
+        self._wanted: list[Key] = []
+        self._background = [key for index in self._lasting for key in self._all_tiles(index)]
+        self._ahead: list[Key] = []
+        self._busy: set[Key] = set()
+        self._missing: set[Key] = set()
+        self._broken: set[Key] = set()
+        self._threads: list[threading.Thread] = []
+        self._redrawn = float("-inf")
+        self._sharp = True
+        self._generation = 0
+
+    # --- for whoever draws ------------------------------------------------------------------------------------------
+
+    def tile(self, index: int) -> tuple[int, int]:
+        """Return height and width of a level's tiles."""
+        return self._tiles[index]
+
+    @property
+    def sharp(self) -> bool:
+        """True if the last view was answered with its own tiles alone."""
+        return self._sharp
+
+    def fits(self, index: int, box: Box) -> bool:
+        """Return whether a view is small enough to be shown tile by tile."""
+        level = self.levels[index]
+        pixel_bytes = level.num_channels * level.dtype.itemsize
+        return bool(box.shape[0] * box.shape[1] * pixel_bytes <= LARGEST_VIEW * self.store.max_bytes)
+
+    def show(self, index: int, box: Box) -> NDArray[Any]:
+        """Return what is there of a box inside a level, (h, w, c), and fetch the rest.
+
+        Never blocks for pixels, once the coarsest level is there.
+        """
+        level = self.levels[index]
+        out = np.empty((*box.shape, level.num_channels), level.dtype)
+        missing: list[Key] = []
+        for place in tiles_of(box, self._tiles[index]):
+            key = (index, *place)
+            whole = tile_box(place, self._tiles[index], self._shapes[index])
+            part = whole.intersection(box)
+            into = out[part.shifted(-box.y0, -box.x0).slices]
+            tile = self.store.get(key)
+            if tile is not None:
+                into[...] = tile[part.shifted(-whole.y0, -whole.x0).slices]
+                continue
+            into[...] = self._coarser(index, part)
+            if key not in self._broken:
+                missing.append(key)
+        self._want(index, box, missing)
+        return out
+
+    def stop(self) -> None:
+        """Fetch nothing more for now and forget all tiles; the threads end soon."""
+        with self._changed:
+            self._generation += 1
+            self._drop_wishes()
+            self._changed.notify_all()
+            self.store.clear()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the threads to end; True if they did. They end by themselves once there is nothing to fetch."""
+        end = time.monotonic() + timeout
+        for thread in list(self._threads):
+            thread.join(max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def keep_coarsest(self) -> None:
+        """Read the coarsest level and keep it: places of which nothing else is there are enlarged from it."""
+        last = len(self.levels) - 1
+        for key in self._all_tiles(last):
+            if key not in self.store:
+                self.store.put(key, self._read(key), for_good=True)
+
+    def _coarser(self, index: int, box: Box) -> NDArray[Any]:
+        """Return a box as the finest coarser level has it of which all tiles are there."""
+        for coarser in range(index + 1, len(self.levels)):
+            found = self._enlarged(index, box, coarser)
+            if found is not None:
+                return found
+        last = len(self.levels) - 1
+        if last in self._lasting and index < last:
+            self.keep_coarsest()
+            found = self._enlarged(index, box, last)
+            if found is not None:
+                return found
+        return np.full((*box.shape, self.levels[index].num_channels), self._background_colour, self.levels[index].dtype)
+
+    def _enlarged(self, index: int, box: Box, coarser: int) -> NDArray[Any] | None:
+        """Return a box as a coarser level has it; None if not all of its tiles are there."""
+        step, coarse_step = self.levels[index].step, self.levels[coarser].step
+        shape, tile = self._shapes[coarser], self._tiles[coarser]
+        source = coarse_box(box, step, coarse_step, shape)
+        places = tiles_of(source, tile)
+        if not all((coarser, *place) in self.store for place in places):
+            return None
+        block = np.empty((*source.shape, self.levels[coarser].num_channels), self.levels[coarser].dtype)
+        for place in places:
+            pixels = self.store.get((coarser, *place))
+            if pixels is None:  # forgotten since
+                return None
+            whole = tile_box(place, tile, shape)
+            part = whole.intersection(source)
+            block[part.shifted(-source.y0, -source.x0).slices] = pixels[part.shifted(-whole.y0, -whole.x0).slices]
+        return enlarge(block, source, box, step, coarse_step, shape)
+
+    def _want(self, index: int, box: Box, missing: list[Key]) -> None:
+        """Fetch the missing tiles of a view in place of those of the view before it."""
+        with self._changed:
+            if self._view != (index, box):
+                same_level = self._view is not None and self._view[0] == index
+                direction = travel(self._view[1], box) if self._view is not None and same_level else (0, 0)
+                ahead = tiles_ahead(box, direction, self._tiles[index], self._shapes[index])
+                self._ahead = [(index, *place) for place in ahead]
+                self._view = (index, box)
+            # A tile may have come since it was looked for: nobody would tell of it any more.
+            self._wanted = [key for key in missing if key not in self.store]
+            self._missing = set(self._wanted)
+            self._sharp = not missing
+            come_since = bool(missing) and not self._wanted
+            if self._wanted or self._ahead or self._background:
+                self._start_threads()
+                self._changed.notify_all()
+        if come_since:
+            self._sharpened()
+
+    def _start_threads(self) -> None:
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        for _ in range(NUM_THREADS - len(self._threads)):
+            thread = threading.Thread(target=self._work, name="gigaclf-tiles", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        lower_priority(NICENESS)
+        while (key := self._next()) is not None:
+            generation = self._generation
+            try:
+                tile = self._read(key)
+            except Exception as error:  # noqa: BLE001 - told to a person; the other tiles go on
+                self._broke(key, str(error))
+            else:
+                self._arrived(key, tile, generation)
+
+    def _next(self) -> Key | None:
+        """Return the tile to fetch next; None when there was nothing to fetch for a while."""
+        with self._changed:
+            while True:
+                for queue in (self._wanted, self._background, self._ahead):
+                    while queue:
+                        key = queue.pop(0)
+                        if key not in self._busy and key not in self._broken and key not in self.store:
+                            self._busy.add(key)
+                            return key
+                if not self._changed.wait(IDLE_SECONDS) and not (self._wanted or self._background or self._ahead):
+                    # Leaves the list under the lock, so that a view that comes now starts another thread.
+                    self._threads = [each for each in self._threads if each is not threading.current_thread()]
+                    return None
+
+    def _read(self, key: Key) -> NDArray[Any]:
+        index, *place = key
+        box = tile_box((place[0], place[1]), self._tiles[index], self._shapes[index])
+        return np.ascontiguousarray(self.levels[index].read_inside(box))
+
+    def _arrived(self, key: Key, tile: NDArray[Any], generation: int) -> None:
+        now = time.monotonic()
+        with self._changed:
+            self._busy.discard(key)
+            if generation != self._generation:  # stopped meanwhile
+                return
+            self.store.put(key, tile, for_good=key[0] in self._lasting)
+            if key not in self._missing:
+                return
+            self._missing.discard(key)
+            if self._missing and now - self._redrawn < REDRAW_SECONDS:
+                return
+            self._redrawn = now
+        self._sharpened()
+
+    def _broke(self, key: Key, message: str) -> None:
+        with self._changed:
+            first = not self._broken
+            self._broken.add(key)
+            self._busy.discard(key)
+            self._missing.discard(key)
+            last = not self._missing
+        if first:
+            self._failed(message)
+        if last:
+            self._sharpened()
+
+    def _drop_wishes(self) -> None:
+        self._wanted, self._ahead, self._background = [], [], []
+        self._missing = set()
+        self._view = None
+
+    def _all_tiles(self, index: int) -> list[Key]:
+        height, width = self._shapes[index]
+        return [(index, *place) for place in tiles_of(Box(0, height, 0, width), self._tiles[index])]
+
+
+def _lasting_levels(shapes: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the coarsest levels which together have few pixels; none if even the coarsest is large."""
+    lasting: list[int] = []
+    num_pixels = 0
+    for index in range(len(shapes) - 1, -1, -1):
+        num_pixels += shapes[index][0] * shapes[index][1]
+        if num_pixels > (LASTING_PIXELS if lasting else LARGEST_OVERVIEW_PIXELS):
+            break
+        lasting.append(index)
+    return lasting

@@ -1,0 +1,38 @@
+"""Asks where a snapshot belongs, waits until the view is sharp, and saves it."""
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog
+
+from napari_gigaclf.errors import OutputError
+from napari_gigaclf.viewer.snapshot import SUFFIXES, save_snapshot
+from napari_gigaclf.viewer.taking import canvas_is_sharp, take_snapshot
+
+ASK_EVERY_MS = 50
+PATIENCE_MS = 20_000
+"""A view whose tiles cannot be read is saved as it is after this time."""
+
+
+def ask_and_save(viewer: Any) -> None:  # noqa: ANN401 - napari has no stubs
+    """Ask for a file, then save what is shown."""
+    name, _ = QFileDialog.getSaveFileName(None, "Save a snapshot", "snapshot.png", "Pictures (*.png *.svg)")
+    if name:
+        path = Path(name)
+        save_when_sharp(viewer, path if path.suffix.lower() in SUFFIXES else path.with_name(path.name + ".png"))
+
+
+def save_when_sharp(viewer: Any, path: Path, waited_ms: int = 0) -> None:  # noqa: ANN401 - napari has no stubs
+    """Save what is shown as soon as no place of it is drawn from a coarser level."""
+    from napari.utils.notifications import show_error, show_info
+
+    if not canvas_is_sharp(viewer) and waited_ms < PATIENCE_MS:
+        QTimer.singleShot(ASK_EVERY_MS, lambda: save_when_sharp(viewer, path, waited_ms + ASK_EVERY_MS))
+        return
+    try:
+        save_snapshot(take_snapshot(viewer), path)
+    except OutputError as error:
+        show_error(str(error))
+    else:
+        show_info(f"Saved {path.name} to {path.parent}")

@@ -1,0 +1,237 @@
+"""The navigator, by mouse and keys in a real window."""
+
+import time
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+
+from napari_gigaclf.slides import open_slide
+from napari_gigaclf.slides.phantom import PhantomSlide
+from napari_gigaclf.viewer.controllers.objective import OBJECTIVES
+from napari_gigaclf.viewer.viewpoint import Viewpoint
+from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
+from napari_gigaclf.viewer.widgets.shortcut_list import ShortcutList
+from napari_gigaclf.viewer.widgets.snapshot_dialog import save_when_sharp
+
+FOLLOWED_MS = 120
+"""Longer than the widget waits before it follows the view."""
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    """A shown window of the size of a small screen."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    return viewer
+
+
+@pytest.fixture
+def navigator(viewer, qtbot):
+    from napari.utils._proxies import PublicOnlyProxy
+
+    widget = NavigateWidget(PublicOnlyProxy(viewer))
+    viewer.window.add_dock_widget(widget, name="Navigate")
+    yield widget
+    widget.shut_down()
+    assert widget.worker.close()
+
+
+@pytest.fixture
+def slide():
+    return PhantomSlide(4, shape=(3000, 4000))
+
+
+@pytest.fixture
+def point(viewer):
+    return Viewpoint(viewer)
+
+
+@pytest.fixture
+def press(viewer, qtbot):
+    """Press a key over the canvas."""
+    native = viewer.window._qt_viewer.canvas.native
+
+    def key(which, modifier=Qt.KeyboardModifier.NoModifier):
+        qtbot.keyClick(native, which, modifier)
+        qtbot.wait(FOLLOWED_MS)
+
+    return key
+
+
+def test_shows_the_slide_on_top_and_its_objective(navigator, viewer, show, slide, point, qtbot):
+    assert navigator.readout.text() == "no slide"
+    assert not any(button.isEnabled() for button in navigator.objectives.values())
+    layer = show(slide)
+    qtbot.waitUntil(lambda: "x" in navigator.readout.text(), timeout=5000)
+    qtbot.waitUntil(lambda: not navigator.map.picture_rect().isEmpty(), timeout=20_000)
+    assert all(button.isEnabled() for button in navigator.objectives.values())
+    for objective in OBJECTIVES:
+        navigator.objectives[objective].click()
+        qtbot.wait(FOLLOWED_MS)
+        assert point.zoom(slide) == pytest.approx(objective / 20)
+        assert navigator.readout.text().startswith(f"≈ {objective:g}x")
+        assert f"{0.5 * 20 / objective:.3g} µm per pixel" in navigator.readout.text()
+        assert [at for at, button in navigator.objectives.items() if button.isChecked()] == [objective]
+    viewer.layers.remove(layer)
+    qtbot.waitUntil(lambda: navigator.readout.text() == "no slide", timeout=5000)
+
+
+def test_a_click_on_the_overview_looks_there_and_the_box_follows(navigator, show, slide, point, qtbot):
+    show(slide)
+    qtbot.waitUntil(lambda: not navigator.map.picture_rect().isEmpty(), timeout=20_000)
+    navigator.objectives[20.0].click()
+    whole = navigator.map.picture_rect()
+    for share in ((0.25, 0.75), (0.6, 0.4)):
+        at = QPoint(round(whole.x() + share[1] * whole.width()), round(whole.y() + share[0] * whole.height()))
+        qtbot.mouseClick(navigator.map, Qt.MouseButton.LeftButton, pos=at)
+        centre = np.array(point.box(slide).centre) / (3000, 4000)
+        assert np.allclose(centre, share, atol=0.01)
+        qtbot.wait(FOLLOWED_MS)
+        middle = navigator.map.view_rect().center()
+        assert abs(middle.x() - at.x()) <= 2
+        assert abs(middle.y() - at.y()) <= 2
+
+
+def test_keys_move_zoom_fit_and_turn(navigator, show, slide, point, press):
+    show(slide)
+    point.set_zoom(slide, 1.0)
+    point.look_at(slide, (1500.0, 2000.0))
+    height = point.box(slide).y1 - point.box(slide).y0
+    press(Qt.Key.Key_Down)
+    assert point.box(slide).centre[0] == pytest.approx(1500 + height / 4)
+    press(Qt.Key.Key_Up)
+    press(Qt.Key.Key_Right)
+    assert point.box(slide).centre[0] == pytest.approx(1500)
+    assert point.box(slide).centre[1] > 2000
+    press(Qt.Key.Key_Left)
+    assert point.box(slide).centre[1] == pytest.approx(2000)
+    navigator.plus.activated.emit()  # Qt passes keys to shortcuts only in a window that a window manager made active
+    press(Qt.Key.Key_Equal)
+    assert point.zoom(slide) == pytest.approx(2.0)
+    press(Qt.Key.Key_Minus)
+    assert point.zoom(slide) == pytest.approx(2**0.5)
+    press(Qt.Key.Key_Home)
+    assert point.box(slide).y0 <= 0
+    assert point.box(slide).y1 >= 3000
+    press(Qt.Key.Key_R, Qt.KeyboardModifier.AltModifier)
+    assert point.exchanged
+    press(Qt.Key.Key_4, Qt.KeyboardModifier.AltModifier)
+    assert point.zoom(slide) == pytest.approx(0.5)
+
+
+def test_turned_and_mirrored_the_same_tissue_is_seen_from_another_side(viewer, navigator, show, pixels, point, qtbot):
+    marked = pixels.copy()
+    marked[:256, :320] = (255, 0, 0)  # upper left
+    slide = open_slide([marked], um_per_px=1.0)
+    show(slide)
+    navigator.buttons["fit"].click()
+
+    def red_quarter():
+        shot = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+        red = (shot[..., 0] > 200) & (shot[..., 1] < 60)
+        y, x = np.argwhere(red).mean(axis=0) / np.array(shot.shape[:2])
+        return ("lower" if y > 0.5 else "upper") + (" right" if x > 0.5 else " left")
+
+    seen = [red_quarter()]
+    for name in ("turn", "turn", "mirror", "upright"):
+        navigator.buttons[name].click()
+        navigator.buttons["fit"].click()
+        qtbot.wait(FOLLOWED_MS)
+        seen.append(red_quarter())
+    assert seen == ["upper left", "upper right", "lower right", "lower left", "upper left"]
+
+
+def test_what_lies_under_the_cursor(viewer, navigator, show, slide, qtbot):
+    from napari.utils.interactions import mouse_move_callbacks
+
+    class Event:
+        type, position, handled, is_dragging = "mouse_move", (300.0, 400.0), False, False
+
+    show(slide)
+    qtbot.waitUntil(lambda: navigator.controller.slide is slide, timeout=5000)
+    mouse_move_callbacks(viewer, Event())
+    qtbot.wait(FOLLOWED_MS)
+    lines = navigator.reading.text().splitlines()
+    assert lines[0] == "x 0.400 mm, y 0.300 mm"
+    assert lines[1].startswith("colour ")
+
+
+def test_the_slide_that_comes_to_the_top_is_shown(viewer, navigator, show, slide, pixels, qtbot):
+    show(slide)
+    other = open_slide([pixels], um_per_px=1.0)
+    layer = show(other)
+    qtbot.waitUntil(lambda: navigator.controller.slide is other, timeout=5000)
+    layer.visible = False
+    qtbot.waitUntil(lambda: navigator.controller.slide is slide, timeout=5000)
+    layer.visible = True
+    qtbot.waitUntil(lambda: navigator.controller.slide is other, timeout=5000)
+    viewer.layers.move(1, 0)
+    qtbot.waitUntil(lambda: navigator.controller.slide is slide, timeout=5000)
+
+
+def test_properties_and_the_label_only_when_asked_for(navigator, show, shared_data, qtbot, monkeypatch):
+    from qtpy.QtWidgets import QApplication
+
+    from napari_gigaclf.viewer.widgets.properties_panel import AssociatedImage
+
+    slide = open_slide(shared_data / "slides" / "CMU-1-Small-Region.svs")
+    read = []
+    original = type(slide).read_associated
+    monkeypatch.setattr(type(slide), "read_associated", lambda self, name: (read.append(name), original(self, name))[1])
+    show(slide)
+    navigator.buttons["properties"].click()
+    qtbot.waitUntil(lambda: navigator.properties.table.rowCount() > 0, timeout=5000)
+    table = navigator.properties.table
+    shown = {table.item(row, 0).text(): table.item(row, 1).text() for row in range(table.rowCount())}
+    assert shown["format"] == slide.format
+    assert shown["µm per pixel"].startswith("0.499")
+    assert not read
+    navigator.properties.buttons["label"].click()
+
+    def windows():
+        return [each for each in QApplication.topLevelWidgets() if isinstance(each, AssociatedImage)]
+
+    qtbot.waitUntil(lambda: bool(windows()), timeout=10_000)
+    assert read == ["label"]
+    for window in windows():
+        window.close()
+
+
+def test_the_list_of_keys(navigator, show, slide, qtbot):
+    from qtpy.QtWidgets import QApplication
+
+    navigator.buttons["keys"].click()
+    (shown,) = [each for each in QApplication.topLevelWidgets() if isinstance(each, ShortcutList)]
+    texts = {shown.table.item(row, 0).text(): shown.table.item(row, 1).text() for row in range(shown.table.rowCount())}
+    assert texts["Fit the slide"] == "Home"
+    assert texts["Zoom in"] == "= or +"
+    shown.close()
+
+
+def test_a_snapshot_waits_until_the_view_is_sharp(viewer, navigator, show, slide, point, qtbot, tmp_path):
+    from PIL import Image
+
+    show(slide)
+    qtbot.waitUntil(navigator.objectives[20.0].isEnabled, timeout=5000)
+    navigator.objectives[20.0].click()
+    point.look_at(slide, (1500.0, 2000.0))
+    viewer.window._qt_viewer.canvas.on_draw(None)
+    path = tmp_path / "view.png"
+    save_when_sharp(navigator.canvas.viewer, path)
+    qtbot.waitUntil(path.exists, timeout=30_000)
+    picture = np.asarray(Image.open(path))
+    box = point.box(slide)
+    y0, x0 = round(box.y0), round(box.x0)
+    height, width = round(box.y1 - box.y0), round(box.x1 - box.x0)
+    exact = slide.read(0, y0, y0 + height, x0, x0 + width).astype(int)
+    shown = picture[:height, :width].astype(int)
+    assert np.abs(shown[2:-2, 2:-2] - exact[2:-2, 2:-2]).mean() < 12, "half a pixel may lie between them"
+
+
+def test_nothing_is_left_bound_when_the_widget_goes(viewer, navigator):
+    assert viewer.keymap
+    navigator.shut_down()
+    time.sleep(0)
+    assert not viewer.keymap
+    assert not viewer.mouse_move_callbacks
