@@ -38,11 +38,16 @@ class HotspotChoices(QWidget):
         self.threshold_box.setSingleStep(1 / STEPS)
         self.threshold_box.setValue(THRESHOLD)
         self.threshold_box.setToolTip(self.slider.toolTip())
+        self._form = QFormLayout(self)
         self._lay_out()
         self.result_box.currentIndexChanged.connect(self.result_chosen)
         self.class_box.currentIndexChanged.connect(self.class_chosen)
         self.slider.valueChanged.connect(lambda value: self.threshold_box.setValue(value / STEPS))
         self.threshold_box.valueChanged.connect(self._threshold_given)
+
+    def show_threshold(self, shown: bool) -> None:
+        """Show the threshold or hide it."""
+        self._form.setRowVisible(self._form.rowCount() - 1, shown)
 
     def _threshold_given(self, value: float) -> None:
         with QSignalBlocker(self.slider):
@@ -50,7 +55,7 @@ class HotspotChoices(QWidget):
         self.threshold_given.emit(value)
 
     def _lay_out(self) -> None:
-        form = QFormLayout(self)
+        form = self._form
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow("Result", self.result_box)

@@ -21,7 +21,7 @@ from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.controllers.findings import FindingsController
 from napari_gigaclf.viewer.controllers.findings_jobs import first_class
-from napari_gigaclf.viewer.findings_texts import NOTHING, empty_text, keys_text, position_text, tally_text
+from napari_gigaclf.viewer.findings_texts import BLIND, NOTHING, empty_text, keys_text, position_text, tally_text
 from napari_gigaclf.viewer.hotspot_marks import HotspotMarks
 from napari_gigaclf.viewer.layers import Frame
 from napari_gigaclf.viewer.own_marks import OwnMarks
@@ -170,8 +170,8 @@ class HotspotsWidget(Docked):
                 self.own_marks.end(opened.slide_id, self._frame(), log.call.places)
         self.reader.show_blind(blind and opened is not None)
         self._hide_maps()
-        threshold = (self.choices.slider, self.choices.threshold_box)
-        for part in (self.tally_note, self.list, self.lesions, self.export_button, *threshold):
+        self.choices.show_threshold(not blind)
+        for part in (self.tally_note, self.list, self.lesions, self.export_button):
             part.setVisible(not blind)
 
     def show_comparison(self, call: "ReaderCall", found: "Comparison") -> None:
@@ -330,6 +330,9 @@ class HotspotsWidget(Docked):
 
     def _say_if_empty(self, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
         found = self.findings.found
+        if self.findings.blind:
+            self.show_note(BLIND)
+            return
         if found is None or shown:
             self.show_note("")
             return
@@ -369,6 +372,7 @@ class HotspotsWidget(Docked):
         column.addWidget(line())
         column.addWidget(self.lesions)
         column.addLayout(last)
+        column.addStretch(0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scrolling(inner))

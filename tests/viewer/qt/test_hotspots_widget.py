@@ -383,6 +383,8 @@ def test_reader_first_hides_everything_until_the_call_is_recorded(
     assert marks(hotspots, big) is None
     assert hotspots.list.table.rowCount() == 0
     assert not hotspots.tally_note.isVisibleTo(hotspots)
+    assert not hotspots.choices.slider.isVisibleTo(hotspots)
+    assert hotspots.note.text().startswith("Say what you see")
     qtbot.mouseClick(panel.mark_button, Qt.MouseButton.LeftButton)
     own = widget.canvas.overlay(big.id, "own call")
     assert str(own.mode) == "add"
@@ -394,6 +396,8 @@ def test_reader_first_hides_everything_until_the_call_is_recorded(
     qtbot.mouseClick(panel.record_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: panel.compared.isVisibleTo(hotspots), timeout=30_000)
     assert probability.visible
+    assert hotspots.choices.slider.isVisibleTo(hotspots)
+    assert hotspots.note.text() == ""
     assert widget.run_panel.result_note.isVisibleTo(widget)
     assert hotspots.list.table.rowCount() >= 5
     assert (panel.labels[0, 1].text(), panel.labels[1, 1].text()) == ("normal", "1 place")
