@@ -145,7 +145,7 @@ def go_through_hotspots(studio: Studio) -> None:
         studio.viewer.window.add_dock_widget(widget, name="Hotspots", area="right", tabify=True)
         studio.viewer.window.resize(*SMALL_WINDOW)
         widget.come_forward()
-        widget.reader_box.setText("A. Reader")
+        widget.choices.reader_box.setText("A. Reader")
         studio.wait(lambda: bool(widget.lesions.lesions), "hotspots")
         for name in ("known truth", "my annotation"):
             if name in studio.viewer.layers:

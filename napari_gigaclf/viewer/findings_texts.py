@@ -25,6 +25,8 @@ KEYS = {
 """Keys of the widget, and what they do."""
 NOTHING = "Classify a slide, or open a saved result: its most suspicious places are listed here."
 
+BLIND = "Say what you see and record it: what the model found is hidden until then."
+
 
 def keys_text() -> str:
     """Return what the keys do, in one line."""

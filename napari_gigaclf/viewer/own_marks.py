@@ -40,6 +40,7 @@ class OwnMarks:
             layer = self._add(slide_id, frame, places)
         if layer is not None:
             layer.mode = "pan_zoom"
+            layer.selected_data = set()
             layer.editable = False
 
     def remove(self, slide_id: str) -> None:

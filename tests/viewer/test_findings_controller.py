@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from napari_gigaclf.annotations import read_geojson, validate_geojson
+from napari_gigaclf.inference.exports import shown_classes
 from napari_gigaclf.inference.findings.foci import find_foci
 from napari_gigaclf.inference.findings.hotspots import find_hotspots
 from napari_gigaclf.inference.findings.lesions import find_lesions, tissue_sections
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.viewer.controllers.findings import FindingsController
+from napari_gigaclf.viewer.controllers.findings_jobs import first_class
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, Wishes
 from napari_gigaclf.viewer.findings_texts import (
@@ -132,6 +134,17 @@ def test_the_list_is_the_map_s_hotspots_with_counts_lesions_and_pictures(opened,
     assert widget.lesions == find_lesions(scores, foci, prediction.grid, (1.0, 1.0), sections)
     pump.until(lambda: len(widget.thumbnails) == len(expected))
     assert all(picture.ndim == 3 and max(picture.shape) <= 256 for picture in widget.thumbnails.values())
+
+
+def test_the_class_that_is_looked_for_comes_first(prediction):
+    def with_card(**changes):
+        head = prediction.head
+        config = dataclasses.replace(head.config, card=dataclasses.replace(head.config.card, **changes))
+        return dataclasses.replace(prediction, head=dataclasses.replace(head, config=config))
+
+    for positive in ("normal", "tumour", ""):
+        result = with_card(positive_class=positive)
+        assert first_class(result) == shown_classes(result)[0]
 
 
 def test_going_through_it_ends_at_both_ends(opened):

@@ -192,10 +192,10 @@ class FindingsController:
             position = self.shown.index(self.current) + by
         else:
             position = 0 if by > 0 else len(self.shown) - 1
-        if not 0 <= position < len(self.shown):
+        inside = min(max(position, 0), len(self.shown) - 1)
+        self.choose(self.shown[inside])
+        if inside != position:
             self._view.show_note("That was the last place." if by > 0 else "That was the first place.")
-            position = min(max(position, 0), len(self.shown) - 1)
-        self.choose(self.shown[position])
 
     def choose(self, index: int) -> None:
         """Go to a place of the list."""

@@ -39,6 +39,15 @@ class Found:
     entries: tuple[Entry, ...]
 
 
+def first_class(prediction: "Prediction") -> str:
+    """Return the class whose places are listed first: the one that is looked for, else the second, else the only one.
+
+    ``inference.exports.shown_classes`` says the same, but importing it loads what writes images.
+    """
+    positive = prediction.head.config.card.positive_class
+    return positive or prediction.classes[min(1, len(prediction.classes) - 1)]
+
+
 def load(folder: Path, key: ReviewKey, slide_name: str) -> tuple[ReviewStore, ReviewLog, str]:
     """Return the file of verdicts, what stands in it, and why it cannot be read (else an empty text)."""
     store = ReviewStore(folder, key)

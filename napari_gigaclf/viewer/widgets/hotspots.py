@@ -4,7 +4,6 @@ The widget ties panels, controller and canvas together, without logic of its own
 network: whatever result lies over a slide, run here or opened from a file, is listed.
 """
 
-import getpass
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,33 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import (
-    QDoubleSpinBox,
-    QFileDialog,
-    QFormLayout,
-    QHBoxLayout,
-    QLineEdit,
-    QPushButton,
-    QSlider,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_gigaclf.inference.findings.reviews import MAX_NAME
 from napari_gigaclf.viewer.blindfold import Blindfold
 from napari_gigaclf.viewer.bridge import GuiPost
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
-from napari_gigaclf.viewer.controllers.findings import THRESHOLD, FindingsController
-from napari_gigaclf.viewer.findings_texts import NOTHING, empty_text, keys_text, position_text, tally_text
+from napari_gigaclf.viewer.controllers.findings import FindingsController
+from napari_gigaclf.viewer.controllers.findings_jobs import first_class
+from napari_gigaclf.viewer.findings_texts import BLIND, NOTHING, empty_text, keys_text, position_text, tally_text
 from napari_gigaclf.viewer.hotspot_marks import HotspotMarks
 from napari_gigaclf.viewer.layers import Frame
 from napari_gigaclf.viewer.own_marks import OwnMarks
 from napari_gigaclf.viewer.reader import result_frame
 from napari_gigaclf.viewer.result_watch import Result, ResultWatch
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
-from napari_gigaclf.viewer.widgets.controls import combo_box, line, note, refill, scrolling
+from napari_gigaclf.viewer.widgets.controls import line, note, refill, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
+from napari_gigaclf.viewer.widgets.hotspot_choices import HotspotChoices
 from napari_gigaclf.viewer.widgets.hotspot_list import HotspotList
 from napari_gigaclf.viewer.widgets.lesion_table import LesionTable
 from napari_gigaclf.viewer.widgets.reader_panel import ReaderPanel
@@ -52,9 +42,6 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference.findings.lesions import Lesion
     from napari_gigaclf.inference.findings.ranking import Entry
     from napari_gigaclf.inference.findings.reviews import ReaderCall, ReviewLog
-
-STEPS = 100
-"""Steps of the threshold's slider."""
 
 
 class HotspotsWidget(Docked):
@@ -83,11 +70,7 @@ class HotspotsWidget(Docked):
         self._seen: set[str] = set()
         """Slides whose reader has made a call."""
         self.reader = ReaderPanel()
-        self.result_box = combo_box("Results that are open")
-        self.class_box = combo_box("Class whose highest places are listed")
-        self.reader_box = QLineEdit()
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.threshold_box = QDoubleSpinBox()
+        self.choices = HotspotChoices()
         self.tally_note = note(NOTHING)
         self.list = HotspotList()
         self.lesions = LesionTable()
@@ -187,7 +170,8 @@ class HotspotsWidget(Docked):
                 self.own_marks.end(opened.slide_id, self._frame(), log.call.places)
         self.reader.show_blind(blind and opened is not None)
         self._hide_maps()
-        for part in (self.tally_note, self.list, self.lesions, self.export_button, self.slider, self.threshold_box):
+        self.choices.show_threshold(not blind)
+        for part in (self.tally_note, self.list, self.lesions, self.export_button):
             part.setVisible(not blind)
 
     def show_comparison(self, call: "ReaderCall", found: "Comparison") -> None:
@@ -212,14 +196,14 @@ class HotspotsWidget(Docked):
         """List the open results anew; the latest is shown."""
         self._hide_maps()
         results = {result.slide_id: result for result in self.watch.results()}
-        known = {self.result_box.itemData(index) for index in range(self.result_box.count())}
-        refill(self.result_box, [(result.name, slide_id) for slide_id, result in results.items()])
+        known = {self.choices.result_box.itemData(index) for index in range(self.choices.result_box.count())}
+        refill(self.choices.result_box, [(result.name, slide_id) for slide_id, result in results.items()])
         opened = self._opened
         fresh = [slide_id for slide_id in results if slide_id not in known]
         if fresh:
-            with QSignalBlocker(self.result_box):
-                self.result_box.setCurrentIndex(self.result_box.findData(fresh[-1]))
-        chosen = results.get(str(self.result_box.currentData()))
+            with QSignalBlocker(self.choices.result_box):
+                self.choices.result_box.setCurrentIndex(self.choices.result_box.findData(fresh[-1]))
+        chosen = results.get(str(self.choices.result_box.currentData()))
         if chosen is None:
             if opened is not None:
                 self._close_result()
@@ -258,14 +242,12 @@ class HotspotsWidget(Docked):
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _open(self, result: Result) -> None:
-        from napari_gigaclf.inference.exports import shown_classes
-
         self._opened = result
         classes = result.prediction.classes
-        wanted = shown_classes(result.prediction)[0]
-        with QSignalBlocker(self.class_box):
-            refill(self.class_box, [(name, name) for name in classes])
-            self.class_box.setCurrentIndex(self.class_box.findData(wanted))
+        wanted = first_class(result.prediction)
+        with QSignalBlocker(self.choices.class_box):
+            refill(self.choices.class_box, [(name, name) for name in classes])
+            self.choices.class_box.setCurrentIndex(self.choices.class_box.findData(wanted))
         self.list.offer_classes([name for name in classes if name != wanted])
         self.reader.offer_classes(classes)
         self.reader.forget()
@@ -284,8 +266,8 @@ class HotspotsWidget(Docked):
         self.tally_note.setText(NOTHING)
 
     def _class_chosen(self) -> None:
-        if self._opened is not None and self.class_box.count():
-            wanted = str(self.class_box.currentData())
+        if self._opened is not None and self.choices.class_box.count():
+            wanted = str(self.choices.class_box.currentData())
             self.list.offer_classes([name for name in self._opened.prediction.classes if name != wanted])
             self.findings.look(wanted)
 
@@ -346,16 +328,11 @@ class HotspotsWidget(Docked):
         if self._opened is not None:
             self.canvas.look_at(self._frame(), place)
 
-    def _slid(self, value: int) -> None:
-        self.threshold_box.setValue(value / STEPS)
-
-    def _threshold_given(self, value: float) -> None:
-        with QSignalBlocker(self.slider):
-            self.slider.setValue(round(value * STEPS))
-        self.findings.set_threshold(value)
-
     def _say_if_empty(self, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
         found = self.findings.found
+        if self.findings.blind:
+            self.show_note(BLIND)
+            return
         if found is None or shown:
             self.show_note("")
             return
@@ -372,18 +349,7 @@ class HotspotsWidget(Docked):
             self.export_to(Path(folder))
 
     def _set_up(self) -> None:
-        self.reader_box.setMaxLength(MAX_NAME)
-        self.reader_box.setText(_login())
-        self.reader_box.setToolTip("Your name: it stays with every verdict, and goes into the export")
-        self.findings.reader = self.reader_box.text()
-        self.slider.setRange(1, STEPS)
-        self.slider.setValue(round(THRESHOLD * STEPS))
-        self.slider.setToolTip("Places, foci and lesions from this probability on; what has a verdict stays listed")
-        self.slider.setAccessibleName("Threshold")
-        self.threshold_box.setRange(1 / STEPS, 1.0)
-        self.threshold_box.setSingleStep(1 / STEPS)
-        self.threshold_box.setValue(THRESHOLD)
-        self.threshold_box.setToolTip(self.slider.toolTip())
+        self.findings.reader = self.choices.reader_box.text()
         self.export_button.setToolTip(
             "Hotspots with verdicts, who and when, as GeoJSON for QuPath and CSV; lesions as CSV"
         )
@@ -395,19 +361,10 @@ class HotspotsWidget(Docked):
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setContentsMargins(4, 4, 4, 4)
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow("Result", self.result_box)
-        form.addRow("Class", self.class_box)
-        form.addRow("Reader", self.reader_box)
-        row = QHBoxLayout()
-        row.addWidget(self.slider, 1)
-        row.addWidget(self.threshold_box)
-        form.addRow("Threshold", row)
         last = QHBoxLayout()
         last.addWidget(self.export_button)
         last.addWidget(self.saved_note, 1)
-        column.addLayout(form)
+        column.addWidget(self.choices)
         column.addWidget(self.reader)
         column.addWidget(self.tally_note)
         column.addWidget(self.list, 1)
@@ -415,16 +372,16 @@ class HotspotsWidget(Docked):
         column.addWidget(line())
         column.addWidget(self.lesions)
         column.addLayout(last)
+        column.addStretch(0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scrolling(inner))
 
     def _connect(self) -> None:
-        self.result_box.currentIndexChanged.connect(self._result_chosen)
-        self.class_box.currentIndexChanged.connect(self._class_chosen)
-        self.reader_box.textChanged.connect(lambda text: setattr(self.findings, "reader", text))
-        self.slider.valueChanged.connect(self._slid)
-        self.threshold_box.valueChanged.connect(self._threshold_given)
+        self.choices.result_chosen.connect(self._result_chosen)
+        self.choices.class_chosen.connect(self._class_chosen)
+        self.choices.reader_box.textChanged.connect(lambda text: setattr(self.findings, "reader", text))
+        self.choices.threshold_given.connect(self.findings.set_threshold)
         self.list.row_chosen.connect(self.findings.choose)
         self.list.step_wanted.connect(self.findings.step)
         self.list.judged.connect(self.findings.judge)
@@ -444,11 +401,3 @@ def _same(one: Result, other: Result) -> bool:
     """Return whether two results are one: a layer that was added beside them changes nothing."""
     scales = [None if result.slide is None else result.slide.um_per_px for result in (one, other)]
     return one.prediction.record is other.prediction.record and scales[0] == scales[1]
-
-
-def _login() -> str:
-    """Return the name under which this person is logged in; empty where the system does not say."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return ""

@@ -40,7 +40,7 @@ for data, kwargs, kind in [*open_layers(slide), *result]:
 widget = HotspotsWidget(viewer)
 viewer.window.add_dock_widget(widget, name="Hotspots")
 assert wait_until(lambda: bool(widget.lesions.lesions))
-widget.reader_box.setText("Ada")
+widget.choices.reader_box.setText("Ada")
 canvas = viewer.window._qt_viewer.canvas.native
 canvas.setFocus()
 for key in "NANXNRE":
@@ -142,7 +142,7 @@ def hotspots(window, make_hotspots, show_result, qtbot):
 
 def filled(widget, qtbot):
     qtbot.waitUntil(lambda: bool(widget.lesions.lesions), timeout=30_000)
-    widget.threshold_box.setValue(0.01)
+    widget.choices.threshold_box.setValue(0.01)
     qtbot.waitUntil(lambda: "0.01" in widget.tally_note.text(), timeout=10_000)
     assert widget.list.table.rowCount() >= 5
     return widget
@@ -196,6 +196,10 @@ def test_five_places_by_keys_over_the_slide(hotspots, press, big, viewer, qtbot)
     press("PP")
     assert hotspots.findings.current_entry.rank == 3
     assert hotspots.list.table.currentRow() == 2
+    press("PPP")
+    assert hotspots.note.text() == "That was the first place."
+    press("N")
+    assert hotspots.note.text() == ""
 
 
 def test_they_return_after_the_program_was_killed(
@@ -280,16 +284,20 @@ def test_by_keyboard_alone_in_the_list(hotspots, qtbot):
 def test_the_threshold_counts_live_and_hides(hotspots, qtbot, big):
     table = hotspots.list.table
     middle = hotspots.findings.entries[1].probability
-    hotspots.slider.setValue(int(middle * 100))
-    assert hotspots.threshold_box.value() == pytest.approx(int(middle * 100) / 100)
-    qtbot.waitUntil(lambda: f"{hotspots.threshold_box.value():.2f}" in hotspots.tally_note.text(), timeout=10_000)
+    hotspots.choices.slider.setValue(int(middle * 100))
+    assert hotspots.choices.threshold_box.value() == pytest.approx(int(middle * 100) / 100)
+    qtbot.waitUntil(
+        lambda: f"{hotspots.choices.threshold_box.value():.2f}" in hotspots.tally_note.text(), timeout=10_000
+    )
     shown = [row for row in range(table.rowCount()) if not table.isRowHidden(row)]
-    reaching = [i for i, e in enumerate(hotspots.findings.entries) if e.probability >= hotspots.threshold_box.value()]
+    reaching = [
+        i for i, e in enumerate(hotspots.findings.entries) if e.probability >= hotspots.choices.threshold_box.value()
+    ]
     assert shown == reaching
     assert list(np.flatnonzero(marks(hotspots, big).border_color[:, 3])) == reaching
     assert all(word in hotspots.tally_note.text() for word in ("hotspot", "foc", "mm²"))
-    hotspots.slider.setFocus()
-    qtbot.keyClick(hotspots.slider, Qt.Key.Key_End)
+    hotspots.choices.slider.setFocus()
+    qtbot.keyClick(hotspots.choices.slider, Qt.Key.Key_End)
     assert "lower the threshold" in hotspots.note.text()
     assert hotspots.note.isVisibleTo(hotspots)
 
@@ -375,6 +383,8 @@ def test_reader_first_hides_everything_until_the_call_is_recorded(
     assert marks(hotspots, big) is None
     assert hotspots.list.table.rowCount() == 0
     assert not hotspots.tally_note.isVisibleTo(hotspots)
+    assert not hotspots.choices.slider.isVisibleTo(hotspots)
+    assert hotspots.note.text().startswith("Say what you see")
     qtbot.mouseClick(panel.mark_button, Qt.MouseButton.LeftButton)
     own = widget.canvas.overlay(big.id, "own call")
     assert str(own.mode) == "add"
@@ -386,6 +396,8 @@ def test_reader_first_hides_everything_until_the_call_is_recorded(
     qtbot.mouseClick(panel.record_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: panel.compared.isVisibleTo(hotspots), timeout=30_000)
     assert probability.visible
+    assert hotspots.choices.slider.isVisibleTo(hotspots)
+    assert hotspots.note.text() == ""
     assert widget.run_panel.result_note.isVisibleTo(widget)
     assert hotspots.list.table.rowCount() >= 5
     assert (panel.labels[0, 1].text(), panel.labels[1, 1].text()) == ("normal", "1 place")
