@@ -5,6 +5,7 @@ plots of what is there; see ``docs/experiments``.
 """
 
 import argparse
+import dataclasses
 import logging
 import sys
 from pathlib import Path
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--model", default="lymph-node-metastasis", help="tile classifier: a cell-net, by name or folder")
     made.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of training, from 1 on")
     made.add_argument("--small", action="store_true", help="a few slides: to see that it runs")
+    made.add_argument("--no-rebuilds", action="store_true", help="no intervals over tiles, which take longest")
     made.add_argument("--threads", type=int, default=1)
     made.add_argument("--docs", type=Path, help="folder for the report (default: OUTPUT/report)")
     return made
@@ -76,9 +78,9 @@ def _run(options: argparse.Namespace) -> None:
     if cells.config.network != "cell-net":
         raise CohortError(f"--model: {cells.name} is a {cells.config.network}; experiments start from a cell-net")
     experiment = EXPERIMENTS[options.name]
-    bench = Bench(
-        experiment=experiment.small() if options.small else experiment, pools=pools, cells=cells, folder=options.output
-    )
+    experiment = experiment.small() if options.small else experiment
+    experiment = dataclasses.replace(experiment, rebuilds=0) if options.no_rebuilds else experiment
+    bench = Bench(experiment=experiment, pools=pools, cells=cells, folder=options.output)
     run_experiment(options.name, bench, options.seeds, options.output)
 
 

@@ -45,6 +45,8 @@ class Climb:
     tiles: Tiles
     """The training archive."""
     output: Path
+    rungs: tuple[str, ...] = tuple(RUNGS)
+    """Which networks run."""
 
     @property
     def task(self) -> Task:
@@ -53,7 +55,7 @@ class Climb:
 
     def run(self, seeds: Sequence[int]) -> None:
         """Run all rungs before slides and with all seeds; what is there is kept."""
-        for name in RUNGS:
+        for name in self.rungs:
             for seed in (BEFORE, *seeds):
                 self._run_one(name, seed)
 

@@ -85,12 +85,13 @@ EXPERIMENTS: Final = MappingProxyType(
     {
         "arrangement": Experiment(
             mosaics=MosaicSettings(kind="arrangement", lesions=("macro",)), train_side_px=2048,
-            num_train=60, num_tune=16, num_test=40, rebuilds=5, num_rebuilt=12, num_looked_at=6,
+            num_train=48, num_tune=12, num_test=40, rebuilds=5, num_rebuilt=12, num_looked_at=6,
             fit=FitSettings(epochs=6, batch_size=4),
         ),
         "micro": Experiment(
             mosaics=MosaicSettings(lesions=("micro",)), train_side_px=1024,
-            num_train=480, num_tune=80, num_test=80, rebuilds=5, num_rebuilt=24, num_looked_at=12,
+            num_train=320, num_tune=60, num_test=60, rebuilds=5, num_rebuilt=24, num_looked_at=12,
+            fit=FitSettings(epochs=8),
         ),
     }
 )  # fmt: skip

@@ -9,9 +9,6 @@ from napari_gigaclf.training.experiments.bench import Bench
 from napari_gigaclf.training.experiments.configs import Experiment, FitSettings
 from napari_gigaclf.training.mosaics import MosaicSettings, TilePool
 
-NUM_PAIRS = 100
-NUM_BACKGROUND = 130
-
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
@@ -21,20 +18,20 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def made_pool(seed: int) -> TilePool:
+def made_pool(seed: int, num_pairs: int = 20, num_background: int = 90) -> TilePool:
     """Return tiles of violet noise; every second tumour tile is plainly coarser than its partner."""
     generator = np.random.default_rng(seed)
-    count = 2 * NUM_PAIRS + NUM_BACKGROUND
+    count = 2 * num_pairs + num_background
     noise = generator.normal(0, 25, (count, 96, 96, 1))
     coarse = np.repeat(np.repeat(generator.normal(0, 45, (count, 12, 12, 1)), 8, 1), 8, 2)
-    noise[:NUM_PAIRS:2] = coarse[:NUM_PAIRS:2]
+    noise[:num_pairs:2] = coarse[:num_pairs:2]
     images = np.clip(np.array([150, 90, 160]) + noise, 0, 235).astype(np.uint8)
     places = np.arange(count)
     return TilePool(
         images=images,
-        tumour=places[:NUM_PAIRS],
-        sham=places[NUM_PAIRS : 2 * NUM_PAIRS],
-        background=places[2 * NUM_PAIRS :],
+        tumour=places[:num_pairs],
+        sham=places[num_pairs : 2 * num_pairs],
+        background=places[2 * num_pairs :],
     )
 
 
@@ -51,10 +48,16 @@ def benches(tmp_path_factory, cells):
 
     def bench(**changes: object) -> Bench:
         numbers = {
-            "mosaics": MosaicSettings(side_px=672, lesions=("micro",)), "train_side_px": 576, "num_train": 8,
+            "mosaics": MosaicSettings(side_px=672, lesions=("micro",)), "train_side_px": 576, "num_train": 6,
             "num_tune": 4, "num_test": 6, "rebuilds": 2, "num_rebuilt": 2, "num_looked_at": 1,
             "fit": FitSettings(epochs=2, batch_size=4),
         }  # fmt: skip
         return Bench(experiment=Experiment(**{**numbers, **changes}), pools=pools, cells=cells, folder=folder)
 
     return bench
+
+
+@pytest.fixture(scope="session")
+def large_pool() -> TilePool:
+    """Tiles enough for lesions of all sizes and for regressions."""
+    return made_pool(9, num_pairs=100, num_background=130)
