@@ -62,13 +62,13 @@ class ResolutionExperiment:
     kind: MosaicKind = "metastasis"
     side_px: int = 1024
     """Of all slides, at full resolution."""
-    tile_epochs: int = 5
-    num_tiles: int = 8000
+    tile_epochs: int = 4
+    num_tiles: int = 6000
     """Tiles to learn from before slides."""
     num_tuning_tiles: int = 1000
-    num_train: int = 96
+    num_train: int = 64
     """Slides with lesions of all sizes, in turn."""
-    num_test: int = 60
+    num_test: int = 40
     """Slides of each size of lesion."""
     epochs: int = 2
     batch_size: int = 4
@@ -100,7 +100,7 @@ EXPERIMENTS: Final = MappingProxyType(
 RESOLUTIONS: Final = MappingProxyType(
     {
         "resolution": ResolutionExperiment(),
-        "regression": ResolutionExperiment(kind="regression", side_px=1536, num_train=48, num_test=60),
+        "regression": ResolutionExperiment(kind="regression", side_px=1536, num_train=40, num_test=40),
     }
 )
 """Experiments on resolution by name; both begin with the same networks."""

@@ -46,14 +46,15 @@ def draw_resolutions(axes: "Axes", figures: dict[tuple[str, str], ArmFigures], s
 
 def draw_gazes(axes: "Axes", gazes: dict[str, list[Gaze]]) -> None:
     """Draw where arms look, a dot for each slide."""
-    labels = []
+    labels: list[str] = []
     for arm, found in gazes.items():
         for what in ("probability", "saliency"):
             values = [getattr(gaze, what) for gaze in found]
             axes.plot(values, np.full(len(values), len(labels)), "o", ms=4, alpha=0.5, color="C0")
             axes.plot(np.mean(values), len(labels), "|", ms=18, color="C3")
             labels.append(f"{arm}\n{what}")
-    axes.axvline(np.mean([gaze.chance for found in gazes.values() for gaze in found]), color="0.6", ls=":")
+    chance = float(np.mean([gaze.chance for found in gazes.values() for gaze in found]))
+    axes.axvline(chance, color="0.6", ls=":")
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlabel="share of the top 1 % of cells inside the lesion (dotted: chance)", xlim=(-0.02, 1.02))
 

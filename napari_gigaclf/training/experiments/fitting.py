@@ -61,7 +61,7 @@ def fit_on_maps(
     for number in range(settings.epochs):
         network.train()
         losses = []
-        for chosen in torch.randperm(len(train), generator=generator).split(settings.batch_size):
+        for chosen in torch.split(torch.randperm(len(train), generator=generator), settings.batch_size):
             loss = _loss(network, [train[i] for i in chosen.tolist()], generator)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -88,6 +88,10 @@ class Ladder(nn.Module):
         """
         logits = self.head(cells_NF)
         margins = logits[:, 1] - logits[:, 0]
-        if task == "share":
-            return self.gain * torch.sigmoid(margins).mean() + self.shift
-        return self.gain * margins.topk(min(NUM_HIGHEST, len(margins))).values.mean() + self.shift
+        pooled = (
+            torch.sigmoid(margins).mean()
+            if task == "share"
+            else margins.topk(min(NUM_HIGHEST, len(margins))).values.mean()
+        )
+        answer: Tensor = self.gain * pooled + self.shift
+        return answer

@@ -98,7 +98,7 @@ def train_on_slides(
     losses = []
     for epoch in range(experiment.epochs):
         total = 0.0
-        for chosen in torch.randperm(len(targets), generator=generator).split(experiment.batch_size):
+        for chosen in torch.split(torch.randperm(len(targets), generator=generator), experiment.batch_size):
             optimiser.zero_grad(set_to_none=True)
             for number in chosen.tolist():
                 with painted(slides.plans[number], slides.pool, rung.factor) as view:
