@@ -32,7 +32,7 @@ class ArmFigures:
     by_seed: tuple[float, ...]
     """Of each seed on the test slides."""
     rebuilt: Interval
-    """Mean over seeds, with the interval over tiles."""
+    """Mean over seeds, with the interval over tiles; its ends are nan where nothing was rebuilt."""
     twins: Interval
     """Of the seeds' mean rank, with the interval over twins alone."""
 
@@ -43,11 +43,12 @@ def figures_of_arm(results: Sequence[Result]) -> ArmFigures:
     value = float(np.mean(by_seed))
     drawn = np.array([[part.figure for part in result.rebuilt] for result in results]).mean(0)
     half = float(t.ppf(0.975, len(drawn) - 1) * drawn.std(ddof=1)) if len(drawn) > 1 else float("nan")
+    low, high = np.clip([value - half, value + half], 0.0, 1.0).tolist()
     ranks = ranked([result.test for result in results])
     return ArmFigures(
         arm=results[0].arm,
         by_seed=by_seed,
-        rebuilt=Interval(value=value, low=max(0.0, value - half), high=min(1.0, value + half)),
+        rebuilt=Interval(value=value, low=low, high=high),
         twins=bootstrap(ranks, draws=_DRAWS, seed=0, figures=ranking_figures)[_figure_of(ranks)],
     )
 

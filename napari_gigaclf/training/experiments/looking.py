@@ -79,7 +79,7 @@ def gaze(model: Classifier, one: SlideMap, pool: TilePool) -> Gaze:
         slide=one.plan.name,
         chance=float(inside.mean()),
         probability=share_in(margin, inside),
-        saliency=share_in(salient, inside),
+        saliency=share_in(salient, inside, above=0.0),
         hit=bool(inside[margin.argmax()]),
     )
 
@@ -110,9 +110,15 @@ def lesion_cells(plan: SlidePlan, shape: Sequence[int]) -> NDArray[np.bool_]:
     return found & on_grid[0][:, None] & on_grid[1][None, :]
 
 
-def share_in(values: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
-    """Return the share of the top cells that lie inside."""
-    count = max(1, round(TOP * len(values)))
+def share_in(values: NDArray[np.float32], inside: NDArray[np.bool_], above: float = -np.inf) -> float:
+    """Return the share of the top cells that lie inside.
+
+    Parameters
+    ----------
+    above
+        Cells of this value or less are never at the top: without a gradient none is more salient than another.
+    """
+    count = max(1, min(round(TOP * len(values)), int(np.sum(values > above))))
     return float(inside[np.argsort(-values, kind="stable")[:count]].mean())
 
 

@@ -75,7 +75,8 @@ def _facts(results: Sequence[Result]) -> str:
 
 def _row(one: ArmFigures, p: tuple[float, float] | None) -> str:
     seeds = ", ".join(f"{value:.3f}" for value in one.by_seed)
-    rebuilt = f"{one.rebuilt.value:.3f} ({one.rebuilt.low:.3f} to {one.rebuilt.high:.3f})"
+    interval = f" ({one.rebuilt.low:.3f} to {one.rebuilt.high:.3f})" if np.isfinite(one.rebuilt.low) else ""
+    rebuilt = f"{one.rebuilt.value:.3f}{interval}"
     twins = f"{one.twins.low:.3f} to {one.twins.high:.3f}"
     return f"| {one.arm} | {seeds} | {rebuilt} | {twins} | {'' if p is None else f'{p[0]:.4f} ({p[1]:.4f})'} |"
 

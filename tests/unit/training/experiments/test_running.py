@@ -1,5 +1,6 @@
 """An experiment end to end: results, what is kept when it runs again, the report."""
 
+import numpy as np
 import pytest
 import shapely
 
@@ -7,7 +8,7 @@ from napari_gigaclf.errors import CohortError
 from napari_gigaclf.models.networks.cell_net import CELL_PX
 from napari_gigaclf.training.experiments.arms import ARMS, SEEDED
 from napari_gigaclf.training.experiments.comparing import compared, figures_of_arm
-from napari_gigaclf.training.experiments.looking import lesion_cells, looking_path, read_gazes
+from napari_gigaclf.training.experiments.looking import lesion_cells, looking_path, read_gazes, share_in
 from napari_gigaclf.training.experiments.report import write_report
 from napari_gigaclf.training.experiments.results import Result, Scored, read_result, read_results, result_path
 from napari_gigaclf.training.experiments.running import run_arm, run_experiment
@@ -122,3 +123,12 @@ def test_what_is_no_result_is_refused_with_its_path(tmp_path):
         read_results(tmp_path, "micro")
     with pytest.raises(CohortError, match="no result of an experiment is there yet"):
         write_report(tmp_path / "empty", tmp_path / "docs")
+
+
+def test_cells_without_gradient_are_not_salient():
+    values = np.zeros(1000, np.float32)
+    values[[3, 500]] = (1.0, 2.0)
+    inside = np.zeros(1000, bool)
+    inside[500] = True
+    assert share_in(values, inside, above=0.0) == 0.5
+    assert share_in(values, inside) == 0.1
