@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.training.evaluation.ranking import auc
 from napari_gigaclf.training.mosaics.colour_model import COLOUR_MODELS, ColourModel, make_model
+from napari_gigaclf.training.mosaics.colours import colour_features
 from napari_gigaclf.training.mosaics.plan import BACKGROUND, SlidePlan, plan_slide
 from napari_gigaclf.training.mosaics.pools import Pools, TilePool
 from napari_gigaclf.training.mosaics.seams import seam_features
@@ -62,6 +63,15 @@ class TileColours:
     """(N, F), see `colour_features`."""
     means: Floats
     """(N, 3) mean optical density."""
+
+
+def colours_of(pool: TilePool) -> TileColours:
+    """Return the colours of a pool's tiles; rows of tiles that it does not use stay 0."""
+    used = np.concatenate([pool.tumour, pool.sham, pool.background])
+    found = colour_features(pool.images[used])
+    features = np.zeros((len(pool.images), found.shape[1]), np.float32)
+    features[used] = found
+    return TileColours(features=features, means=features[:, :3].astype(np.float64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

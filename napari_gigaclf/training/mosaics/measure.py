@@ -21,8 +21,7 @@ from napari_gigaclf.training.evaluation.intervals import bootstrap_interval
 from napari_gigaclf.training.evaluation.ranking import auc
 from napari_gigaclf.training.mosaics.__main__ import add_pool_options, pools_from
 from napari_gigaclf.training.mosaics.colour_model import COLOUR_MODELS, held_out_logits, make_model
-from napari_gigaclf.training.mosaics.colours import colour_features
-from napari_gigaclf.training.mosaics.controls import Arena, TileColours, detector_auc, run_controls
+from napari_gigaclf.training.mosaics.controls import Arena, TileColours, colours_of, detector_auc, run_controls
 from napari_gigaclf.training.mosaics.plan import plan_slide
 from napari_gigaclf.training.mosaics.pools import Pools, TilePool
 from napari_gigaclf.training.mosaics.render import MosaicSlide
@@ -56,7 +55,7 @@ def measurements(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if options.tiles_test is None:
         raise CohortError("controls are scored on slides of other tiles: give --tiles-test")
     pools = pools_from(options)
-    colours = {split: _colours_of(pool) for split, pool in pools.items()}
+    colours = {split: colours_of(pool) for split, pool in pools.items()}
     yield {"pairs": {split: len(pool.tumour) for split, pool in pools.items()}}
     yield from _refitted(pools, colours, options.seed)
     for lesion in options.lesions:
@@ -69,15 +68,6 @@ def measurements(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield {"lesion": lesion, "name": "cluster detector on its own task", "auc": detector_auc(arena)}
         if options.painted:
             yield _painted(lesion, arena, options.painted)
-
-
-def _colours_of(pool: TilePool) -> TileColours:
-    """Return the colours of a pool's tiles; rows of tiles that it does not use stay 0."""
-    used = np.concatenate([pool.tumour, pool.sham, pool.background])
-    found = colour_features(pool.images[used])
-    features = np.zeros((len(pool.images), found.shape[1]), np.float32)
-    features[used] = found
-    return TileColours(features=features, means=features[:, :3].astype(np.float64))
 
 
 def _refitted(pools: Pools, colours: dict[Split, TileColours], seed: int) -> Iterator[dict[str, Any]]:

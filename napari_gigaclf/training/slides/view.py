@@ -91,13 +91,13 @@ def open_view(
     """
     slide = open_slide(path, um_per_px=slide_um_per_px)
     try:
-        return _view_of(slide, um_per_px, tissue=tissue)
+        return view_of(slide, um_per_px, tissue=tissue)
     except BaseException:
         slide.close()
         raise
 
 
-def _view_of(slide: "Slide", um_per_px: float, *, tissue: bool | TissueMask) -> SlideView:
+def view_of(slide: "Slide", um_per_px: float, *, tissue: bool | TissueMask) -> SlideView:
     """Return the view of a slide."""
     if not slide.is_brightfield:
         raise ModelError(f"{slide.name}: networks are trained on 8-bit RGB brightfield slides, and this is none")

@@ -1,0 +1,126 @@
+"""Runs the networks of the ladder: before slides and after, every resolution, every seed, on the same slides."""
+
+import datetime
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from napari_gigaclf.models.records import plain
+from napari_gigaclf.training.experiments.bench import SLIDES_SEED
+from napari_gigaclf.training.experiments.configs import ResolutionExperiment
+from napari_gigaclf.training.experiments.ladder import RUNGS, Ladder, Task
+from napari_gigaclf.training.experiments.resolution import (
+    SlideSet,
+    answers,
+    load_weights,
+    pretrained,
+    save_weights,
+    set_scale,
+    train_on_slides,
+)
+from napari_gigaclf.training.experiments.results import Result, read_result, result_path, scored, write_result
+from napari_gigaclf.training.experiments.running import digest
+from napari_gigaclf.training.mosaics import MosaicSettings, Pools, plan_slide
+from napari_gigaclf.training.mosaics.settings import LESION_TILES, Lesion, Split
+from napari_gigaclf.training.tiles import Tiles, split
+
+logger = logging.getLogger(__name__)
+
+BEFORE = 0
+"""In place of a seed: the network that has seen labels of tiles only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Climb:
+    """An experiment on resolution, with its slides."""
+
+    name: str
+    experiment: ResolutionExperiment
+    pools: Pools
+    tiles: Tiles
+    """The training archive."""
+    output: Path
+    rungs: tuple[str, ...] = tuple(RUNGS)
+    """Which networks run."""
+
+    @property
+    def task(self) -> Task:
+        """What is asked of a slide."""
+        return "share" if self.experiment.kind == "regression" else "tumour"
+
+    def run(self, seeds: Sequence[int]) -> None:
+        """Run all rungs before slides and with all seeds; what is there is kept."""
+        for name in self.rungs:
+            for seed in (BEFORE, *seeds):
+                self._run_one(name, seed)
+
+    @cached_property
+    def test_sets(self) -> dict[str, SlideSet]:
+        """Test slides by the name that their results have."""
+        count = self.experiment.num_test
+        if self.task == "share":
+            return {self.name: self._slides("test", count, tuple(LESION_TILES))}
+        return {f"{self.name}, {lesion}": self._slides("test", count, (lesion,)) for lesion in LESION_TILES}
+
+    def _run_one(self, name: str, seed: int) -> None:
+        """Score the test slides of one rung and seed that have no result yet."""
+        arm = name if seed != BEFORE else f"{name}, before"
+        key = digest(name, seed, plain(self.experiment))
+        paths = {of: result_path(self.output, of, arm, seed) for of in self.test_sets}
+        if all(path.is_file() and read_result(path).key == key for path in paths.values()):
+            logger.info("%s, seed %d: from before", arm, seed)
+            return
+        start = time.process_time()
+        network, losses = self._network(name, seed, key)
+        seconds = round(time.process_time() - start, 1)
+        for of, slides in self.test_sets.items():
+            found = answers(network, RUNGS[name], slides, self.task)
+            result = Result(
+                experiment=of,
+                arm=arm,
+                seed=seed,
+                key=key,
+                test=scored(slides.plans, found, shares=self.task == "share"),
+                rebuilt=(),
+                train_losses=tuple(losses),
+                seconds=seconds,
+                date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            )
+            write_result(paths[of], result)
+            logger.info("%s, %s, seed %d: %.3f", of, arm, seed, result.test.figure)
+
+    def _network(self, name: str, seed: int, key: str) -> tuple[Ladder, list[float]]:
+        """Return a trained network and its losses by epoch; of one that was trained before, none."""
+        experiment, models = self.experiment, self.output / "models"
+        tiles = digest(name, experiment.tile_epochs, experiment.num_tiles, experiment.num_tuning_tiles)
+        network = pretrained(name, experiment, *self._chosen_tiles(), models / f"{name}, {tiles[:8]}.safetensors")
+        weights = models / f"{self.name}, {name}, {seed}, {key[:8]}.safetensors"
+        if seed == BEFORE:
+            set_scale(network, RUNGS[name], self._train_slides(), self.task, experiment.batch_size)
+            return network, []
+        if weights.is_file():
+            load_weights(network, weights)
+            return network, []
+        losses = train_on_slides(network, RUNGS[name], self._train_slides(), experiment, self.task, seed)
+        save_weights(network, weights)
+        return network, losses
+
+    def _chosen_tiles(self) -> tuple[Tiles, Tiles]:
+        """Return the tiles to learn from before slides, and those to choose the epoch by."""
+        kept, held_out = split(self.tiles.labels, self.experiment.num_tuning_tiles, SLIDES_SEED)
+        chosen = np.random.default_rng(SLIDES_SEED).permutation(kept)[: self.experiment.num_tiles]
+        return self.tiles.subset(np.sort(chosen)), self.tiles.subset(held_out)
+
+    def _train_slides(self) -> SlideSet:
+        return self._slides("train", self.experiment.num_train, tuple(LESION_TILES))
+
+    def _slides(self, part: Split, count: int, lesions: tuple[Lesion, ...]) -> SlideSet:
+        settings = MosaicSettings(kind=self.experiment.kind, side_px=self.experiment.side_px, lesions=lesions)
+        pool = self.pools[part]
+        plans = [plan_slide(settings, pool, seed=SLIDES_SEED, split=part, number=number) for number in range(count)]
+        return SlideSet(plans=plans, pool=pool)
