@@ -192,12 +192,12 @@ def run_forward(side: int, share: float, memory: str, tile: int | None) -> dict[
 
 
 def run_everywhere(side: int, memory: str) -> dict[str, object]:
-    """Run forward over tissue everywhere."""
+    """Run forward over tissue everywhere, to the answer: the features of a gigapixel alone would take 2 GB."""
     import torch
 
     from napari_gigaclf.streaming import stream
 
-    source, net = TissueSource(side), stream(network(), memory=memory)
+    source, net = TissueSource(side), stream(classifier(), memory=memory)
     clock = Clock()
     with torch.no_grad():
         net.stream(source)
