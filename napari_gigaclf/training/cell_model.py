@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,12 @@ logger = logging.getLogger(__name__)
 
 
 def train_cell_model(
-    config: ModelConfig, train: Tiles, selection: Tiles, settings: TrainSettings, output: Path
+    config: ModelConfig,
+    train: Tiles,
+    selection: Tiles,
+    settings: TrainSettings,
+    output: Path,
+    teachers: Sequence[nn.Module] = (),
 ) -> Classifier:
     """Train a cell-net and write its folder, first after each better epoch, at the end with calibration and colours.
 
@@ -38,15 +44,19 @@ def train_cell_model(
         What the loop does.
     output
         Model folder.
+    teachers
+        Trained networks to imitate (see ``loop``).
     """
     torch.manual_seed(settings.seed)
     statistics = colour_statistics(train.images[:: max(1, len(train) // 2000)])
     config = dataclasses.replace(config, card=dataclasses.replace(config.card, colour_statistics=statistics))
     model = build_classifier(config)
     oriented = nn.Sequential(model.normalise, oriented_trunk(), nn.Flatten(1), model.head)
-    best = fit(
-        oriented, train, selection, settings, lambda network, _: save_model(as_classifier(network, config), output)
-    )
+
+    def save(network: nn.Module, _: float) -> None:
+        save_model(as_classifier(network, config), output)
+
+    best = fit(oriented, train, selection, settings, save, teachers)
     model = as_classifier(best, config)
     _calibrate(model, selection)
     save_model(model, output)

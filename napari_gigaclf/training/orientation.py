@@ -16,7 +16,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from napari_gigaclf.models.networks.cell_net import LAYERS
+from napari_gigaclf.models.networks.cell_net import LAYERS, Layer
 
 ORIENTATIONS = 8
 
@@ -103,15 +103,15 @@ class OrientedConv(nn.Module):
         norm.bias.copy_(self.shift.repeat_interleave(self.copies))
 
 
-def oriented_trunk(in_channels: int = 3) -> nn.Sequential:
-    """Return the trunk of a cell-net on tiles, with tied weights: (B, 3, 96, 96) -> (B, 128, 1, 1)."""
+def oriented_trunk(in_channels: int = 3, layers: tuple[Layer, ...] = LAYERS) -> nn.Sequential:
+    """Return the trunk of a cell-net on tiles, with tied weights: (B, 3, 96, 96) -> (B, width of the last, 1, 1)."""
     modules: list[nn.Module] = []
     features = in_channels
-    for number, (kind, width, kernel, stride) in enumerate(LAYERS):
+    for number, (kind, width, kernel, stride) in enumerate(layers):
         if kind == "pool":
             modules.append(nn.MaxPool2d(kernel, stride))
             continue
-        joining = number == len(LAYERS) - 1
+        joining = number == len(layers) - 1
         width = width if joining else width // ORIENTATIONS
         modules.append(OrientedConv(features, width, kernel, stride, lifting=number == 0, joining=joining))
         features = width
