@@ -9,6 +9,7 @@ import dataclasses
 import logging
 from pathlib import Path
 
+from napari_gigaclf.models import load_model
 from napari_gigaclf.models.card import ModelCard
 from napari_gigaclf.models.config import ModelConfig
 from napari_gigaclf.training.augment import Augmentation
@@ -79,8 +80,10 @@ CONFIG = ModelConfig(
 def main(arguments: list[str] | None = None) -> None:
     """Train and write the model folder."""
     options = parser(__doc__, epochs=24)
+    options.add_argument("--learning-rate", type=float, default=3e-3, help="peak of the model's own schedule")
+    options.add_argument("--start-from", help="model whose weights are trained on, instead of fresh ones")
+    options.add_argument("--teachers", type=Path, help="folder for the teachers' weights, reused; without: no teachers")
     options.add_argument("--teacher-epochs", type=int, default=16)
-    options.add_argument("--teachers", type=Path, required=True, help="folder for the teachers' weights, reused")
     options.add_argument("--data", type=Path, required=True, help="folder with pcam-train.tar")
     options.add_argument("--cache", type=Path, help="folder for the decoded tiles")
     chosen = options.parse_args(arguments)
@@ -92,9 +95,10 @@ def main(arguments: list[str] | None = None) -> None:
     settings = TrainSettings(
         epochs=chosen.teacher_epochs, seed=chosen.seed, label_smoothing=0.02, distractors=2, augmentation=AUGMENTATION
     )
-    teachers = train_teachers(train, selection, settings, CONFIG.spread, chosen.teachers)
-    settings = dataclasses.replace(settings, epochs=chosen.epochs)
-    train_cell_model(CONFIG, train, selection, settings, chosen.output, teachers)
+    teachers = train_teachers(train, selection, settings, CONFIG.spread, chosen.teachers) if chosen.teachers else []
+    settings = dataclasses.replace(settings, epochs=chosen.epochs, learning_rate=chosen.learning_rate)
+    start_from = load_model(chosen.start_from) if chosen.start_from else None
+    train_cell_model(CONFIG, train, selection, settings, chosen.output, teachers, start_from)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from napari_gigaclf.writing import replacing
 
 logger = logging.getLogger(__name__)
 
-WIDTHS = ((32, 32, 32, 96, 160, 320, 384, 192), (48, 48, 48, 96, 128, 224, 256, 192))
-"""Channels of each teacher's convolutions: one is wider where places are far apart, the other at high resolution."""
+WIDTHS: tuple[tuple[int, ...], ...] = ((32, 32, 32, 96, 160, 320, 384, 192),)
+"""Channels of each teacher's convolutions: wider where places are far apart, which costs little."""
 
 
 def build_teacher(number: int, spread: tuple[float, ...]) -> nn.Sequential:

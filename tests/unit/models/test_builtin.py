@@ -38,6 +38,19 @@ def test_small_enough_for_the_wheel(model):
     assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_quick_enough_for_a_viewer(model):
+    """At most 40 GMAC per megapixel: multiplications per pixel, from weights and strides."""
+    per_pixel, stride = 0.0, 1
+    for module in model.trunk:
+        if isinstance(module, torch.nn.Conv2d):
+            stride *= module.stride[0]
+            per_pixel += module.weight.numel() / stride**2
+        elif isinstance(module, torch.nn.MaxPool2d):
+            stride *= module.stride
+    assert stride == CELL_PX
+    assert 10_000 < per_pixel < 40_000
+
+
 def test_card_says_what_it_is_for_and_what_not(model):
     card = model.card
     assert "research use only" in card.research_use_only.lower()
