@@ -87,15 +87,19 @@ def _turned_and_moved(batch: Tensor, shift_px: int, generator: torch.Generator) 
 
 
 def _resampled(x_BCHW: Tensor, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """Turn and zoom every other tile, bilinearly; the others keep the sharpness that tissue is seen with."""
+    """Turn and zoom half of the tiles, bilinearly; the others keep the sharpness that tissue is seen with.
+
+    Which half is drawn: tiles may come sorted by class, and softness must not tell a class.
+    """
     count = x_BCHW.shape[0] // 2
+    chosen = torch.randperm(x_BCHW.shape[0], generator=generator)[:count]
     angle = math.radians(settings.turn_degrees) * (_around_one((count,), 1.0, generator) - 1.0)
     zoom = _around_one((count,), settings.zoom, generator)
     cosine, sine, zero = angle.cos() / zoom, angle.sin() / zoom, torch.zeros(count)
     theta = torch.stack([torch.stack([cosine, -sine, zero], 1), torch.stack([sine, cosine, zero], 1)], 1)
     grid = torch.nn.functional.affine_grid(theta, [count, *x_BCHW.shape[1:]], align_corners=False)
-    x_BCHW[:count] = torch.nn.functional.grid_sample(
-        x_BCHW[:count], grid, padding_mode="reflection", align_corners=False
+    x_BCHW[chosen] = torch.nn.functional.grid_sample(
+        x_BCHW[chosen], grid, padding_mode="reflection", align_corners=False
     )
     return x_BCHW
 

@@ -25,9 +25,8 @@ def distractors(tissue_BCHW: Tensor, count: int, generator: torch.Generator) -> 
         Source of all randomness.
     """
     kinds = torch.randint(0, NUM_KINDS, (count,), generator=generator).tolist()
-    return torch.stack(
-        [_made(kind, tissue, generator) for kind, tissue in zip(kinds, tissue_BCHW[:count], strict=True)]
-    )
+    chosen = tissue_BCHW[torch.randperm(len(tissue_BCHW), generator=generator)[:count]]
+    return torch.stack([_made(kind, tissue, generator) for kind, tissue in zip(kinds, chosen, strict=True)])
 
 
 def _made(kind: int, tissue: Tensor, generator: torch.Generator) -> Tensor:

@@ -71,20 +71,22 @@ def _still(**changes: float) -> Augmentation:
     )
 
 
-def test_every_other_tile_is_turned_by_any_angle(tiles):
+def test_half_of_the_tiles_are_turned_by_any_angle_whatever_their_order(tiles):
+    """Tiles come sorted by class: if the first half were always the softer one, softness would tell the class."""
     out = augment(np.repeat(tiles[:1], 40, axis=0), _still(turn_degrees=45), torch.Generator().manual_seed(0))
     exact = [
         any(np.allclose(image, turn, atol=2e-3) for turn in _turns(tiles[0] / 255))
         for image in out.permute(0, 2, 3, 1).numpy()
     ]
-    assert exact == [False] * 20 + [True] * 20
+    assert sum(exact) == 20
+    assert 5 <= sum(exact[:20]) <= 15
 
 
 def test_a_disc_turned_is_the_disc_and_zoomed_another():
     disc = np.repeat(_disc(8), 64, axis=0)
     turned = augment(disc, _still(turn_degrees=45), torch.Generator().manual_seed(0)) * 255
     assert (turned - torch.from_numpy(_disc(8)[0, :, :, 0])).abs().mean() < 3
-    dark = (augment(disc, _still(zoom=0.2), torch.Generator().manual_seed(0)) * 255 < 150).sum((2, 3))[:32, 0].double()
+    dark = (augment(disc, _still(zoom=0.2), torch.Generator().manual_seed(0)) * 255 < 150).sum((2, 3))[:, 0].double()
     radius = (dark / np.pi).sqrt() / 8
     assert 0.75 < radius.min() < 0.85
     assert 1.15 < radius.max() < 1.25
