@@ -3,8 +3,8 @@
 ``python -m napari_gigaclf.training.evaluate_outside --model lymph-node-metastasis --slides A.svs B.tif`` writes one
 line of JSON: of each slide, the share of its tissue that is called tumour (probability at least one half), the share
 of its empty glass, and the number of warnings that come with the answer; and the shares of made-up glass and pen marks.
-A slide which is refused, such as fluorescence, is counted as refused, and its pixels are then shown as if they were an
-ordinary picture. Of other tissue nobody knows the truth here: the shares say what to expect, not what is right.
+A slide which is refused, such as fluorescence, is counted as refused. Of other tissue nobody knows the truth here: the
+shares say what to expect, not what is right.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from napari_gigaclf.errors import ModelError
 from napari_gigaclf.inference import classify
 from napari_gigaclf.models import load_model
 from napari_gigaclf.models.classifier import Classifier
-from napari_gigaclf.slides import Slide, open_slide
+from napari_gigaclf.slides import open_slide
 from napari_gigaclf.training.distractors import empty_glass, pen_mark
 from napari_gigaclf.training.loop import tile_network
 from napari_gigaclf.training.record import add_record_option, record
@@ -50,7 +50,7 @@ def on_slide(model: Classifier, path: Path, um_per_px: float | None) -> dict[str
         try:
             tissue = classify(slide, model, saliency=None)
         except ModelError:
-            return {"refused": 1.0, "as_picture_called": _as_picture(model, slide)}
+            return {"refused": 1.0}
         everything = classify(slide, model, saliency=None, tissue=False)
     called = np.asarray(everything.probability_map)[1] >= 0.5
     is_tissue = np.isfinite(np.asarray(tissue.probability_map)[1])
@@ -62,16 +62,6 @@ def on_slide(model: Classifier, path: Path, um_per_px: float | None) -> dict[str
         "glass_cells": float(glass.sum()),
         "warnings": float(len(tissue.record.warnings)),
     }
-
-
-def _as_picture(model: Classifier, slide: Slide) -> float:
-    """Return the share called tumour of the bytes of a slide, read as if they were red, green and blue."""
-    height, width = slide.levels[0].shape
-    pixels = np.asarray(slide.read(0, 0, height, 0, width))
-    scale = slide.um_per_px
-    with open_slide(pixels, scale if scale is not None else model.um_per_px) as picture:
-        shown = classify(picture, model, saliency=None, tissue=False)
-    return _share(np.asarray(shown.probability_map)[1] >= 0.5)
 
 
 def _share(called: NDArray[np.bool_]) -> float:
