@@ -1,8 +1,9 @@
 """Train "lymph-node-metastasis", which says whether there is tumour in the centre of a field of lymph node.
 
 ``python -m napari_gigaclf.training.lymph_node --data DATA --output MODEL`` with PatchCamelyon's tiles in DATA
-(``pcam-train.tar``; Veeling et al. 2018, CC0) makes the model of the package; its options lead further. The final figure is measured on ``pcam-valid.tar`` by
-``evaluate_tiles``; that set is neither trained on nor chosen by.
+(``pcam-train.tar``; Veeling et al. 2018, CC0) makes the model of the package. Other options have not led to a better
+one yet: ``--varied --start-from`` it gave the same AUC, ``--teachers`` are untried. The final figure is measured on
+``pcam-valid.tar`` by ``evaluate_tiles``; that set is neither trained on nor chosen by.
 """
 
 import dataclasses
