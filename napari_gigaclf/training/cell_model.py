@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,20 @@ from napari_gigaclf.training.colour import colour_statistics
 from napari_gigaclf.training.evaluation.calibration import best_temperature
 from napari_gigaclf.training.evaluation.ranking import auc
 from napari_gigaclf.training.loop import TrainSettings, fit, positive_scores, tile_logits, tile_network
-from napari_gigaclf.training.orientation import oriented_trunk, write_out
+from napari_gigaclf.training.orientation import oriented_trunk, read_in, write_out
 from napari_gigaclf.training.tiles import Tiles
 
 logger = logging.getLogger(__name__)
 
 
 def train_cell_model(
-    config: ModelConfig, train: Tiles, selection: Tiles, settings: TrainSettings, output: Path
+    config: ModelConfig,
+    train: Tiles,
+    selection: Tiles,
+    settings: TrainSettings,
+    output: Path,
+    teachers: Sequence[nn.Module] = (),
+    start_from: Classifier | None = None,
 ) -> Classifier:
     """Train a cell-net and write its folder, first after each better epoch, at the end with calibration and colours.
 
@@ -38,20 +45,35 @@ def train_cell_model(
         What the loop does.
     output
         Model folder.
+    teachers
+        Trained networks to imitate (see ``loop``).
+    start_from
+        A model trained by this function, whose weights are trained on; None begins with fresh ones.
     """
     torch.manual_seed(settings.seed)
     statistics = colour_statistics(train.images[:: max(1, len(train) // 2000)])
     config = dataclasses.replace(config, card=dataclasses.replace(config.card, colour_statistics=statistics))
     model = build_classifier(config)
-    oriented = nn.Sequential(model.normalise, oriented_trunk(), nn.Flatten(1), model.head)
-    best = fit(
-        oriented, train, selection, settings, lambda network, _: save_model(as_classifier(network, config), output)
-    )
+    oriented = as_oriented(model if start_from is None else start_from, fresh=start_from is None)
+
+    def save(network: nn.Module, _: float) -> None:
+        save_model(as_classifier(network, config), output)
+
+    best = fit(oriented, train, selection, settings, save, teachers)
     model = as_classifier(best, config)
     _calibrate(model, selection)
     save_model(model, output)
     logger.info("written to %s: %s", output, dict(model.card.measured))
     return model
+
+
+def as_oriented(model: Classifier, *, fresh: bool) -> nn.Sequential:
+    """Return a trainable network with tied weights on tiles: fresh ones, or those of a model written by this module."""
+    trunk = oriented_trunk()
+    if not fresh:
+        assert isinstance(model.trunk, nn.Sequential)
+        read_in(trunk, model.trunk)
+    return nn.Sequential(model.normalise, trunk, nn.Flatten(1), model.head).requires_grad_()
 
 
 def as_classifier(network: nn.Module, config: ModelConfig) -> Classifier:

@@ -1,4 +1,4 @@
-"""Measure a cell classifier on labelled tiles: area under the ROC curve with its interval, and calibration.
+"""Measure a cell classifier on labelled tiles: AUC with its interval, what it finds at few false alarms, calibration.
 
 ``python -m napari_gigaclf.training.evaluate_tiles --model lymph-node-metastasis --tiles DATA/pcam-valid.tar`` writes
 one line of JSON to standard output.
@@ -7,6 +7,7 @@ one line of JSON to standard output.
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,28 +16,36 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.models import load_model
 from napari_gigaclf.models.classifier import Classifier
+from napari_gigaclf.models.networks.cell_net import CELL_PX
 from napari_gigaclf.training.evaluation.calibration import calibration_error
 from napari_gigaclf.training.evaluation.intervals import bootstrap_interval
-from napari_gigaclf.training.evaluation.ranking import auc
+from napari_gigaclf.training.evaluation.ranking import auc, sensitivity_at
 from napari_gigaclf.training.loop import positive_scores, tile_logits, tile_network
 from napari_gigaclf.training.record import add_record_option, record
 from napari_gigaclf.training.tiles import Tiles, read_tar
 
 
 def evaluate(model: Classifier, tiles: Tiles) -> dict[str, float]:
-    """Return the model's figures on tiles: AUC with 95 % interval, accuracy, sensitivity, specificity, calibration.
+    """Return the model's figures on tiles: AUC and sensitivity at few false alarms, with 95 % intervals, and others.
 
+    ``sensitivity_one_false_per_mm2`` is the share of tumour tiles above the threshold at which one field of 32 x 32 px
+    per square millimetre of normal tissue is called tumour (at 0.97 um/px, one of 1 038 normal fields).
     Sensitivity and specificity are at probability 0.5; ``log_loss`` and ``calibration_error`` tell how far the
     probabilities can be believed where both classes are as frequent as among these tiles.
     """
     scores = positive_scores(tile_logits(tile_network(model), tiles.images))
     low, high = bootstrap_interval(scores, tiles.labels)
+    few = partial(sensitivity_at, false_rate=_one_field_per_mm2(model))
+    few_low, few_high = bootstrap_interval(scores, tiles.labels, figure=few)
     positive = tiles.labels == 1
     called = scores > 0
     return {
         "auc": auc(scores, tiles.labels),
         "auc_low": low,
         "auc_high": high,
+        "sensitivity_one_false_per_mm2": few(scores, tiles.labels),
+        "sensitivity_one_false_per_mm2_low": few_low,
+        "sensitivity_one_false_per_mm2_high": few_high,
         "accuracy": float(np.mean(called == positive)),
         "sensitivity": float(np.mean(called[positive])),
         "specificity": float(np.mean(~called[~positive])),
@@ -44,6 +53,12 @@ def evaluate(model: Classifier, tiles: Tiles) -> dict[str, float]:
         "calibration_error": calibration_error(1 / (1 + np.exp(-scores)), tiles.labels),
         "num_tiles": float(len(tiles)),
     }
+
+
+def _one_field_per_mm2(model: Classifier) -> float:
+    """Return the share that one cell is of a square millimetre."""
+    assert model.um_per_px is not None
+    return (CELL_PX * model.um_per_px / 1000.0) ** 2
 
 
 def _log_loss(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:

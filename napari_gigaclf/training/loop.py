@@ -1,5 +1,11 @@
 """One loop which teaches a classifier from labelled tiles: AdamW, a one-cycle learning rate, averaged weights.
 
+A network may learn from teachers as well: networks trained before it, whose mean answer on the same changed tiles it
+imitates (Hinton, Vinyals and Dean 2015; the same view for both: Beyer et al. 2022). With logits z, the mean of the
+teachers' t, temperature T and weight w, per tile
+
+    loss = (1 - w) CE(label, softmax z) + w T^2 CE(softmax(t / T), softmax(z / T)).
+
 The network seen here is the trunk without its outer zeros (one tile, one cell). The weights that are kept are an
 exponential moving average of those trained (Polyak and Juditsky 1992), those of the epoch with the
 best AUC on the selection tiles.
@@ -8,7 +14,7 @@ best AUC on the selection tiles.
 import copy
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +26,7 @@ from torch.optim.swa_utils import AveragedModel
 from napari_gigaclf.models.classifier import Classifier
 from napari_gigaclf.models.networks.cell_net import without_padding
 from napari_gigaclf.training.augment import Augmentation, augment
+from napari_gigaclf.training.distractors import distractors
 from napari_gigaclf.training.evaluation.ranking import auc
 from napari_gigaclf.training.tiles import Tiles
 
@@ -38,6 +45,12 @@ class TrainSettings:
     label_smoothing: float = 0.05
     average: float = 0.999
     """Decay of the moving average of the weights, per step."""
+    teaching: float = 0.9
+    """Weight of the teachers' answer against the label's (w), if there are teachers."""
+    teaching_temperature: float = 2.0
+    """How much the answers are softened (T), so that what is nearly certain still teaches."""
+    distractors: int = 0
+    """Made-up tiles without tissue, of class 0, added to each batch."""
     seed: int = 0
     bfloat16: bool = True
     """Convolutions in bfloat16 during training (weights, gradients and what is saved stay float32)."""
@@ -76,6 +89,7 @@ def fit(
     selection: Tiles,
     settings: TrainSettings,
     on_better: Callable[[nn.Module, float], object] | None = None,
+    teachers: Sequence[nn.Module] = (),
 ) -> nn.Module:
     """Train ``network`` in place and return the best averaged copy of it, in eval mode.
 
@@ -89,6 +103,8 @@ def fit(
         What to do.
     on_better
         Called with the averaged copy and its selection AUC whenever an epoch is the best so far.
+    teachers
+        Trained networks of the same kind, in eval mode, to imitate besides the labels.
     """
     torch.manual_seed(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -106,7 +122,7 @@ def fit(
         loss_sum = 0.0
         for step in range(steps):
             chosen = np.sort(order[step * settings.batch_size : (step + 1) * settings.batch_size])
-            loss_sum += _step(network, train.subset(chosen), optimiser, settings, generator)
+            loss_sum += _step(network, train.subset(chosen), optimiser, settings, generator, teachers)
             schedule.step()
             averaged.update_parameters(network)
         score = auc(positive_scores(tile_logits(averaged.module, selection.images)), selection.labels)
@@ -141,18 +157,35 @@ def _optimiser(network: nn.Module, settings: TrainSettings) -> torch.optim.Optim
     return torch.optim.AdamW(groups, lr=settings.learning_rate)
 
 
+def _batch(tiles: Tiles, settings: TrainSettings, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return changed tiles and their labels, with distractors behind them."""
+    images = augment(tiles.images, settings.augmentation, generator)
+    target: Tensor = torch.from_numpy(tiles.labels)
+    if settings.distractors:
+        images = torch.cat([images, distractors(images, settings.distractors, generator)])
+        target = torch.cat([target, target.new_zeros(settings.distractors)])
+    return images.to(memory_format=torch.channels_last), target
+
+
 def _step(
     network: nn.Module,
     tiles: Tiles,
     optimiser: torch.optim.Optimizer,
     settings: TrainSettings,
     generator: torch.Generator,
+    teachers: Sequence[nn.Module],
 ) -> float:
-    images = augment(tiles.images, settings.augmentation, generator)
-    target: Tensor = torch.from_numpy(tiles.labels)
+    images, target = _batch(tiles, settings, generator)
     with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
-        logits = network(images.to(memory_format=torch.channels_last))
-    loss = nn.functional.cross_entropy(logits.float(), target, label_smoothing=settings.label_smoothing)
+        logits = network(images).float()
+        with torch.no_grad():
+            taught = [teacher(images).float() for teacher in teachers]
+    loss = nn.functional.cross_entropy(logits, target, label_smoothing=settings.label_smoothing)
+    if taught:
+        temperature = settings.teaching_temperature
+        answer = (torch.stack(taught).mean(0) / temperature).softmax(1)
+        imitation = nn.functional.cross_entropy(logits / temperature, answer) * temperature**2
+        loss = torch.lerp(loss, imitation, settings.teaching)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()

@@ -1,23 +1,33 @@
 """Train "lymph-node-metastasis", which says whether there is tumour in the centre of a field of lymph node.
 
 ``python -m napari_gigaclf.training.lymph_node --data DATA --output MODEL`` with PatchCamelyon's tiles in DATA
-(``pcam-train.tar``; Veeling et al. 2018, CC0). The final figure is measured on ``pcam-valid.tar`` by
-``evaluate_tiles``; that set is neither trained on nor chosen by.
+(``pcam-train.tar``; Veeling et al. 2018, CC0) makes the model of the package. Other options have not led to a better
+one yet: ``--varied --start-from`` it gave the same AUC, ``--teachers`` are untried. The final figure is measured on
+``pcam-valid.tar`` by ``evaluate_tiles``; that set is neither trained on nor chosen by.
 """
 
+import dataclasses
 import logging
 from pathlib import Path
 
+from napari_gigaclf.models import load_model
 from napari_gigaclf.models.card import ModelCard
 from napari_gigaclf.models.config import ModelConfig
+from napari_gigaclf.training.augment import Augmentation
 from napari_gigaclf.training.cell_model import parser, prepare, train_cell_model
 from napari_gigaclf.training.loop import TrainSettings
+from napari_gigaclf.training.teachers import train_teachers
 from napari_gigaclf.training.tiles import read_tar, split
 
 logger = logging.getLogger(__name__)
 
 NUM_SELECTION = 1500
 """Tiles of the training archive kept aside to choose the epoch by."""
+VARIED = Augmentation(
+    shift_px=2, turn_degrees=45.0, zoom=0.1, stain=0.4, stain_hue=0.06, brightness=0.12, contrast=0.2, saturation=0.2,
+    tint=0.06, sharpness=0.6,
+)  # fmt: skip
+"""Stain varies more between slides than focus or scale; shifts are small, because the label is of the very centre."""
 CARD = ModelCard(
     title="Breast cancer metastasis in lymph node",
     summary=(
@@ -48,7 +58,13 @@ CARD = ModelCard(
         "The interval of the AUC draws tiles; tiles of one slide resemble each other, so that it is too narrow.",
         "The selection tiles share slides with the training tiles, so that their figure is too good.",
         "The tiles of the final figure were looked at once before, half way, with another network (AUC 0.929) that was "
-        "given up.",
+        "given up, and once since: this network trained on for 12 epochs with more varied stains came to 0.940 there "
+        "(0.962 on the selection tiles), which is no better, and was not taken.",
+        "At one false field per square millimetre it misses most tumour fields. With 1 500 normal tiles that threshold "
+        "is the second highest of them, so that the figure is coarse.",
+        "Other tissue is beyond it: of the slide metaplasia-HE it calls two thirds tumour, of CMU-1 more than a third, "
+        "both without a warning (figures that begin with outside). Glass it never called tumour, pen marks in 2 of 100 "
+        "made-up tiles; fluorescence is refused.",
         "The slide's number is that of its single highest place, which is rarely low among many thousands.",
         "Stain or scanner unlike CAMELYON16's can change its answers without a sign; compare the colour statistics.",
     ),
@@ -71,6 +87,11 @@ CONFIG = ModelConfig(
 def main(arguments: list[str] | None = None) -> None:
     """Train and write the model folder."""
     options = parser(__doc__, epochs=18)
+    options.add_argument("--varied", action="store_true", help="more varied tiles, and some that are not tissue")
+    options.add_argument("--learning-rate", type=float, default=3e-3, help="peak of the model's own schedule")
+    options.add_argument("--start-from", help="model whose weights are trained on, instead of fresh ones")
+    options.add_argument("--teachers", type=Path, help="folder for the teachers' weights, reused; without: no teachers")
+    options.add_argument("--teacher-epochs", type=int, default=16)
     options.add_argument("--data", type=Path, required=True, help="folder with pcam-train.tar")
     options.add_argument("--cache", type=Path, help="folder for the decoded tiles")
     chosen = options.parse_args(arguments)
@@ -78,8 +99,14 @@ def main(arguments: list[str] | None = None) -> None:
     tiles = read_tar(chosen.data / "pcam-train.tar", cache=chosen.cache)
     kept, held_out = split(tiles.labels, NUM_SELECTION, chosen.seed)
     logger.info("%d tiles to train on, %d to select by", len(kept), len(held_out))
-    settings = TrainSettings(epochs=chosen.epochs, seed=chosen.seed)
-    train_cell_model(CONFIG, tiles.subset(kept), tiles.subset(held_out), settings, chosen.output)
+    train, selection = tiles.subset(kept), tiles.subset(held_out)
+    settings = TrainSettings(epochs=chosen.teacher_epochs, seed=chosen.seed)
+    if chosen.varied:
+        settings = dataclasses.replace(settings, label_smoothing=0.02, distractors=2, augmentation=VARIED)
+    teachers = train_teachers(train, selection, settings, CONFIG.spread, chosen.teachers) if chosen.teachers else []
+    settings = dataclasses.replace(settings, epochs=chosen.epochs, learning_rate=chosen.learning_rate)
+    start_from = load_model(chosen.start_from) if chosen.start_from else None
+    train_cell_model(CONFIG, train, selection, settings, chosen.output, teachers, start_from)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ sizes exactly, the map of a turned image is the turned map if the image's sides 
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from napari_gigaclf.models.networks.cell_net import LAYERS
+from napari_gigaclf.models.networks.cell_net import LAYERS, Layer
 
 ORIENTATIONS = 8
 
@@ -102,16 +103,30 @@ class OrientedConv(nn.Module):
         norm.weight.copy_(self.scale.repeat_interleave(self.copies))
         norm.bias.copy_(self.shift.repeat_interleave(self.copies))
 
+    @torch.no_grad()
+    def read_from(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+        """Take the weights out of layers that ``write_into`` wrote."""
+        own = convolution.weight[:: self.copies]
+        if self.joining:
+            own = own[:, ::ORIENTATIONS] * ORIENTATIONS
+        self.weight.copy_(own.reshape(self.weight.shape))
+        for target, source in ((self.norm.running_mean, norm.running_mean), (self.norm.running_var, norm.running_var)):
+            assert target is not None
+            assert source is not None
+            target.copy_(source)
+        self.scale.copy_(norm.weight[:: self.copies])
+        self.shift.copy_(norm.bias[:: self.copies])
 
-def oriented_trunk(in_channels: int = 3) -> nn.Sequential:
-    """Return the trunk of a cell-net on tiles, with tied weights: (B, 3, 96, 96) -> (B, 128, 1, 1)."""
+
+def oriented_trunk(in_channels: int = 3, layers: tuple[Layer, ...] = LAYERS) -> nn.Sequential:
+    """Return the trunk of a cell-net on tiles, with tied weights: (B, 3, 96, 96) -> (B, width of the last, 1, 1)."""
     modules: list[nn.Module] = []
     features = in_channels
-    for number, (kind, width, kernel, stride) in enumerate(LAYERS):
+    for number, (kind, width, kernel, stride) in enumerate(layers):
         if kind == "pool":
             modules.append(nn.MaxPool2d(kernel, stride))
             continue
-        joining = number == len(LAYERS) - 1
+        joining = number == len(layers) - 1
         width = width if joining else width // ORIENTATIONS
         modules.append(OrientedConv(features, width, kernel, stride, lifting=number == 0, joining=joining))
         features = width
@@ -120,8 +135,18 @@ def oriented_trunk(in_channels: int = 3) -> nn.Sequential:
 
 def write_out(oriented: nn.Sequential, trunk: nn.Sequential) -> None:
     """Write a trained oriented trunk into the ordinary trunk of a cell-net."""
+    for source, convolution, norm in _pairs(oriented, trunk):
+        source.write_into(convolution, norm)
+
+
+def read_in(oriented: nn.Sequential, trunk: nn.Sequential) -> None:
+    """Read the trunk of a cell-net that ``write_out`` wrote back into an oriented trunk, to train on."""
+    for target, convolution, norm in _pairs(oriented, trunk):
+        target.read_from(convolution, norm)
+
+
+def _pairs(oriented: nn.Sequential, trunk: nn.Sequential) -> Iterator[tuple[OrientedConv, nn.Conv2d, nn.BatchNorm2d]]:
     convolutions = [module for module in trunk if isinstance(module, nn.Conv2d)]
     norms = [module for module in trunk if isinstance(module, nn.BatchNorm2d)]
-    sources = [module for module in oriented if isinstance(module, OrientedConv)]
-    for source, convolution, norm in zip(sources, convolutions, norms, strict=True):
-        source.write_into(convolution, norm)
+    tied = [module for module in oriented if isinstance(module, OrientedConv)]
+    return zip(tied, convolutions, norms, strict=True)

@@ -9,6 +9,9 @@ from napari_gigaclf.models.config import dump_config
 from napari_gigaclf.models.folder import CONFIG_NAME, read_config
 from napari_gigaclf.writing import replacing
 
+SEPARATOR = " && "
+"""Between the commands that measured different figures."""
+
 
 def add_record_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--record FOLDER`` to a measuring script."""
@@ -16,8 +19,12 @@ def add_record_option(parser: argparse.ArgumentParser) -> None:
 
 
 def record(folder: Path, figures: Mapping[str, float], command: str) -> None:
-    """Put figures and their command into the card of a model folder; figures of other names stay."""
+    """Put figures and their command into the card of a model folder; figures of other names stay, with theirs."""
     config = read_config(folder)
-    card = dataclasses.replace(config.card, measured={**config.card.measured, **figures}, measured_with=command)
+    earlier = config.card.measured_with.split(SEPARATOR) if config.card.measured_with else []
+    commands = [*(other for other in earlier if other != command), command]
+    card = dataclasses.replace(
+        config.card, measured={**config.card.measured, **figures}, measured_with=SEPARATOR.join(commands)
+    )
     with replacing(folder / CONFIG_NAME) as beside:
         beside.write_text(dump_config(dataclasses.replace(config, card=card)), encoding="utf-8")

@@ -27,9 +27,10 @@ CONTEXT_LAYERS = ((1, 1), (5, 1), (3, 2), (3, 3))
 NUM_CONTEXT_FEATURES = 64
 """Channels of these layers."""
 
-_Layer = tuple[str, int, int, int]
-LAYERS: tuple[_Layer, ...] = (
-    # kind, channels, kernel, stride. Little is computed at full resolution: the first layer halves it.
+Layer = tuple[str, int, int, int]
+"""Kind ("conv" or "pool"), channels, kernel, stride."""
+LAYERS: tuple[Layer, ...] = (
+    # Little is computed at full resolution: the first layer halves it.
     ("conv", 32, 4, 2),
     ("conv", 32, 3, 1),
     ("conv", 32, 3, 1),
@@ -44,7 +45,7 @@ LAYERS: tuple[_Layer, ...] = (
 )
 
 
-def field_and_stride(layers: tuple[_Layer, ...] = LAYERS) -> tuple[int, int]:
+def field_and_stride(layers: tuple[Layer, ...] = LAYERS) -> tuple[int, int]:
     """Return receptive field and stride in pixels.
 
     Examples

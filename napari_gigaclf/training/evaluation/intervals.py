@@ -6,6 +6,7 @@ within strata of equal sets of classes; the interval then knows less of how many
 one patient never varies.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,9 +64,13 @@ def bootstrap(
 
 
 def bootstrap_interval(
-    scores: NDArray[np.float64], labels: NDArray[np.int64], draws: int = 1000, seed: int = 0
+    scores: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    draws: int = 1000,
+    seed: int = 0,
+    figure: Callable[[NDArray[np.float64], NDArray[np.int64]], float] = auc,
 ) -> tuple[float, float]:
-    """Return the 95 % percentile interval of the AUC over tiles drawn with replacement.
+    """Return the 95 % percentile interval of a figure (of scores and labels) over tiles drawn with replacement.
 
     Tiles of one slide resemble each other; where slides are unknown the true interval is wider than this one.
     """
@@ -73,7 +78,7 @@ def bootstrap_interval(
     values = []
     for _ in range(draws):
         chosen = generator.integers(0, len(labels), len(labels))
-        values.append(auc(scores[chosen], labels[chosen]))
+        values.append(figure(scores[chosen], labels[chosen]))
     low, high = np.nanpercentile(values, LEVEL)
     return float(low), float(high)
 

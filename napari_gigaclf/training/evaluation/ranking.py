@@ -1,4 +1,4 @@
-"""How well scores order slides: area under the ROC curve, average precision, Spearman's rho.
+"""How well scores order slides: area under the ROC curve, average precision, few false alarms, Spearman's rho.
 
 AUC is the chance that a slide with tumour scores higher than one without, ties counting half (Mann-Whitney):
 
@@ -54,6 +54,34 @@ def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
     found = np.cumsum(positive)[last]
     gains = np.diff(found, prepend=0)
     return float((gains * found / (last + 1)).sum() / found[-1])
+
+
+def sensitivity_at(scores: ArrayLike, labels: ArrayLike, false_rate: float) -> float:
+    """Return the share of positives above the lowest threshold that at most a share of negatives exceeds.
+
+    With N negatives, floor(false_rate N) of them may score higher; it is coarse where that is next to none. nan if a
+    class is missing.
+
+    Parameters
+    ----------
+    scores, labels
+        As for ``auc``.
+    false_rate
+        Share of the negatives that may be called positive, in [0, 1).
+
+    Examples
+    --------
+    >>> sensitivity_at([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1], 0.0)
+    0.5
+    >>> sensitivity_at([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1], 0.5)
+    1.0
+    """
+    values, positive = np.asarray(scores, dtype=np.float64), np.asarray(labels).astype(bool)
+    negatives = np.sort(values[~positive])
+    if not positive.any() or not len(negatives):
+        return float("nan")
+    threshold = negatives[len(negatives) - 1 - int(false_rate * len(negatives) + 1e-9)]
+    return float(np.mean(values[positive] > threshold))
 
 
 def spearman(first: ArrayLike, second: ArrayLike) -> float:

@@ -1,5 +1,6 @@
 """The models that come with the package: whole, small, described, and still giving the numbers they were saved with."""
 
+import copy
 import dataclasses
 
 import pytest
@@ -8,8 +9,11 @@ import torch
 from napari_gigaclf.models import list_models, load_model
 from napari_gigaclf.models.card_text import card_markdown
 from napari_gigaclf.models.golden import TOLERANCE, golden_difference
+from napari_gigaclf.models.networks.cell_net import CELL_PX, CONTEXT_PX
 from napari_gigaclf.models.registry import BUILTIN_FOLDER
+from napari_gigaclf.streaming import stream
 from napari_gigaclf.training import lymph_node, phantom
+from napari_gigaclf.training.loop import tile_network
 
 NAMES = ("lymph-node-metastasis", "phantom-tumour")
 
@@ -32,6 +36,19 @@ def test_small_enough_for_the_wheel(model):
     folder = BUILTIN_FOLDER / model.name
     assert sum(file.stat().st_size for file in folder.iterdir()) < 4_000_000
     assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_quick_enough_for_a_viewer(model):
+    """At most 40 GMAC per megapixel: multiplications per pixel, from weights and strides."""
+    per_pixel, stride = 0.0, 1
+    for module in model.trunk:
+        if isinstance(module, torch.nn.Conv2d):
+            stride *= module.stride[0]
+            per_pixel += module.weight.numel() / stride**2
+        elif isinstance(module, torch.nn.MaxPool2d):
+            stride *= module.stride
+    assert stride == CELL_PX
+    assert 10_000 < per_pixel < 40_000
 
 
 def test_card_says_what_it_is_for_and_what_not(model):
@@ -70,6 +87,20 @@ def test_answers_do_not_depend_on_which_way_up_the_slide_lies(model):
         features = model.features(image.float() / 255)
         turned = model.features(torch.rot90(image.flip(-1), 1, (-2, -1)).float() / 255)
     torch.testing.assert_close(turned, torch.rot90(features.flip(-1), 1, (-2, -1)), rtol=1e-3, atol=1e-3)
+
+
+def test_a_tile_alone_is_told_what_its_cell_is_told_in_a_slide(model):
+    """In float64, streamed in tiles: the tile that a cell sees, cut out, gets the logits of the cell in the slide."""
+    model = copy.deepcopy(model).double()
+    size = (1, 3, 7 * CELL_PX, 9 * CELL_PX)
+    slide = torch.rand(size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        streamed = stream(model.features, tile=96)(slide)
+        for row, column in ((1, 1), (3, 4), (5, 7)):
+            y, x = (row - 1) * CELL_PX, (column - 1) * CELL_PX
+            alone = tile_network(model)(slide[:, :, y : y + CONTEXT_PX, x : x + CONTEXT_PX])
+            in_slide = model.cell_logits(streamed[0, :, row, column])
+            torch.testing.assert_close(in_slide, alone[0], rtol=1e-10, atol=1e-10)
 
 
 def test_glass_is_not_tumour(model):

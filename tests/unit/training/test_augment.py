@@ -57,3 +57,50 @@ def test_same_seed_same_tiles_and_range(tiles):
     assert first.shape == (32, 3, 24, 24)
     assert first.min() >= 0
     assert first.max() <= 1
+
+
+def _disc(radius: float) -> np.ndarray:
+    y, x = np.mgrid[0:32, 0:32] - 15.5
+    return np.where(np.hypot(y, x) < radius, 100, 200).astype(np.uint8)[None, :, :, None].repeat(3, 3)
+
+
+def _still(**changes: float) -> Augmentation:
+    return Augmentation(
+        **{"shift_px": 0, "stain": 0, "brightness": 0, "contrast": 0, "saturation": 0, "tint": 0, "sharpness": 0}
+        | changes
+    )
+
+
+def test_half_of_the_tiles_are_turned_by_any_angle_whatever_their_order(tiles):
+    """Tiles come sorted by class: if the first half were always the softer one, softness would tell the class."""
+    out = augment(np.repeat(tiles[:1], 40, axis=0), _still(turn_degrees=45), torch.Generator().manual_seed(0))
+    exact = [
+        any(np.allclose(image, turn, atol=2e-3) for turn in _turns(tiles[0] / 255))
+        for image in out.permute(0, 2, 3, 1).numpy()
+    ]
+    assert sum(exact) == 20
+    assert 5 <= sum(exact[:20]) <= 15
+
+
+def test_a_disc_turned_is_the_disc_and_zoomed_another():
+    disc = np.repeat(_disc(8), 64, axis=0)
+    turned = augment(disc, _still(turn_degrees=45), torch.Generator().manual_seed(0)) * 255
+    assert (turned - torch.from_numpy(_disc(8)[0, :, :, 0])).abs().mean() < 3
+    dark = (augment(disc, _still(zoom=0.2), torch.Generator().manual_seed(0)) * 255 < 150).sum((2, 3))[:, 0].double()
+    radius = (dark / np.pi).sqrt() / 8
+    assert 0.75 < radius.min() < 0.85
+    assert 1.15 < radius.max() < 1.25
+
+
+def test_white_stays_white_whatever_the_hue_of_stains():
+    hue = _still(stain=0.3, stain_hue=0.1)
+    white = np.full((8, 16, 16, 3), 255, np.uint8)
+    assert torch.allclose(augment(white, hue, torch.Generator().manual_seed(0)), torch.ones(()), atol=1e-5)
+    violet = np.broadcast_to(np.array([120, 80, 160], np.uint8), (300, 4, 4, 3))
+    with_hue, without = (
+        augment(violet, _still(stain=0.0, stain_hue=amount), torch.Generator().manual_seed(0)) for amount in (0.1, 0.0)
+    )
+    assert without.std(0).max() < 1e-5
+    assert (with_hue.std(0) > 0.01).all()
+    assert (with_hue.mean(0) - without.mean(0)).abs().max() < 0.02
+    assert with_hue.max() <= 1

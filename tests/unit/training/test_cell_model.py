@@ -55,13 +55,14 @@ def test_colours_of_tissue_without_the_glass():
 def test_figures_are_recorded_and_shown(model, tmp_path):
     save_model(model, tmp_path / "m")
     record(tmp_path / "m", {"unseen_auc": 0.987}, "python -m somewhere")
-    record(tmp_path / "m", {"other": 0.5}, "python -m elsewhere")
+    for value in (0.4, 0.5):
+        record(tmp_path / "m", {"other": value}, "python -m elsewhere")
     loaded = load_model(tmp_path / "m")
     assert loaded.card.measured == {"unseen_auc": 0.987, "other": 0.5}
     assert loaded.sha256 == model.sha256
     page = card_markdown(loaded.config)
     assert "| unseen auc | 0.987 |" in page
-    assert "`python -m elsewhere`" in page
+    assert "`python -m somewhere && python -m elsewhere`" in page
     assert loaded.card.not_for in page
 
 

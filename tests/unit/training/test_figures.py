@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from napari_gigaclf.models import load_model
+from napari_gigaclf.training.evaluate_outside import evaluate as evaluate_outside
 from napari_gigaclf.training.evaluate_phantom import cell_probabilities
 from napari_gigaclf.training.evaluate_phantom import evaluate as evaluate_phantom
 from napari_gigaclf.training.evaluate_tiles import evaluate as evaluate_tiles
@@ -23,6 +24,21 @@ def test_lymph_node_auc_on_tiles_of_other_slides(shared_data):
     assert figures["auc"] >= 0.93
     for name, value in figures.items():
         assert value == pytest.approx(model.card.measured[f"valid_{name}"], abs=2e-3)
+
+
+SLIDES = {
+    "metaplasia-HE-13198x11685.tif": None, "CMU-1-Small-Region.svs": None, "tcga-jpeg2000.svs": 0.25,
+    "hamamatsu-dapi.ndpi": None,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_outside_its_data_the_model_does_what_its_card_says(shared_data):
+    model = load_model("lymph-node-metastasis")
+    figures = evaluate_outside(model, {shared_data / "slides" / name: scale for name, scale in SLIDES.items()})
+    for name, value in figures.items():
+        assert value == pytest.approx(model.card.measured[f"outside_{name}"], abs=2e-3)
+    assert all(value == 0.0 for name, value in figures.items() if name.endswith("glass_called"))
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """The loop learns what can be learned, keeps the best averaged weights, and repeats itself."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from torch import nn
 
 from napari_gigaclf.models.build import build_classifier
 from napari_gigaclf.training.augment import Augmentation
+from napari_gigaclf.training.distractors import distractors
 from napari_gigaclf.training.evaluation.ranking import auc
 from napari_gigaclf.training.loop import TrainSettings, fit, positive_scores, tile_logits, tile_network
 from napari_gigaclf.training.phantom import CONFIG
@@ -61,6 +64,26 @@ def test_same_seed_same_weights(trained):
     again = fit(_network(), _tiles(320, 1), _tiles(100, 2), SETTINGS)
     for first, second in zip(trained[0].state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(first, second)
+
+
+def test_a_teacher_stands_in_for_labels(trained):
+    """Wrong labels teach what is wrong; the answers of the network trained above outweigh them."""
+    tiles = _tiles(320, 4)
+    wrong = Tiles(images=tiles.images, labels=1 - tiles.labels)
+    alone = fit(_network(), wrong, _tiles(100, 2), SETTINGS)
+    taught = fit(_network(), wrong, _tiles(100, 2), SETTINGS, teachers=[trained[0]])
+    assert _score(alone, _tiles(200, 3)) < 0.75
+    assert _score(taught, _tiles(200, 3)) > 0.85
+
+
+def test_distractors_are_learnt_as_class_0(trained):
+    """Without them the network says anything about fluorescence."""
+    made = fit(_network(), _tiles(320, 1), _tiles(100, 2), dataclasses.replace(SETTINGS, epochs=6, distractors=4))
+    generator = torch.Generator().manual_seed(1)
+    tissue = torch.from_numpy(_tiles(100, 5).images).permute(0, 3, 1, 2) / 255
+    strange = (distractors(tissue, 100, generator).permute(0, 2, 3, 1) * 255).byte().numpy()
+    assert np.mean(positive_scores(tile_logits(made, strange)) > 0) < 0.02
+    assert _score(made, _tiles(200, 3)) > 0.9
 
 
 def test_scoring_leaves_the_mode_alone():

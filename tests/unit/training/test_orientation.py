@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_gigaclf.models.networks.cell_net import cell_trunk, without_padding
-from napari_gigaclf.training.orientation import ORIENTATIONS, oriented_trunk, turned, write_out
+from napari_gigaclf.training.orientation import ORIENTATIONS, oriented_trunk, read_in, turned, write_out
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +56,13 @@ def test_written_out_layers_compute_the_same(pair):
     tiles = torch.rand(2, 3, 96, 96, dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(oriented(tiles), without_padding(plain)(tiles), rtol=1e-4, atol=1e-5)
+
+
+def test_written_out_weights_are_read_back(pair):
+    plain = pair[1]
+    again, written = oriented_trunk().double(), cell_trunk().double()
+    read_in(again, plain)
+    write_out(again, written)
+    for name, value in plain.state_dict().items():
+        if "num_batches" not in name:
+            torch.testing.assert_close(written.state_dict()[name], value, rtol=1e-14, atol=0)

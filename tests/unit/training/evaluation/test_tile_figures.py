@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from napari_gigaclf.training.evaluation.calibration import best_temperature, calibration_error
 from napari_gigaclf.training.evaluation.intervals import bootstrap_interval
-from napari_gigaclf.training.evaluation.ranking import auc
+from napari_gigaclf.training.evaluation.ranking import auc, sensitivity_at
 
 
 @pytest.fixture
@@ -25,12 +25,34 @@ def test_auc_needs_both_classes():
     assert np.isnan(auc([0.1, 0.2], [1, 1]))
 
 
+@pytest.mark.parametrize("false_rate", [0.0, 0.001, 0.05, 0.5])
+def test_sensitivity_at_few_false_alarms_agrees_with_sklearn(drawn, false_rate):
+    scores, labels = np.round(drawn[0], 2), drawn[1]
+    false, true, _ = roc_curve(labels, scores, drop_intermediate=False)
+    assert sensitivity_at(scores, labels, false_rate) == true[false <= false_rate].max()
+
+
+def test_sensitivity_at_few_false_alarms_counts_whole_negatives():
+    """Of 1 500 negatives at one in 1 038, one may score higher, not two."""
+    scores = np.concatenate([np.arange(1500.0), [1497.5, 1498.5]])
+    labels = np.repeat([0, 1], [1500, 2])
+    assert sensitivity_at(scores, labels, 1 / 1038) == 0.5
+    assert np.isnan(sensitivity_at([1.0], [1], 0.1))
+
+
 def test_interval_holds_the_value_and_narrows_with_more_tiles(drawn):
     scores, labels = drawn
     low, high = bootstrap_interval(scores, labels, draws=200)
     few_low, few_high = bootstrap_interval(scores[:200], labels[:200], draws=200)
     assert low < auc(scores, labels) < high
     assert high - low < (few_high - few_low) / 2
+
+
+def test_interval_of_another_figure(drawn):
+    scores, labels = drawn
+    low, high = bootstrap_interval(scores, labels, draws=200, figure=lambda s, y: float(np.mean(s[y == 1])))
+    assert low < scores[labels == 1].mean() < high
+    assert high - low == pytest.approx(4 / np.sqrt((labels == 1).sum()), rel=0.25)
 
 
 def test_temperature_is_found(drawn):
