@@ -14,6 +14,7 @@ import torch
 
 from napari_gigaclf.errors import CohortError, GigaclfError
 from napari_gigaclf.models import load_model
+from napari_gigaclf.training.experiments.arms import ARMS
 from napari_gigaclf.training.experiments.bench import SLIDES_SEED, Bench
 from napari_gigaclf.training.experiments.climbing import Climb
 from napari_gigaclf.training.experiments.configs import EXPERIMENTS, RESOLUTIONS
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--output", type=Path, required=True, help="folder for maps, models and results")
     made.add_argument("--model", default="lymph-node-metastasis", help="tile classifier: a cell-net, by name or folder")
     made.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of training, from 1 on")
+    made.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), help="of arrangement and micro")
     made.add_argument("--small", action="store_true", help="a few slides: to see that it runs")
     made.add_argument("--no-rebuilds", action="store_true", help="no intervals over tiles, which take longest")
     made.add_argument("--threads", type=int, default=1)
@@ -81,7 +83,7 @@ def _run(options: argparse.Namespace) -> None:
     experiment = experiment.small() if options.small else experiment
     experiment = dataclasses.replace(experiment, rebuilds=0) if options.no_rebuilds else experiment
     bench = Bench(experiment=experiment, pools=pools, cells=cells, folder=options.output)
-    run_experiment(options.name, bench, options.seeds, options.output)
+    run_experiment(options.name, bench, options.seeds, options.output, options.arms)
 
 
 if __name__ == "__main__":

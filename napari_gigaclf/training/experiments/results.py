@@ -61,7 +61,7 @@ class Result:
     streamed_difference: float | None = None
     """Largest difference between the score from the kept map and that of streaming the whole network."""
     seconds: float = 0.0
-    """Processor time of this arm, without the maps."""
+    """Processor time of this arm; the first that needs them makes the maps of all."""
     date: str = ""
 
 

@@ -30,8 +30,10 @@ LOOKED_AT = ("cells, highest", "context")
 """Arms whose gaze is measured, with the first seed."""
 
 
-def run_experiment(name: str, bench: Bench, seeds: Sequence[int], output: Path) -> None:
-    """Run all arms with all seeds, then measure where they look.
+def run_experiment(
+    name: str, bench: Bench, seeds: Sequence[int], output: Path, arms: Sequence[str] = tuple(ARMS)
+) -> None:
+    """Run arms with all seeds, and measure where they look.
 
     Parameters
     ----------
@@ -43,8 +45,10 @@ def run_experiment(name: str, bench: Bench, seeds: Sequence[int], output: Path) 
         Of training; arms without chance run with the first only.
     output
         Folder for results and models.
+    arms
+        Which.
     """
-    for arm in ARMS:
+    for arm in arms:
         for seed in seeds if arm in SEEDED else seeds[:1]:
             trained = run_arm(name, arm, seed, bench, output)
             if arm in LOOKED_AT and seed == seeds[0] and not looking_path(output, name, arm).is_file():
