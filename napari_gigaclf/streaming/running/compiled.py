@@ -154,7 +154,7 @@ def _compiled(
         )  # fmt: skip
         result = TileRun(
             work=pure, tile=tile, sources=dict(zip(sources, blocks[:first], strict=True)),
-            pieces=dict(zip(pieces, blocks[first:second], strict=True)), detaches=False,
+            pieces=dict(zip(pieces, blocks[first:second], strict=True)), pure=True,
         ).run()  # fmt: skip
         keys = tuple(result.targets), tuple(result.pieces)
         return [*result.targets.values(), *result.pieces.values()]

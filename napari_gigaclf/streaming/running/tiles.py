@@ -67,6 +67,20 @@ def put_together(extent: Extent, parts: Sequence[Part]) -> Tensor:
     return block
 
 
+def concatenated(parts: Sequence[Part]) -> Tensor:
+    """Return the same block without writing into it, which a compiler turns into less work, above all backward.
+
+    Parts come in an order in which each lies beside those before it, along one axis.
+    """
+    extent, block = parts[0].extent, parts[0].tensor
+    for part in parts[1:]:
+        (axis,) = (axis for axis, (one, two) in enumerate(zip(extent, part.extent, strict=True)) if one != two)
+        beside = sorted([(extent[axis], block), (part.extent[axis], part.tensor)], key=lambda item: item[0])
+        block = torch.cat([tensor for _, tensor in beside], 2 + axis)
+        extent = (*extent[:axis], (beside[0][0][0], beside[1][0][1]), *extent[axis + 1 :])
+    return block
+
+
 class Join(torch.autograd.Function):
     """Joins parts into one block; backward adds the gradients that later tiles found for pieces of this block.
 
@@ -180,8 +194,8 @@ class TileRun:
     """Carried borders received."""
     hands_on: bool = True
     """Whether borders are cut off for the next tiles; not where a tile is run again."""
-    detaches: bool = True
-    """Whether the borders cut off leave the tile's graph; not where that graph shall be one function with them."""
+    pure: bool = False
+    """Whether the run shall be one function without the engine's own steps of autograd, with borders as results."""
 
     def run(self) -> TileResult:
         """Compute every map's block in order, freeing each after its last use."""
@@ -249,6 +263,9 @@ class TileRun:
         """Return the joined block; with gradients, let it take in those of the pieces handed on."""
         held = self.work.plan.held(index, self.tile)
         gives = any(self.is_given(axis, extent) for axis, extent in enumerate(kept))
+        if self.pure:
+            new = self.work.plan.made(index, self.tile)
+            return concatenated(sorted(parts, key=lambda part: part.extent != new))
         if not self.work.needs_grad[index] or not (gives or len(parts) > 1):
             return parts[0].tensor if len(parts) == 1 else put_together(held, parts)
         extents, tensors = tuple(part.extent for part in parts), [part.tensor for part in parts]
@@ -264,7 +281,7 @@ class TileRun:
 
     def cut_off(self, index: int, block: Tensor, kept: Sequence[Extent], result: TileResult) -> None:
         """Copy the pieces for the next tiles."""
-        held, block = self.work.plan.held(index, self.tile), block.detach() if self.detaches else block
+        held, block = self.work.plan.held(index, self.tile), block if self.pure else block.detach()
         for axis, extent in enumerate(kept):
             if self.is_given(axis, extent):
                 piece = crop(block, held, extent)
