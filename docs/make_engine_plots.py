@@ -148,8 +148,8 @@ def draw_growth(file: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.4))
     axes[0].loglog(size, seconds, marker="o", label="streamed")
     floor = seconds[0] / size[0]
-    axes[0].loglog(size, floor * size, "--", color="0.6", label="arithmetic of the smallest, times the size")
-    axes[0].legend(frameon=False)
+    axes[0].loglog(size, floor * size, "--", color="0.6", label="in proportion to the smallest")
+    axes[0].legend(frameon=False, loc="lower right")
     axes[0].set(xlabel="megapixels", ylabel="CPU seconds, forward", title=f"seconds ~ size^{slope:.2f}")
     axes[1].semilogx(size, [run["peak_mb"] for run in runs], marker="o")
     axes[1].set(xlabel="megapixels", ylabel="peak memory of the process, MB", ylim=(0, None))
