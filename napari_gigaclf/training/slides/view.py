@@ -64,9 +64,7 @@ class SlideView:
         return found if found.any() else np.ones(shape, dtype=np.bool_)
 
 
-def open_view(
-    path: "Path", *, um_per_px: float, slide_um_per_px: float | None, tissue: bool | TissueMask
-) -> SlideView:
+def open_view(path: "Path", *, um_per_px: float, slide_um_per_px: float | None, tissue: bool | TissueMask) -> SlideView:
     """Open a slide and find its tissue.
 
     Parameters
