@@ -41,7 +41,8 @@ def figures_of_arm(results: Sequence[Result]) -> ArmFigures:
     """Return the figures of one arm's results, one per seed."""
     by_seed = tuple(result.test.figure for result in results)
     value = float(np.mean(by_seed))
-    drawn = np.array([[part.figure for part in result.rebuilt] for result in results]).mean(0)
+    rebuilds = min(len(result.rebuilt) for result in results)  # a run that was stopped has them for some seeds only
+    drawn = np.array([[part.figure for part in result.rebuilt[:rebuilds]] for result in results]).mean(0)
     half = float(t.ppf(0.975, len(drawn) - 1) * drawn.std(ddof=1)) if len(drawn) > 1 else float("nan")
     low, high = np.clip([value - half, value + half], 0.0, 1.0).tolist()
     ranks = ranked([result.test for result in results])
