@@ -67,20 +67,6 @@ def put_together(extent: Extent, parts: Sequence[Part]) -> Tensor:
     return block
 
 
-def concatenated(parts: Sequence[Part]) -> Tensor:
-    """Return the same block without writing into it, which a compiler turns into less work, above all backward.
-
-    Parts come in an order in which each lies beside those before it, along one axis.
-    """
-    extent, block = parts[0].extent, parts[0].tensor
-    for part in parts[1:]:
-        (axis,) = (axis for axis, (one, two) in enumerate(zip(extent, part.extent, strict=True)) if one != two)
-        beside = sorted([(extent[axis], block), (part.extent[axis], part.tensor)], key=lambda item: item[0])
-        block = torch.cat([tensor for _, tensor in beside], 2 + axis)
-        extent = (*extent[:axis], (beside[0][0][0], beside[1][0][1]), *extent[axis + 1 :])
-    return block
-
-
 class Join(torch.autograd.Function):
     """Joins parts into one block; backward adds the gradients that later tiles found for pieces of this block.
 
@@ -263,9 +249,6 @@ class TileRun:
         """Return the joined block; with gradients, let it take in those of the pieces handed on."""
         held = self.work.plan.held(index, self.tile)
         gives = any(self.is_given(axis, extent) for axis, extent in enumerate(kept))
-        if self.pure:
-            new = self.work.plan.made(index, self.tile)
-            return concatenated(sorted(parts, key=lambda part: part.extent != new))
         if not self.work.needs_grad[index] or not (gives or len(parts) > 1):
             return parts[0].tensor if len(parts) == 1 else put_together(held, parts)
         extents, tensors = tuple(part.extent for part in parts), [part.tensor for part in parts]
