@@ -1,7 +1,7 @@
-"""Binds letters to actions while the canvas has the focus, and gives them back.
+"""Binds keys to actions while the canvas has the focus, and gives them back.
 
 napari asks the selected layer first and the viewer after it, and its image layers know letters of their own (X). So the
-letters are bound to the viewer, to image layers and to overlays of ours; shapes, points and labels of a person keep
+keys are bound to the viewer, to image layers and to overlays of ours; shapes, points and labels of a person keep
 their keys, since there they choose what is drawn.
 """
 
@@ -13,14 +13,14 @@ DRAWN_ON = ("Shapes", "Points", "Labels")
 
 
 class CanvasKeys:
-    """Letters that do something over the slide.
+    """Keys that do something over the slide.
 
     Parameters
     ----------
     viewer
         A napari viewer.
     actions
-        What each letter does.
+        What each key does, as napari spells it.
     """
 
     def __init__(self, viewer: Any, actions: Mapping[str, Callable[[], None]]) -> None:  # noqa: ANN401 - no stubs
@@ -35,7 +35,7 @@ class CanvasKeys:
         self._bind_layers()
 
     def stop(self) -> None:
-        """Give the letters back."""
+        """Give the keys back."""
         self._viewer.layers.events.inserted.disconnect(self._on_layers)
         for key, before in self._before.items():
             self._viewer.bind_key(key, None)

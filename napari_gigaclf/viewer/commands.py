@@ -5,6 +5,7 @@ Each command is a function of the viewer, as napari's palette calls it. The mani
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_gigaclf.viewer.controllers.objective import Objective
@@ -171,17 +172,9 @@ def jump(viewer: Any, magnification: float) -> None:  # noqa: ANN401 - napari ha
         point.set_zoom(slide, zoom)
 
 
-def bind_keys(viewer: Any) -> Callable[[], None]:  # noqa: ANN401 - napari has no stubs
-    """Give the canvas the keys of all commands; returns what takes them back."""
-    bound = [(key, command.run) for command in COMMANDS for key in command.keys if key != PLUS]
-    for key, run in bound:
-        viewer.bind_key(key, run, overwrite=True)
-
-    def release() -> None:
-        for key, _ in bound:
-            viewer.bind_key(key, None, overwrite=True)
-
-    return release
+def key_actions(viewer: Any) -> dict[str, Callable[[], None]]:  # noqa: ANN401 - napari has no stubs
+    """Return what each key of the canvas does to a viewer."""
+    return {key: partial(each.run, viewer) for each in COMMANDS for key in each.keys if key != PLUS}
 
 
 def _toggle(viewer: Any, kind: str) -> None:  # noqa: ANN401 - napari has no stubs

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QSizeP
 from napari_gigaclf.viewer import commands
 from napari_gigaclf.viewer.bridge import GuiPost
 from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.controllers.navigation import NavigationController
 from napari_gigaclf.viewer.controllers.objective import OBJECTIVES
 from napari_gigaclf.viewer.ruler import Ruler
@@ -180,7 +181,7 @@ class NavigateWidget(Docked):
             self.canvas.watch(self._look_again, lambda _layer: self._look_again()),
             self.canvas.watch_view(self._follow),
             self._watch_layers(),
-            commands.bind_keys(viewer),
+            CanvasKeys(viewer, commands.key_actions(viewer)).stop,
         )
         worker = self.worker
         self.destroyed.connect(lambda: worker.close())
