@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+UM_PER_MM = 1000.0
 HALF_PIXEL = 0.5
 """Corner coordinate of a pixel's centre; also the shift from napari's data coordinates to corner coordinates."""
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_gigaclf.geometry import UM_PER_MM
 from napari_gigaclf.models import load_model
 from napari_gigaclf.models.classifier import Classifier
 from napari_gigaclf.models.networks.cell_net import CELL_PX
@@ -58,7 +59,7 @@ def evaluate(model: Classifier, tiles: Tiles) -> dict[str, float]:
 def _one_field_per_mm2(model: Classifier) -> float:
     """Return the share that one cell is of a square millimetre."""
     assert model.um_per_px is not None
-    return (CELL_PX * model.um_per_px / 1000.0) ** 2
+    return (CELL_PX * model.um_per_px / UM_PER_MM) ** 2
 
 
 def _log_loss(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:

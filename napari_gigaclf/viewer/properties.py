@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from napari_gigaclf.geometry import UM_PER_MM
 from napari_gigaclf.slides.choice import full_name
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def property_rows(slide: "Slide") -> list[tuple[str, str]]:
     if unit is None:
         rows.append(("scale", "unknown"))
     else:
-        size_mm = (finest.height * unit[0] / 1000, finest.width * unit[1] / 1000)
+        size_mm = (finest.height * unit[0] / UM_PER_MM, finest.width * unit[1] / UM_PER_MM)
         rows.append(("size on glass", f"{size_mm[1]:.2f} x {size_mm[0]:.2f} mm"))
         same = abs(unit[0] / unit[1] - 1) < 1e-3
         said = f"{unit[0]:.4g}" if same else f"{unit[1]:.4g} across, {unit[0]:.4g} down"

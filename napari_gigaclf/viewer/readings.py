@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gigaclf.geometry import UM_PER_MM
 from napari_gigaclf.viewer.canvas import SlideCanvas
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
 
-UM_PER_MM = 1000.0
 NOTHING_HERE = "nothing was computed here"
 
 

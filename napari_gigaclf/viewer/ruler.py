@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from napari_gigaclf.geometry import UM_PER_MM
 from napari_gigaclf.viewer.layers import Frame
+from napari_gigaclf.viewer.mouse_tool import MouseTool, world_position
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 COLOUR = (0.0, 0.75, 0.25, 1.0)
 KIND = "ruler"
-UM_PER_MM = 1000.0
 SCREEN_WIDTH = 3.0
 """Width of the line in pixels of the screen when it is drawn."""
 TEXT_SIZE = 14
@@ -31,7 +32,7 @@ def length_text(begin: tuple[float, float], end: tuple[float, float], *, in_um: 
     return f"{length / UM_PER_MM:.3f} mm" if length >= UM_PER_MM / 10 else f"{length:.1f} µm"
 
 
-class Ruler:
+class Ruler(MouseTool):
     """Measures with the mouse while it is on; dragging then measures instead of moving the view.
 
     Parameters
@@ -43,34 +44,23 @@ class Ruler:
     """
 
     def __init__(self, viewer: Any, measured: Callable[[str], None]) -> None:  # noqa: ANN401 - napari has no stubs
-        self._viewer = viewer
+        super().__init__(viewer)
         self._measured = measured
-        self._on = False
-
-    @property
-    def on(self) -> bool:
-        """True while the mouse measures."""
-        return self._on
 
     def switch(self, on: bool) -> None:
         """Switch measuring on or off; the last line stays until its layer is removed."""
-        if on == self._on:
-            return
-        self._on = on
-        self._viewer.scene.camera.mouse_pan = not on
-        if on:
-            self._viewer.mouse_drag_callbacks.append(self._drag)
-        else:
-            self._viewer.mouse_drag_callbacks.remove(self._drag)
+        if on != self.on:
+            self._viewer.scene.camera.mouse_pan = not on
+        super().switch(on)
 
-    def _drag(self, _viewer: Any, event: Any) -> Iterator[None]:  # noqa: ANN401 - napari's mouse event
-        self._viewer.scene.camera.mouse_pan = False  # a layer that was selected meanwhile has switched it on again
-        begin = _position(event)
+    def _pressed(self, viewer: Any, event: Any) -> Iterator[None]:  # noqa: ANN401 - napari's mouse event
+        viewer.scene.camera.mouse_pan = False  # a layer that was selected meanwhile has switched it on again
+        begin = world_position(event)
         yield
         while event.type == "mouse_move":
-            self._show(begin, _position(event))
+            self._show(begin, world_position(event))
             yield
-        end = _position(event)
+        end = world_position(event)
         if end != begin:
             self._show(begin, end)
 
@@ -106,7 +96,3 @@ class Ruler:
             metadata={"kind": KIND},
             **frame.place(),
         )
-
-
-def _position(event: Any) -> tuple[float, float]:  # noqa: ANN401 - napari's mouse event
-    return float(event.position[-2]), float(event.position[-1])

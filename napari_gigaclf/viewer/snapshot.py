@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.errors import OutputError
+from napari_gigaclf.geometry import UM_PER_MM
 from napari_gigaclf.writing import replacing
 
 ROW = 38
@@ -28,7 +29,6 @@ LEGEND_WIDTH, LEGEND_HEIGHT = 200, 10
 NUMBER_ROOM = 30
 """Pixels beside a legend for its lowest and its highest value."""
 FONT_SIZE = 13
-UM_PER_MM = 1000.0
 SUFFIXES = (".png", ".svg")
 
 

@@ -188,9 +188,9 @@ def test_a_click_while_drawing_belongs_to_the_drawing(widget, show, slide, ready
     shapes = viewer.add_shapes(scale=slide.um_per_px, units=("um", "um"), ndim=2)
     shapes.mode = "add_polygon"
     count = len(widget.asks._jobs)
-    widget.tool._on_press(viewer, None).close()
+    widget.tool._pressed(viewer, None).close()
     with pytest.raises(StopIteration):
-        next(widget.tool._on_press(viewer, None))
+        next(widget.tool._pressed(viewer, None))
     assert len(widget.asks._jobs) == count
 
 
