@@ -250,7 +250,8 @@ def lag(path: Path, model: str, level: int, seconds: float) -> dict[str, object]
     """
     from napari_gigaclf.viewer.controllers.giving_way import GivingWay
     from napari_gigaclf.viewer.controllers.run import State
-    from napari_gigaclf.viewer.demo import fit, settle, wait_until
+    from napari_gigaclf.viewer.demo import settle, wait_until
+    from napari_gigaclf.viewer.viewpoint import Viewpoint
     from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
     from napari_gigaclf.viewer.widgets.controls import choose
 
@@ -267,7 +268,7 @@ def lag(path: Path, model: str, level: int, seconds: float) -> dict[str, object]
     wait_until(lambda: widget.runs.state in (State.READY, State.REFUSED), 120)
     assert widget.runs.state is State.READY, widget.run_panel.estimate_note.text()
     settle(2)
-    fit(viewer, slide)
+    Viewpoint(viewer).fit(slide)
     viewer.scene.camera.zoom = viewer.scene.camera.zoom * 4
     extent = 0.2 * slide.levels[0].width * (slide.um_per_px or (1.0, 1.0))[1]
     pendulum = Pendulum(viewer, extent)

@@ -24,11 +24,12 @@ from qtpy.QtTest import QTest
 from napari_gigaclf.geometry import corner_to_napari_data, swap_xy
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.controllers.run import State
-from napari_gigaclf.viewer.demo import WINDOW, fit, settings_in_memory, settle, wait_until
+from napari_gigaclf.viewer.demo import WINDOW, settings_in_memory, settle, wait_until
 from napari_gigaclf.viewer.layers import Frame
 from napari_gigaclf.viewer.sample import sample_slide
 from napari_gigaclf.viewer.snapshot import save_snapshot
 from napari_gigaclf.viewer.taking import canvas_is_sharp, take_snapshot
+from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.controls import choose
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
@@ -53,7 +54,7 @@ class Studio:
         self.slide = SlideCanvas(self.viewer).slide_layers()[0].metadata["slide"]
         self.viewer.window.resize(*WINDOW)
         settle()
-        fit(self.viewer, self.slide)
+        Viewpoint(self.viewer).fit(self.slide)
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
         """Let the window work until something is so."""
@@ -156,7 +157,7 @@ def go_through_hotspots(studio: Studio) -> None:
         widget.list.relabel_button.click()
         QTest.keyClick(canvas, Qt.Key.Key_N)
         settle()
-        fit(studio.viewer, slide)
+        Viewpoint(studio.viewer).fit(slide)
         studio.take("hotspots.jpg")
         widget.shut_down()
 

@@ -10,6 +10,7 @@ import numpy as np
 from napari_gigaclf.viewer.controllers.run import State
 from napari_gigaclf.viewer.layers import Frame, truth_layer
 from napari_gigaclf.viewer.reader import open_layers, shown_class
+from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
     from napari_gigaclf.annotations import Annotation
@@ -20,8 +21,6 @@ WINDOW = (1600, 1000)
 SETTLE_SECONDS = 1.0
 MAX_WAIT_SECONDS = 30.0
 PLANNED = (State.READY, State.REFUSED)
-MARGIN = 1.06
-"""The slide's part of the canvas is this much larger than the slide."""
 
 
 def show_demo(
@@ -63,7 +62,7 @@ def show_demo(
     widget = fill_viewer(viewer, slide, prediction, truth)
     viewer.window.resize(*WINDOW)
     settle()
-    fit(viewer, slide)
+    Viewpoint(viewer).fit(slide)
     wait_until(lambda: widget.runs.state in PLANNED and slide.id in widget.runs.results)
     viewer.layers.selection.active = widget.canvas.overlay(slide.id, "probability")
     settle()
@@ -88,14 +87,6 @@ def fill_viewer(viewer: Any, slide: "Slide", prediction: "Prediction", truth: Se
     if truth:
         widget.canvas.put(slide.id, truth_layer(truth, Frame.of_slide(slide)))
     return widget
-
-
-def fit(viewer: Any, slide: "Slide") -> None:  # noqa: ANN401 - a napari viewer
-    """Zoom so that the whole slide fills the canvas."""
-    frame = Frame.of_slide(slide)
-    extent = np.array(frame.shape) * (frame.um_per_px or (1.0, 1.0))
-    viewer.scene.camera.center = tuple(extent / 2)
-    viewer.scene.camera.zoom = float((np.array(viewer.canvas.size) / (extent * MARGIN)).min())
 
 
 def settle(seconds: float = SETTLE_SECONDS) -> None:

@@ -6,6 +6,8 @@ from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_gigaclf.viewer.widgets.pictures import image_of
+
 HEIGHT = 190
 SMALLEST_BOX = 6.0
 """A view that is smaller than this on the overview is drawn as large, so that one finds it."""
@@ -36,13 +38,7 @@ class OverviewMap(QWidget):
 
     def show_picture(self, picture: NDArray[np.uint8] | None) -> None:
         """Show a picture, (h, w, 3), or nothing."""
-        if picture is None:
-            self._image = None
-        else:
-            height, width = picture.shape[:2]
-            pixels = np.ascontiguousarray(picture)
-            image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-            self._image = image.copy()  # Qt's image does not own the array's memory
+        self._image = None if picture is None else image_of(picture)
         self.update()
 
     def show_box(self, box: tuple[float, float, float, float]) -> None:

@@ -1,4 +1,4 @@
-"""Pixels of a slide as a picture in a list."""
+"""Pixels of a slide as Qt's pictures."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,9 +6,13 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPixmap
 
 
-def pixmap(pixels: NDArray[np.uint8], side: int) -> QPixmap:
-    """Return RGB pixels (h, w, 3) as a picture whose longer side is ``side`` pixels long."""
+def image_of(pixels: NDArray[np.uint8]) -> QImage:
+    """Return RGB pixels (h, w, 3) as an image of Qt's, which owns its memory."""
     rgb = np.ascontiguousarray(pixels)
     height, width = rgb.shape[:2]
-    image = QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
-    return QPixmap.fromImage(image).scaled(side, side, Qt.AspectRatioMode.KeepAspectRatio)
+    return QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
+
+
+def pixmap(pixels: NDArray[np.uint8], side: int) -> QPixmap:
+    """Return RGB pixels (h, w, 3) as a picture whose longer side is ``side`` pixels long."""
+    return QPixmap.fromImage(image_of(pixels)).scaled(side, side, Qt.AspectRatioMode.KeepAspectRatio)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -20,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_gigaclf.viewer.controllers.probe import as_rgb
 from napari_gigaclf.viewer.properties import property_rows
+from napari_gigaclf.viewer.widgets.pictures import pixmap
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
@@ -82,9 +82,4 @@ class AssociatedImage(QLabel):
         super().__init__(parent, Qt.WindowType.Tool)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(f"{name} - may show who the patient is")
-        rgb = np.ascontiguousarray(as_rgb(pixels))
-        height, width = rgb.shape[:2]
-        picture = QPixmap.fromImage(QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888))
-        if max(height, width) > LARGEST_PICTURE:
-            picture = picture.scaled(LARGEST_PICTURE, LARGEST_PICTURE, Qt.AspectRatioMode.KeepAspectRatio)
-        self.setPixmap(picture)
+        self.setPixmap(pixmap(as_rgb(pixels), min(LARGEST_PICTURE, max(pixels.shape[:2]))))
