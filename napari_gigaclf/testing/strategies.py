@@ -250,9 +250,11 @@ def _pointwise(draw: st.DrawFn, end: _Growing) -> tuple[nn.Module, _Growing]:
     assert norm.running_var is not None
     norm.running_mean.normal_()
     norm.running_var.uniform_(0.5, 2)
+    # A norm over a single channel gives zeros, and its weight's gradient is rounding: nothing to compare.
+    last = ChannelsLast(end.channels, end.num_axes) if end.channels > 1 else nn.Identity()
     layers: list[nn.Module] = [
         nn.Tanh(), nn.ReLU(), nn.GELU(), nn.PReLU(end.channels), nn.Sequential(norm, nn.ReLU()), nn.LeakyReLU(0.1),
-        nn.Dropout(0.5, inplace=True), nn.Identity(), ChannelsLast(end.channels, end.num_axes), Parts(),
+        nn.Dropout(0.5, inplace=True), nn.Identity(), last, Parts(),
     ]  # fmt: skip
     return draw(st.sampled_from(layers)), end
 
