@@ -19,6 +19,8 @@ class Progress:
     """What is being done, for a person: ``"classifying"``, ``"saliency"``."""
     seconds: float
     """Seconds since the phase began."""
+    note: str = ""
+    """What else there is to say, such as the loss so far."""
 
     @property
     def rate(self) -> float | None:

@@ -38,6 +38,8 @@ def progress_bar(name: str) -> Iterator[ProgressCallback]:
             )
         bar = bars[progress.phase]
         bar.total = progress.total
+        if progress.note:
+            bar.set_postfix_str(progress.note, refresh=False)
         bar.update(progress.done - bar.n)
 
     try:

@@ -16,7 +16,13 @@ FORMAT = "napari-gigaclf model 1"
 Activation = Literal["softmax", "sigmoid", "identity"]
 """How logits become what is shown: one of several classes, any of them, or a score as it is (regression)."""
 NetworkName = Literal[
-    "cell-net", "cell-net-context", "paper-table1", "paper-table2-22", "paper-table2-25", "paper-table2-28", "resnet18",
+    "cell-net",
+    "cell-net-context",
+    "paper-table1",
+    "paper-table2-22",
+    "paper-table2-25",
+    "paper-table2-28",
+    "resnet18",
     "resnet34",
 ]
 Pooling = Literal["max", "mean", "attention", "highest"]
@@ -66,6 +72,8 @@ class ModelConfig:
     spread: tuple[float, ...]
     """Per channel: what ``x - 1`` is divided by (see ``models.normalise``)."""
     card: ModelCard
+    score_range: tuple[float, float] | None = None
+    """Least and largest score that a regression learnt from, for maps; None: unknown, or no regression."""
     golden: tuple[GoldenOutput, ...] = ()
     format: str = FORMAT
 
@@ -82,6 +90,8 @@ class ModelConfig:
             raise ConfigError("spread must be three positive numbers")
         if self.card.positive_class and self.card.positive_class not in self.classes:
             raise ConfigError(f"card.positive_class {self.card.positive_class!r} is not among the classes")
+        if self.score_range is not None and not self.score_range[0] < self.score_range[1]:
+            raise ConfigError(f"score_range is {self.score_range}; the first number must be below the second")
         if any(len(golden.logits) != len(self.classes) for golden in self.golden):
             raise ConfigError("each golden output needs one logit per class")
 

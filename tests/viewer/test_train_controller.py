@@ -286,7 +286,7 @@ def test_other_settings_do_not_go_on_with_a_run(ready, runs, view, pump, wishes)
     runs.choose(changed(wishes, learning_rate=0.5))
     runs.train(resume=True)
     pump.until(lambda: not runs.training)
-    assert "another recipe or cohort" in view.outcomes[-1]
+    assert "another recipe or other data" in view.outcomes[-1]
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(ready, runs, view, pump, wishes, tmp_path):

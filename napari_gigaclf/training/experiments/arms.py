@@ -24,7 +24,7 @@ from napari_gigaclf.training.experiments.on_maps import OnMaps, margins
 from napari_gigaclf.training.experiments.starting import start_as_cells
 from napari_gigaclf.training.mosaics.colour_model import make_model
 from napari_gigaclf.training.mosaics.controls import TileColours, colour_statistics, colours_of
-from napari_gigaclf.training.slides.network import build_network
+from napari_gigaclf.training.slides.network import slide_network
 from napari_gigaclf.training.slides.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def _context_recipe(seed: int) -> Recipe:
 
 def _built(bench: Bench, recipe: Recipe) -> Classifier:
     """Return a network with the frozen trunk and, behind it, fresh layers."""
-    model = build_network(recipe, "classification", bench.cells.classes, "experiment")
+    model = slide_network(recipe, "classification", bench.cells.classes, "experiment")
     own = model.state_dict()
     taken = {
         key: value for key, value in bench.cells.state_dict().items() if key in own and own[key].shape == value.shape

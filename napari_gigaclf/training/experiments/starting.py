@@ -18,7 +18,7 @@ from napari_gigaclf.models import Classifier
 from napari_gigaclf.models.networks.cell_net import CONTEXT_LAYERS
 from napari_gigaclf.training.experiments.maps import SlideMap
 from napari_gigaclf.training.experiments.on_maps import OnMaps, margins
-from napari_gigaclf.training.slides.network import last_layer
+from napari_gigaclf.training.runs.networks import last_layer
 
 CUT_OFF: Final = 4.0
 """c: margins below -c, a probability of 0.02, are all the same."""

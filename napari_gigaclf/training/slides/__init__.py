@@ -5,9 +5,10 @@ Importing this package does not import torch; ``train`` and its result load it o
 
 from typing import TYPE_CHECKING
 
+from napari_gigaclf.training.runs.epoch import Epoch
+from napari_gigaclf.training.runs.settings import with_settings
 from napari_gigaclf.training.slides.changes import ChangeSettings
-from napari_gigaclf.training.slides.epoch import Epoch
-from napari_gigaclf.training.slides.recipe import PRESETS, Recipe, dump_recipe, preset, read_recipe, with_settings
+from napari_gigaclf.training.slides.recipe import PRESETS, Recipe, dump_recipe, preset, read_recipe
 
 if TYPE_CHECKING:
     from napari_gigaclf.training.slides.start import TrainResult, train

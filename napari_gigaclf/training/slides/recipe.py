@@ -5,25 +5,15 @@ mini-batches by adding up gradients, global max-pooling, dropout before the last
 unit-variance initialisation and weight decay 1e-6 for CAMELYON17. What they do not say is ours, and stands here too.
 """
 
-import dataclasses
-import difflib
-import json
 import math
-import tomllib
-import typing
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from napari_gigaclf.errors import CohortError
 from napari_gigaclf.models.config import NetworkName, Pooling
-from napari_gigaclf.models.records import ConfigError, parse, plain
+from napari_gigaclf.training.runs.settings import dump_settings, named_preset, read_settings
 from napari_gigaclf.training.slides.changes import ChangeSettings
-
-MAX_RECIPE_BYTES = 1 << 20
-"""A recipe file larger than this is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +137,7 @@ def preset(name: str) -> Recipe:
     CohortError
         If there is none of this name.
     """
-    if name not in PRESETS:
-        raise CohortError(f"there is no preset {name!r}{_nearest(name, PRESETS)}; known are {', '.join(PRESETS)}")
-    return PRESETS[name]
+    return named_preset(PRESETS, name)
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -162,84 +150,9 @@ def read_recipe(path: Path) -> Recipe:
     CohortError
         If the file cannot be read, or holds an unknown key (with the nearest known one) or a value that makes no sense.
     """
-    try:
-        if path.stat().st_size > MAX_RECIPE_BYTES:
-            raise CohortError(f"{path}: larger than {MAX_RECIPE_BYTES} bytes; this is no recipe")
-        text = path.read_text(encoding="utf-8")
-        raw = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise CohortError(f"{path}: the recipe cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CohortError(f"{path}: not a readable recipe: {error}") from error
-    if not isinstance(raw, dict):
-        raise CohortError(f"{path}: a recipe is a table of settings, not a {type(raw).__name__}")
-    base = raw.pop("preset", "default")
-    if not isinstance(base, str):
-        raise CohortError(f"{path}: preset must be a name")
-    return changed(preset(base), raw, str(path))
-
-
-def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
-    """Return a recipe changed by texts ``name=value``, the value as in JSON or a bare word; ``changes.stain=0.1``.
-
-    Raises
-    ------
-    CohortError
-        If a text is none, its name unknown or its value makes no sense.
-    """
-    raw: dict[str, Any] = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals:
-            raise CohortError(f"setting {setting!r} is not of the form name=value")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        inner = raw
-        *groups, last = name.strip().split(".")
-        for group in groups:
-            inner = inner.setdefault(group, {})
-        inner[last] = value
-    return changed(recipe, raw, "settings")
-
-
-def changed(recipe: Recipe, raw: dict[str, Any], place: str) -> Recipe:
-    """Return a recipe with some keys replaced.
-
-    Raises
-    ------
-    CohortError
-        If a key is unknown (with the nearest known one), or a value makes no sense.
-    """
-    _check_keys(Recipe, raw, place)
-    whole = plain(recipe)
-    assert isinstance(whole, dict)
-    for key, value in raw.items():
-        whole[key] = {**whole[key], **value} if isinstance(value, dict) and isinstance(whole[key], dict) else value
-    try:
-        found = parse(Recipe, whole, place)
-    except ConfigError as error:
-        raise CohortError(str(error)) from error
-    assert isinstance(found, Recipe)
-    return found
+    return read_settings(path, PRESETS)
 
 
 def dump_recipe(recipe: Recipe) -> str:
     """Return a recipe as JSON text, which ``read_recipe`` gives back."""
-    return json.dumps(plain(recipe), indent=2, allow_nan=False) + "\n"
-
-
-def _check_keys(kind: type, raw: dict[str, Any], place: str) -> None:
-    """Refuse unknown keys, naming the nearest known one, inside nested settings too."""
-    hints = typing.get_type_hints(kind)
-    for key, value in raw.items():
-        if key not in hints:
-            raise CohortError(f"{place}: unknown setting {key!r}{_nearest(key, hints)}")
-        if isinstance(value, dict) and dataclasses.is_dataclass(hints[key]):
-            _check_keys(typing.cast("type", hints[key]), value, f"{place}: {key}")
-
-
-def _nearest(name: str, known: typing.Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return dump_settings(recipe)

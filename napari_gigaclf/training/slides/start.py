@@ -1,5 +1,6 @@
 """``train``: a cohort and a recipe become a model, in a folder that records how."""
 
+import dataclasses
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,18 +13,20 @@ import torch
 from napari_gigaclf.errors import Cancelled, CohortError, TrainingError
 from napari_gigaclf.inference.devices import find_device
 from napari_gigaclf.progress import CancelToken, ProgressCallback
-from napari_gigaclf.training.cohort import Cohort
-from napari_gigaclf.training.slides.epoch import Epoch
+from napari_gigaclf.training.cohort import Cohort, write_cohort
+from napari_gigaclf.training.runs.best import BestModel
+from napari_gigaclf.training.runs.epoch import Epoch
+from napari_gigaclf.training.runs.folder import RECIPE_NAME, Board, RunFolder, model_name, run_key
+from napari_gigaclf.training.runs.networks import last_layer
+from napari_gigaclf.training.runs.run import Run
+from napari_gigaclf.training.runs.state import Counters, load_state
+from napari_gigaclf.training.runs.workers import join_workers
 from napari_gigaclf.training.slides.initialise import colour_spread, unit_variance
+from napari_gigaclf.training.slides.learner import SlideLearner
 from napari_gigaclf.training.slides.losses import loss_of
-from napari_gigaclf.training.slides.network import SlideNetwork, build_network, last_layer
-from napari_gigaclf.training.slides.recipe import Recipe
-from napari_gigaclf.training.slides.run import Run
-from napari_gigaclf.training.slides.run_folder import RECIPE_NAME, Board, RunFolder, run_key
+from napari_gigaclf.training.slides.network import SlideNetwork, slide_network
+from napari_gigaclf.training.slides.recipe import Recipe, dump_recipe
 from napari_gigaclf.training.slides.slides import Slides
-from napari_gigaclf.training.slides.state import Counters, load_state
-from napari_gigaclf.training.slides.step import Stepper
-from napari_gigaclf.training.slides.workers import join_workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,36 +122,59 @@ def prepared(
     target = torch.device(_own_device(device))
     workers = join_workers(target)
     folder, slides, loss = RunFolder(output, writes=workers.is_first), Slides(recipe), loss_of(recipe, cohort)
-    model = build_network(recipe, cohort.task, cohort.classes, _name_of(output)).to(target)
-    network, key = SlideNetwork(model, recipe), run_key(recipe, cohort)
+    model = slide_network(recipe, cohort.task, cohort.classes, model_name(output)).to(target)
+    if cohort.task == "regression":
+        model.config = dataclasses.replace(model.config, score_range=_range_of(cohort))
+    network, key = SlideNetwork(model, recipe), _key(recipe, cohort)
     optimiser = torch.optim.Adam(
         [p for p in model.parameters() if p.requires_grad], lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     counters = load_state(output, model, optimiser, key) if resume else None
     if counters is None:
-        folder.begin(recipe, cohort)
+        _begin_folder(folder, recipe, cohort)
         try:
             _begin_weights(network, slides, cohort, folder, cancel)
         except BaseException:
             slides.close()
             raise
-    stepper = Stepper(
-        network=network,
-        slides=slides,
-        loss=loss,
-        optimiser=optimiser,
-        workers=workers,
-        recipe=recipe,
-    )
+    learner = SlideLearner(
+        cohort=cohort, network=network, slides=slides, loss=loss, optimiser=optimiser, workers=workers, recipe=recipe
+    )  # fmt: skip
+    learnt, tuned = (len(cohort.of_split(split)) for split in ("train", "tune"))
+    data = f"{learnt} slides of {cohort.table.name}, tuned on {tuned}"
     return Run(
         cohort=cohort,
         recipe=recipe,
         folder=folder,
         board=Board(output, writes=workers.is_first),
-        stepper=stepper,
+        learner=learner,
+        best=BestModel(folder=folder, data=data, command="train"),
         counters=counters or Counters(),
         key=key,
     )
+
+
+def _begin_folder(folder: RunFolder, recipe: Recipe, cohort: Cohort) -> None:
+    """Write what the run is: recipe, record and table."""
+    about = {"table": str(cohort.table), "sha256": cohort.sha256, "slides": len(cohort)}
+    folder.begin(dump_recipe(recipe), {"cohort": about})
+    if folder.writes:
+        write_cohort(cohort, folder.path / "cohort.csv")
+
+
+def _key(recipe: Recipe, cohort: Cohort) -> str:
+    """Return what a state belongs to: recipe and cohort, but for how long and with how much memory."""
+    rows = [
+        (row.number, str(row.slide.resolve()), row.labels, row.score, row.split, row.um_per_px) for row in cohort.rows
+    ]
+    return run_key(dump_recipe(recipe), ("epochs", "memory", "patience"), [cohort.task, cohort.classes, rows])
+
+
+def _range_of(cohort: Cohort) -> tuple[float, float] | None:
+    """Return the least and the largest score that is learnt from; None where they are the same."""
+    scores = cohort.of_split("train").targets
+    least, most = float(scores.min()), float(scores.max())
+    return (least, most) if least < most else None
 
 
 def _begin_weights(
@@ -181,9 +207,3 @@ def _own_device(device: str) -> str:
     if device in ("auto", "cuda") and "LOCAL_RANK" in os.environ and torch.cuda.is_available():
         return f"cuda:{os.environ['LOCAL_RANK']}"
     return find_device(device).key
-
-
-def _name_of(output: Path) -> str:
-    """Return a model's name from its run's folder: letters, digits, space, '.', '_' and '-'."""
-    name = "".join(c if c.isascii() and (c.isalnum() or c in " ._-") else "-" for c in output.resolve().name)[:100]
-    return name if name and name[0].isalnum() else f"run{name[:97]}"

@@ -89,7 +89,7 @@ def look_at_run(folder: Path) -> RunLook:
 
 def _epochs_of(folder: Path) -> "tuple[Epoch, ...]":
     """Return the epochs in a run's log; of one that was run twice, the later. A damaged log gives what is readable."""
-    from napari_gigaclf.training.slides.epoch import Epoch
+    from napari_gigaclf.training.runs.epoch import Epoch
 
     log = folder / "log.jsonl"
     try:
@@ -132,8 +132,8 @@ def run_training(
         raise CohortError("choose a recipe and an output folder first")
     use_torch(wishes.threads)
     from napari_gigaclf.training.cohort import divided_as_usual
+    from napari_gigaclf.training.runs.settings import changed
     from napari_gigaclf.training.slides import train
-    from napari_gigaclf.training.slides.recipe import changed
 
     recipe = changed(wishes.base, dict(wishes.settings), "settings")
     try:

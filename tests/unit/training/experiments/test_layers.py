@@ -10,7 +10,7 @@ from napari_gigaclf.training.experiments.fitting import fit_on_maps
 from napari_gigaclf.training.experiments.on_maps import OnMaps, margins
 from napari_gigaclf.training.experiments.running import streamed_margin
 from napari_gigaclf.training.experiments.starting import CUT_OFF, start_as_cells
-from napari_gigaclf.training.slides.network import build_network
+from napari_gigaclf.training.slides.network import slide_network
 from napari_gigaclf.training.slides.recipe import Recipe
 
 
@@ -19,7 +19,7 @@ def context(benches):
     """Return a cell-net-context behind the tile classifier's trunk, as it is before training."""
     bench = benches()
     recipe = Recipe(network="cell-net-context", start_from="lymph-node-metastasis", dropout=0.0, seed=3)
-    model = build_network(recipe, "classification", bench.cells.classes, "test")
+    model = slide_network(recipe, "classification", bench.cells.classes, "test")
     start_as_cells(model, bench.cells, bench.train)
     return model
 

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from napari_gigaclf.models.networks import build
+from napari_gigaclf.training.runs.networks import he_initialise
 from napari_gigaclf.training.slides.initialise import Moments, colour_spread, unit_variance
-from napari_gigaclf.training.slides.network import he_initialise
 from napari_gigaclf.training.slides.view import open_view
 
 

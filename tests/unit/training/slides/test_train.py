@@ -12,8 +12,8 @@ from napari_gigaclf import classify, open_slide
 from napari_gigaclf.errors import Cancelled, CohortError, OutputError, SlideError, TrainingError
 from napari_gigaclf.models import load_model
 from napari_gigaclf.training.cohort import read_cohort
+from napari_gigaclf.training.runs import run as run_module
 from napari_gigaclf.training.slides import preset, train, with_settings
-from napari_gigaclf.training.slides import run as run_module
 
 
 def losses_of(folder):
@@ -142,7 +142,7 @@ def test_another_run_is_not_overwritten_nor_gone_on_with(cohort, quick, tmp_path
     train(cohort, short, tmp_path / "run")
     with pytest.raises(CohortError, match="a run is there already"):
         train(cohort, short, tmp_path / "run")
-    with pytest.raises(CohortError, match="another recipe or cohort"):
+    with pytest.raises(CohortError, match="another recipe or other data"):
         train(cohort, dataclasses.replace(short, learning_rate=0.1), tmp_path / "run", resume=True)
     (tmp_path / "run" / "state" / "counters.json").write_text("{}")
     with pytest.raises(CohortError, match="cannot be read"):
@@ -185,7 +185,7 @@ def test_a_slide_that_breaks_stops_the_run_or_is_left_out(cohort, quick, tmp_pat
 
 
 def test_a_full_disk_leaves_the_last_good_state_and_model(cohort, quick, tmp_path, monkeypatch):
-    from napari_gigaclf.training.slides import state
+    from napari_gigaclf.training.runs import state
 
     train(cohort, dataclasses.replace(quick, epochs=1), tmp_path / "run")
     before = weights_of(tmp_path / "run")

@@ -1,6 +1,7 @@
 """The folder of a run: everything that says what was done, on what, and what came of it.
 
-recipe.json   cohort.csv   record.json     what was asked for, on which slides, with which versions
+recipe.json   record.json                  what was asked for, with which versions
+cohort.csv or tiles.csv                    on which slides or tiles
 log.jsonl     tensorboard/                 what happened, step by step
 state/                                     where it stands (see ``state``)
 model/                                     the best model so far, as any model folder
@@ -10,7 +11,7 @@ import hashlib
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -19,8 +20,6 @@ from typing import Any
 
 from napari_gigaclf import __version__
 from napari_gigaclf.errors import OutputError
-from napari_gigaclf.training.cohort import Cohort, write_cohort
-from napari_gigaclf.training.slides.recipe import Recipe, dump_recipe
 from napari_gigaclf.writing import check_writable, reason_of, replacing
 
 RECIPE_NAME = "recipe.json"
@@ -28,16 +27,29 @@ LOG_NAME = "log.jsonl"
 MODEL_NAME = "model"
 
 
-def run_key(recipe: Recipe, cohort: Cohort) -> str:
-    """Return what a state belongs to: a digest of recipe and cohort, but for how long and with how much memory."""
-    settings = json.loads(dump_recipe(recipe))
-    for free in ("epochs", "memory", "patience"):
-        del settings[free]
-    rows = [
-        (row.number, str(row.slide.resolve()), row.labels, row.score, row.split, row.um_per_px) for row in cohort.rows
-    ]
-    text = json.dumps([settings, cohort.task, cohort.classes, rows], sort_keys=True)
+def run_key(recipe: str, free: Iterable[str], data: Sequence[object]) -> str:
+    """Return what a state belongs to: a digest of a recipe, but for some of its settings, and of what is learnt from.
+
+    Parameters
+    ----------
+    recipe
+        As JSON.
+    free
+        Settings that a run which goes on may have otherwise.
+    data
+        Plain values that tell apart what is learnt from.
+    """
+    settings = json.loads(recipe)
+    for name in free:
+        del settings[name]
+    text = json.dumps([settings, *data], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def model_name(output: Path) -> str:
+    """Return a model's name from its run's folder: letters, digits, space, '.', '_' and '-'."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c in " ._-") else "-" for c in output.resolve().name)[:100]
+    return name if name and name[0].isalnum() else f"run{name[:97]}"
 
 
 @dataclass(slots=True)
@@ -60,8 +72,8 @@ class RunFolder:
         """Where the best model is."""
         return self.path / MODEL_NAME
 
-    def begin(self, recipe: Recipe, cohort: Cohort) -> None:
-        """Write what the run is.
+    def begin(self, recipe: str, about: Mapping[str, Any]) -> None:
+        """Write what the run is: the recipe as JSON, and a record of versions and of ``about``, plain values.
 
         Raises
         ------
@@ -72,8 +84,7 @@ class RunFolder:
             return
         check_writable(self.path)
         with replacing(self.path / RECIPE_NAME) as beside:
-            beside.write_text(dump_recipe(recipe), encoding="utf-8")
-        write_cohort(cohort, self.path / "cohort.csv")
+            beside.write_text(recipe, encoding="utf-8")
         record = {
             "napari_gigaclf": __version__,
             "python": platform.python_version(),
@@ -81,7 +92,7 @@ class RunFolder:
             "platform": platform.platform(),
             "began": _now(),
             "command": sys.argv,
-            "cohort": {"table": str(cohort.table), "sha256": cohort.sha256, "slides": len(cohort)},
+            **about,
         }
         with replacing(self.path / "record.json") as beside:
             beside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -1,8 +1,8 @@
 """Where training stands, so that a run that was stopped goes on as if it had not been.
 
 Kept are the weights, the optimiser's moments, and the counters; randomness needs no keeping, since everything drawn is
-a function of seed, epoch and slide. A state is a folder of tensors (safetensors) and JSON, written beside and renamed:
-a full disk or a killed process leaves the one before.
+a function of seed, epoch and slide or tile. A state is a folder of tensors (safetensors) and JSON, written beside and
+renamed: a full disk or a killed process leaves the one before.
 """
 
 import dataclasses
@@ -36,13 +36,13 @@ class Counters:
     step: int = 0
     """Steps of the optimiser."""
     loss_sum: float = 0.0
-    """Of the slides of the present epoch so far."""
+    """Of what was learnt from in the present epoch so far."""
     loss_count: int = 0
     best: float | None = None
-    """Best figure on the tuning slides so far."""
+    """Best figure of tuning so far."""
     best_epoch: int = 0
     left_out: list[str] = field(default_factory=list)
-    """Slides that could not be read."""
+    """What could not be read, each with the reason."""
     seconds: float = 0.0
     """Spent so far, over all runs."""
     finished: bool = False
@@ -58,7 +58,7 @@ def save_state(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer,
     model, optimiser, counters
         What is kept.
     key
-        What the state belongs to: recipe and cohort; another run does not go on from it.
+        What the state belongs to: recipe and data; another run does not go on from it.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def load_state(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer,
     Raises
     ------
     CohortError
-        If it is damaged, or belongs to another recipe or cohort.
+        If it is damaged, or belongs to another recipe or other data.
     """
     place = folder / STATE_NAME
     if not place.is_dir():
@@ -100,7 +100,7 @@ def load_state(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer,
         raise CohortError(f"{place}: this state of a run cannot be read ({error}); remove it to begin anew") from error
     if found_key != key:
         raise CohortError(
-            f"{folder}: the run there has another recipe or cohort; go on with the same ones, or give another --output"
+            f"{folder}: the run there has another recipe or other data; go on with the same, or give another --output"
         )
     try:
         model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})

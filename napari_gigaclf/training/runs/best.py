@@ -9,9 +9,8 @@ from torch import nn
 from napari_gigaclf.models import Classifier, load_model
 from napari_gigaclf.models.checkpoint import save_model
 from napari_gigaclf.models.normalise import Normalise
-from napari_gigaclf.training.cohort import Cohort
-from napari_gigaclf.training.slides.network import last_layer
-from napari_gigaclf.training.slides.run_folder import RunFolder
+from napari_gigaclf.training.runs.folder import RunFolder
+from napari_gigaclf.training.runs.networks import last_layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +18,10 @@ class BestModel:
     """The model folder of a run."""
 
     folder: RunFolder
-    cohort: Cohort
+    data: str
+    """What was learnt from and tuned on, for the card."""
+    command: str
+    """Of the command line, such as "train"."""
 
     def write(
         self, model: Classifier, epoch: int, figures: dict[str, float], temperature: float | None = None
@@ -34,13 +36,12 @@ class BestModel:
         if not self.folder.writes:
             return
         scale = next(part for part in model.modules() if isinstance(part, Normalise)).scale.flatten()
-        learnt, tuned = (len(self.cohort.of_split(split)) for split in ("train", "tune"))
         note = "" if temperature is None else f"; calibrated, temperature {temperature:.3g}"
         card = dataclasses.replace(
             model.config.card,
-            training_data=f"{learnt} slides of {self.cohort.table.name}, tuned on {tuned}{note}",
+            training_data=f"{self.data}{note}",
             measured={f"tuning {name}": value for name, value in figures.items()},
-            measured_with=f"epoch {epoch} of a run of napari-gigaclf train",
+            measured_with=f"epoch {epoch} of a run of napari-gigaclf {self.command}",
         )
         spread = tuple(float(1 / value) for value in scale)
         model.config = dataclasses.replace(model.config, spread=spread, card=card)

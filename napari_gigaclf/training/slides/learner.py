@@ -1,53 +1,88 @@
-"""One step of the optimiser: slides one after the other, their gradients added up, then clipped and applied.
+"""Learning from slides: one after the other, their gradients added up, then clipped and applied.
 
 Gradients of a slide are added only when its backward pass is through, so that a slide which breaks on the way leaves
 nothing behind.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_gigaclf.errors import TrainingError
+from napari_gigaclf.models import Classifier
 from napari_gigaclf.progress import CancelToken
-from napari_gigaclf.training.cohort import CohortRow
+from napari_gigaclf.training.cohort import Cohort, CohortRow
+from napari_gigaclf.training.runs.learner import OnDone, StepResult
+from napari_gigaclf.training.runs.state import Counters
+from napari_gigaclf.training.runs.tuning import Tuning
+from napari_gigaclf.training.runs.workers import Workers
 from napari_gigaclf.training.slides.losses import Loss
 from napari_gigaclf.training.slides.network import SlideNetwork
 from napari_gigaclf.training.slides.recipe import Recipe
 from napari_gigaclf.training.slides.slides import BAD_SLIDE, Slides
-from napari_gigaclf.training.slides.workers import Workers
+from napari_gigaclf.training.slides.tuning import joined, tune
 
 
 @dataclass(slots=True, kw_only=True)
-class StepResult:
-    """What a step did."""
+class SlideLearner:
+    """A network that learns from whole slides; a ``Learner``."""
 
-    losses: list[float] = field(default_factory=list)
-    """Of this process's slides."""
-    left_out: list[str] = field(default_factory=list)
-    """Slides that could not be read."""
-    gradient_norm: float = math.nan
-    """Length of the gradient before it was clipped."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Stepper:
-    """Makes steps."""
-
+    cohort: Cohort
     network: SlideNetwork
     slides: Slides
     loss: Loss
     optimiser: torch.optim.Optimizer
     workers: Workers
     recipe: Recipe
-    on_slide: Callable[[CohortRow], object] = lambda row: None
-    """Told of every slide that is done."""
+    unit: str = "slide"
 
-    def step(self, batch: Sequence[CohortRow], epoch: int, cancel: CancelToken | None) -> StepResult:
+    @property
+    def model(self) -> Classifier:
+        """The model in training."""
+        return self.network.model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.device
+
+    @property
+    def kept(self) -> nn.Module:
+        """All whose weights belong to the state."""
+        return self.network.model
+
+    def batches(self, epoch: int) -> list[list[CohortRow]]:
+        """Return the mini-batches of an epoch: all training slides in an order of the epoch's own."""
+        rows = self.cohort.of_split("train").rows
+        order = np.random.default_rng([self.recipe.seed, epoch]).permutation(len(rows))
+        size = self.recipe.batch_size
+        return [[rows[i] for i in order[start : start + size]] for start in range(0, len(rows), size)]
+
+    def learning_rate(self, counters: Counters) -> float:
+        """Return the learning rate of the next step."""
+        recipe = self.recipe
+        warm = min(1.0, (counters.step + 1) / recipe.warmup_steps) if recipe.warmup_steps else 1.0
+        return recipe.learning_rate * recipe.decay**counters.epoch * warm
+
+    def tuned(self, cancel: CancelToken | None) -> Tuning | None:
+        """Return the logits of the tuning slides; None where there are none."""
+        cohort = self.cohort.of_split("tune")
+        if not len(cohort):
+            return None
+        part = tune(self.network, self.slides, self.workers.share(cohort.rows), self.loss, cancel)
+        return joined(cohort, self.workers.gathered(part))
+
+    def close(self) -> None:
+        """Close the slides."""
+        self.slides.close()
+
+    def step(
+        self, batch: Sequence[CohortRow], epoch: int, on_done: OnDone, cancel: CancelToken | None
+    ) -> StepResult:  # fmt: skip
         """Learn from a mini-batch.
 
         Raises
@@ -66,7 +101,8 @@ class Stepper:
         self.network.train()
         try:
             for row in self.workers.share(batch):
-                self._add_slide(row, epoch, parameters, sums, result, cancel)
+                if self._add_slide(row, epoch, parameters, sums, result, cancel):
+                    on_done(self.workers.count)
         except BaseException:
             for name, buffer in model.named_buffers():
                 buffer.copy_(before[name])
@@ -87,8 +123,8 @@ class Stepper:
     def _add_slide(
         self, row: CohortRow, epoch: int, parameters: Sequence[Tensor], sums: Sequence[Tensor], result: StepResult,
         cancel: CancelToken | None,
-    ) -> None:  # fmt: skip
-        """Add the gradient of a slide."""
+    ) -> bool:  # fmt: skip
+        """Add the gradient of a slide; return whether it could be read."""
         # Dropout, too, is a function of seed, epoch and slide: a run that was stopped goes on with the same draws.
         words = np.random.SeedSequence([self.recipe.seed, epoch, row.number, 1]).generate_state(1, np.uint64)
         torch.manual_seed(int(words[0] >> np.uint64(1)))
@@ -107,12 +143,12 @@ class Stepper:
             if self.recipe.bad_slides == "stop":
                 raise
             result.left_out.append(f"{row.name}: {error}")
-            return
+            return False
         for total, gradient in zip(sums, gradients, strict=True):
             if gradient is not None:
                 total.add_(gradient)
         result.losses.append(value)
-        self.on_slide(row)
+        return True
 
     def _clipped(self, parameters: Sequence[Tensor], batch: Sequence[CohortRow], epoch: int) -> float:
         """Clip the gradient and return its length before."""

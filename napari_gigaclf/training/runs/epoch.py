@@ -11,7 +11,7 @@ class Epoch:
     """From 1."""
     train_loss: float
     tuning: dict[str, float]
-    """Figures on the tuning slides; empty without such slides."""
+    """Figures on the tuning slides or tiles; empty without any."""
     is_best: bool
     seconds: float
     """Since the run began, without the time between its parts."""
