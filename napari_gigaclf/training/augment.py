@@ -11,40 +11,16 @@ well. All other changes act on intensities.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_gigaclf.training.augmentation import Augmentation
 from napari_gigaclf.training.stain import LUMA, STAIN_RGB
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Augmentation:
-    """How far tiles are changed; each number is the half width of a uniform draw."""
-
-    shift_px: int = 4
-    """Translation; the edge is mirrored."""
-    turn_degrees: float = 0.0
-    """Rotation about the centre, after one of eight exact turns; the edge is mirrored."""
-    zoom: float = 0.0
-    """Factor of size about the centre, around 1."""
-    stain: float = 0.25
-    """Factor of each stain's concentration, around 1."""
-    stain_hue: float = 0.0
-    """Added to each stain's absorption in red, green and blue (unit vectors)."""
-    brightness: float = 0.12
-    """Factor of intensity, around 1."""
-    contrast: float = 0.2
-    """Factor of the distance from the tile's mean, around 1."""
-    saturation: float = 0.25
-    """Factor of the distance from grey, around 1."""
-    tint: float = 0.06
-    """Factor of each colour channel, around 1."""
-    sharpness: float = 0.5
-    """Detail (image minus its 3 x 3 mean) added or taken away."""
+__all__ = ["Augmentation", "augment"]
 
 
 def augment(images: NDArray[np.uint8], settings: Augmentation, generator: torch.Generator) -> Tensor:

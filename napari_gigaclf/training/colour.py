@@ -5,13 +5,31 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.models.card import ColourStatistics
 
-TISSUE_DENSITY = 0.06
+TISSUELEAST_SPREAD = 0.02
+"""Of a colour channel, in units of [0, 1]."""
+_DENSITY = 0.06
 """Mean optical density over channels above which a pixel counts as tissue (glass is near 0)."""
+LEAST_SPREAD = 0.02
+"""Of a colour channel, in units of [0, 1]."""
 _DENSITY = -np.log10((np.arange(256) + 1.0) / 256.0)
 
 
-def colour_statistics(images: NDArray[np.uint8]) -> ColourStatistics:
-    """Return the statistics of the tissue pixels of tiles (N, H, W, 3)."""
+def tissue_spread(images: NDArray[np.uint8]) -> tuple[float, float, float]:
+    """Return the standard deviation of tissue pixels per channel, in units of [0, 1], of tiles (N, H, W, 3).
+
+    Where there is no tissue, all pixels count.
+    """
+    tissue = [image[_DENSITY[image].mean(-1) > TISSUE_DENSITY] for image in images]
+    pixels = np.concatenate(tissue) if any(map(len, tissue)) else images.reshape(-1, 3)
+    # Sums of whole numbers below 2**53 are exact, so that neither order nor memory matters.
+    values = pixels.astype(np.int64)
+    mean, square = values.sum(0) / len(values), np.square(values).sum(0) / len(values)
+    red, green, blue = np.maximum(np.sqrt(np.maximum(square - mean**2, 0.0)) / 255.0, LEAST_SPREAD)
+    return float(red), float(green), float(blue)
+
+
+def colour_statistics(images: NDArray[np.uint8]) -> ColourStatistics | None:
+    """Return the statistics of the tissue pixels of tiles (N, H, W, 3); None where there is no tissue."""
     total = np.zeros(3)
     squares = np.zeros(3)
     count = 0
@@ -25,6 +43,8 @@ def colour_statistics(images: NDArray[np.uint8]) -> ColourStatistics:
         squares += np.square(tissue).sum(0)
         count += len(tissue)
         means.append(tissue.mean(0))
+    if not count:
+        return None
     mean = total / count
     return ColourStatistics(
         mean=_triple(mean),

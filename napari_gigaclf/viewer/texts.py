@@ -27,7 +27,7 @@ _IN_THE_WINDOW = (
     (r"\bum/px\b", "µm/px"),
     (r"give another --output", "choose another output folder"),
     (r"go on with it \(--resume\) or give another folder", "press Resume, or choose another folder"),
-    (r"; check_cohort lists them all", ""),
+    (r"; a check lists them all", ""),
 )
 """What errors advise, and what the same is called in the window."""
 

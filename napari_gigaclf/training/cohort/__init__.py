@@ -6,7 +6,7 @@ right, or refuses it.
 
 from napari_gigaclf.training.cohort.check import check_cohort, read_cohort
 from napari_gigaclf.training.cohort.cohort import SPLITS, TASKS, Cohort, CohortRow, Split, Task
-from napari_gigaclf.training.cohort.problems import CohortReport, Problem
+from napari_gigaclf.training.cohort.problems import CohortReport, Problem, Report
 from napari_gigaclf.training.cohort.splits import Fold, assign_splits, class_weights, divided_as_usual, folds
 from napari_gigaclf.training.cohort.write import write_cohort
 
@@ -18,6 +18,7 @@ __all__ = [
     "CohortRow",
     "Fold",
     "Problem",
+    "Report",
     "Split",
     "Task",
     "assign_splits",

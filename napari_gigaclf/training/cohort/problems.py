@@ -40,25 +40,20 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CohortReport:
-    """What a check of a cohort found."""
+class Report:
+    """What a check found."""
 
     table: Path
-    cohort: "Cohort | None"
-    """The rows that could be read; None where the table could not be."""
+    """What was checked: a table, a folder or an archive."""
     problems: tuple[Problem, ...] = ()
     """Those of the whole table first, then by row."""
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Slides per split and class (for regression: ``"slides"``); slides without a split are under ``"no split"``."""
+    """Slides or tiles per split and class (for regression: ``"slides"``); without a split: under ``"no split"``."""
 
     @property
     def errors(self) -> tuple[Problem, ...]:
         """The problems that stop a run."""
         return tuple(problem for problem in self.problems if problem.severity == "error")
-
-    def stopping(self, *, leave_out: bool) -> "tuple[Problem, ...]":
-        """Return the errors that stop a run; with ``leave_out``, one that goes on without slides it cannot read."""
-        return tuple(error for error in self.errors if not (leave_out and error.kind in UNREADABLE))
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
@@ -80,7 +75,6 @@ class CohortReport:
         return {
             "table": str(self.table),
             "ok": not self.errors,
-            "num_slides": 0 if self.cohort is None else len(self.cohort),
             "counts": {split: dict(of_split) for split, of_split in self.counts.items()},
             "problems": [asdict(problem) for problem in self.problems],
         }
@@ -95,5 +89,22 @@ class CohortReport:
         """
         if not self.errors:
             return
-        more = f" (the first of {len(self.errors)} errors; check_cohort lists them all)" if len(self.errors) > 1 else ""
+        more = f" (the first of {len(self.errors)} errors; a check lists them all)" if len(self.errors) > 1 else ""
         raise CohortError(f"{self.table}: {self.errors[0].where}{more}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortReport(Report):
+    """What a check of a cohort found."""
+
+    cohort: "Cohort | None"
+    """The rows that could be read; None where the table could not be."""
+
+    def stopping(self, *, leave_out: bool) -> "tuple[Problem, ...]":
+        """Return the errors that stop a run; with ``leave_out``, one that goes on without slides it cannot read."""
+        return tuple(error for error in self.errors if not (leave_out and error.kind in UNREADABLE))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain values, for ``json.dumps``."""
+        # Not ``super()``: a dataclass with slots is another class than the one that this method was written in.
+        return {**Report.as_json(self), "num_slides": 0 if self.cohort is None else len(self.cohort)}

@@ -11,7 +11,8 @@ from napari_gigaclf.training.slides.changes import ChangeSettings
 from napari_gigaclf.training.slides.recipe import PRESETS, Recipe, dump_recipe, preset, read_recipe
 
 if TYPE_CHECKING:
-    from napari_gigaclf.training.slides.start import TrainResult, train
+    from napari_gigaclf.training.runs.result import TrainResult
+    from napari_gigaclf.training.slides.start import train
 
 __all__ = [
     "PRESETS",

@@ -3,14 +3,13 @@
 import dataclasses
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from napari_gigaclf.errors import Cancelled, CohortError, TrainingError
+from napari_gigaclf.errors import CohortError
 from napari_gigaclf.inference.devices import find_device
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.training.cohort import Cohort, write_cohort
@@ -18,6 +17,7 @@ from napari_gigaclf.training.runs.best import BestModel
 from napari_gigaclf.training.runs.epoch import Epoch
 from napari_gigaclf.training.runs.folder import RECIPE_NAME, Board, RunFolder, model_name, run_key
 from napari_gigaclf.training.runs.networks import last_layer
+from napari_gigaclf.training.runs.result import TrainResult, finished
 from napari_gigaclf.training.runs.run import Run
 from napari_gigaclf.training.runs.state import Counters, load_state
 from napari_gigaclf.training.runs.workers import join_workers
@@ -27,21 +27,6 @@ from napari_gigaclf.training.slides.losses import loss_of
 from napari_gigaclf.training.slides.network import SlideNetwork, slide_network
 from napari_gigaclf.training.slides.recipe import Recipe, dump_recipe
 from napari_gigaclf.training.slides.slides import Slides
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainResult:
-    """What a run came to."""
-
-    model: Path
-    """Folder of the best model."""
-    epochs: int
-    """Finished ones."""
-    best_epoch: int
-    figures: dict[str, float]
-    """Of the best model on the tuning slides."""
-    left_out: tuple[str, ...]
-    """Slides that could not be read."""
 
 
 def train(
@@ -91,22 +76,7 @@ def train(
     """
     run = prepared(cohort, recipe, Path(output), resume=resume, device=device, cancel=cancel)
     run.progress, run.cancel, run.on_epoch = progress, cancel, on_epoch
-    try:
-        try:
-            run.go()
-        except (Cancelled, TrainingError):
-            run.save()  # weights and statistics are those of the last whole step
-            raise
-        figures = run.calibrated()
-        return TrainResult(
-            model=run.folder.model,
-            epochs=run.counters.epoch,
-            best_epoch=run.counters.best_epoch,
-            figures=figures,
-            left_out=tuple(run.counters.left_out),
-        )
-    finally:
-        run.close()
+    return finished(run)
 
 
 def prepared(

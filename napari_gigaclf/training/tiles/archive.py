@@ -7,8 +7,6 @@ class 1 if any pixel of the central 32 x 32 is tumour).
 import hashlib
 import io
 import tarfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -16,27 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_gigaclf.errors import CohortError
+from napari_gigaclf.training.tiles.labelled import Tiles
 
 MAX_MEMBER_BYTES = 1 << 20
 """A tile larger than this as JPEG is not a tile."""
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tiles:
-    """Tiles with their class."""
-
-    images: NDArray[np.uint8]
-    """(N, H, W, 3), RGB."""
-    labels: NDArray[np.int64]
-    """(N,), class index."""
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def subset(self, indices: NDArray[np.int64]) -> "Tiles":
-        """Return the tiles at these indices (copied)."""
-        return Tiles(images=self.images[indices], labels=self.labels[indices])
 
 
 def read_tar(path: Path, side_px: int = 96, cache: Path | None = None) -> Tiles:
@@ -120,16 +102,3 @@ def _class_of(name: str, path: Path) -> int:
     if not folder.isdecimal():
         raise CohortError(f"{path}: {name} lies in no folder named by its class index")
     return int(folder)
-
-
-def split(labels: NDArray[np.int64], num_held_out: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (kept, held out) indices; the held-out tiles have each class in proportion."""
-    generator = np.random.default_rng(seed)
-    held: list[NDArray[np.int64]] = []
-    classes: Sequence[int] = np.unique(labels).tolist()
-    for label in classes:
-        members = np.flatnonzero(labels == label)
-        held.append(generator.permutation(members)[: round(num_held_out * len(members) / len(labels))])
-    held_out = np.sort(np.concatenate(held))
-    kept = np.setdiff1d(np.arange(len(labels)), held_out)
-    return kept.astype(np.int64), held_out.astype(np.int64)

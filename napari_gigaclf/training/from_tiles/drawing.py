@@ -1,0 +1,131 @@
+"""From annotated slides to a folder of tiles, which a person can look at, and which is then learnt from like any other.
+
+tiles/split/class/patient/r<row>_y<y>_x<x>.png        pixels as ``classify`` shows them, rounded to 8 bits
+places.csv                                            which tile is from where
+"""
+
+import csv
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_gigaclf.errors import Cancelled
+from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
+from napari_gigaclf.training.cohort import CohortRow
+from napari_gigaclf.training.from_tiles.places import SlidePlaces, box_at
+from napari_gigaclf.training.slides.view import SlideView, open_view
+from napari_gigaclf.writing import replacing
+
+TILES_NAME = "tiles"
+PLACES_NAME = "places.csv"
+MAX_FOLDER_LETTERS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """What is to be drawn."""
+
+    places: Sequence[SlidePlaces]
+    """Of rows that have a split."""
+    classes: tuple[str, ...]
+    side_px: int
+    um_per_px: float
+    tissue: bool
+    """Whether background is made white."""
+
+    @property
+    def folders(self) -> Mapping[str, str]:
+        """Names of the classes' folders, which any file system can tell apart."""
+        return {name: f"{number} {_folder(name)}" for number, name in enumerate(self.classes)}
+
+    @property
+    def total(self) -> int:
+        """Number of tiles."""
+        return sum(len(corners) for place in self.places for corners in place.corners.values())
+
+
+def draw_tiles(
+    drawing: Drawing, run: Path, progress: ProgressCallback | None = None, cancel: CancelToken | None = None
+) -> Path:
+    """Write the tiles into a run's folder, all or none, and return where they are.
+
+    Raises
+    ------
+    SlideError
+        If a slide cannot be read.
+    OutputError
+        If the folder cannot be written.
+    Cancelled
+        If the caller asked to stop.
+    """
+    target, begin, done = run / TILES_NAME, time.perf_counter(), 0
+    lines: list[list[object]] = []
+    with replacing(target) as beside:
+        beside.mkdir()
+        for place in drawing.places:
+            view = open_view(
+                place.row.slide, um_per_px=drawing.um_per_px, slide_um_per_px=place.row.um_per_px, tissue=drawing.tissue
+            )
+            try:
+                for name, corner in _in_reading_order(place):
+                    if cancel is not None and cancel.is_set():
+                        raise Cancelled("stopped while tiles were drawn")
+                    tile = _path_of(drawing, place.row, name, corner)
+                    _write(view, corner, drawing.side_px, beside / tile)
+                    lines.append(_line(tile, place, name, corner, drawing.side_px))
+                    done += 1
+                    if progress is not None:
+                        seconds = time.perf_counter() - begin
+                        phase = "drawing tiles"
+                        progress(Progress(done=done, total=drawing.total, unit="tile", phase=phase, seconds=seconds))
+            finally:
+                view.slide.close()
+        _write_places(run / PLACES_NAME, lines)
+    return target
+
+
+def _in_reading_order(place: SlidePlaces) -> list[tuple[str, NDArray[np.int64]]]:
+    """Return class and corner of all tiles of a slide, top to bottom: parts of the slide are then decoded once."""
+    found = [(name, corner) for name, corners in place.corners.items() for corner in corners]
+    return sorted(found, key=lambda one: (int(one[1][0]), int(one[1][1]), one[0]))
+
+
+def _path_of(drawing: Drawing, row: CohortRow, name: str, corner: NDArray[np.int64]) -> Path:
+    file = f"r{row.number}_y{corner[0]}_x{corner[1]}.png"
+    return Path(row.split or "train") / drawing.folders[name] / _folder(row.group) / file
+
+
+def _folder(name: str) -> str:
+    """Return a name that can be a folder's on any system; a long one is cut, and told apart by its digest."""
+    safe = quote(name, safe=" +,=@()").replace(".", "%2E")
+    if len(safe) <= MAX_FOLDER_LETTERS:
+        return safe
+    return f"{safe[:MAX_FOLDER_LETTERS]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def _write(view: SlideView, corner: NDArray[np.int64], side: int, path: Path) -> None:
+    pixels = view.whole.read(*box_at(corner, side).slices)
+    tile = np.rint(pixels * 255.0).astype(np.uint8).transpose(1, 2, 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.ascontiguousarray(tile)).save(path, "PNG")
+
+
+def _line(tile: Path, place: SlidePlaces, name: str, corner: NDArray[np.int64], side: int) -> list[object]:
+    (oy, ox), (sy, sx) = place.grid.origin, place.grid.step
+    y0, x0 = oy + corner[0] * sy, ox + corner[1] * sx
+    corners = [round(float(value), 2) for value in (y0, y0 + side * sy, x0, x0 + side * sx)]
+    return [tile.as_posix(), place.row.name, name, place.row.split or "", place.row.group, *corners]
+
+
+def _write_places(path: Path, lines: Sequence[Sequence[object]]) -> None:
+    with replacing(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["tile", "slide", "label", "split", "group", "y0_px", "y1_px", "x0_px", "x1_px"])
+        writer.writerows(lines)

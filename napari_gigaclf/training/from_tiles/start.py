@@ -1,0 +1,214 @@
+"""``train_on_tiles``: labelled tiles, or annotated slides, and a recipe become a model in a folder that records how."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.optim.swa_utils import AveragedModel
+
+from napari_gigaclf.errors import CohortError
+from napari_gigaclf.inference.devices import find_device
+from napari_gigaclf.models.card import FieldSpec
+from napari_gigaclf.progress import CancelToken, ProgressCallback
+from napari_gigaclf.training.averaging import decaying_groups, moving_average
+from napari_gigaclf.training.cohort import Split, assign_splits, class_weights
+from napari_gigaclf.training.colour import colour_statistics, tissue_spread
+from napari_gigaclf.training.from_tiles.check import RegionReport
+from napari_gigaclf.training.from_tiles.drawing import TILES_NAME, draw_tiles
+from napari_gigaclf.training.from_tiles.learner import TileLearner
+from napari_gigaclf.training.from_tiles.network import TileNetwork
+from napari_gigaclf.training.from_tiles.recipe import USUAL_NETWORK, TileRecipe, dump_recipe
+from napari_gigaclf.training.runs.best import BestModel
+from napari_gigaclf.training.runs.epoch import Epoch
+from napari_gigaclf.training.runs.folder import RECIPE_NAME, Board, RunFolder, model_name, run_key
+from napari_gigaclf.training.runs.networks import build_network
+from napari_gigaclf.training.runs.result import TrainResult, finished
+from napari_gigaclf.training.runs.run import Run
+from napari_gigaclf.training.runs.state import Counters, load_state
+from napari_gigaclf.training.tiles import TileReport, TileSet, check_tiles, write_tile_list
+from napari_gigaclf.writing import check_writable, replacing
+
+if TYPE_CHECKING:
+    from napari_gigaclf.models import Classifier
+
+DRAWN_NAME = "drawn.json"
+"""What the tiles in a run's folder were drawn from."""
+
+
+def train_on_tiles(
+    report: TileReport | RegionReport,
+    recipe: TileRecipe,
+    output: str | Path,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    progress: ProgressCallback | None = None,
+    cancel: CancelToken | None = None,
+    on_epoch: Callable[[Epoch], object] | None = None,
+) -> TrainResult:
+    """Train a network on labelled tiles.
+
+    Parameters
+    ----------
+    report
+        Of ``check_source``: what is learnt from. Tiles of annotated slides are first drawn into the run's folder.
+    recipe
+        The one that the report was made with.
+    output
+        Folder of the run.
+    resume
+        Whether to go on with the run in that folder; its continuation is the one it would have had.
+    device
+        As of ``classify``.
+    progress
+        Told of every batch.
+    cancel
+        Asked before each batch; the state before it is then kept.
+    on_epoch
+        Told of every epoch.
+
+    Raises
+    ------
+    CohortError
+        If the report has errors, another run stands in the folder, or a tile cannot be read any more.
+    TrainingError
+        If a loss is not finite; the last good state is kept.
+    OutputError
+        If the folder cannot be written to; what is there stays.
+    Cancelled
+        If the caller asked to stop; the run can be resumed.
+    """
+    report.raise_if_bad()
+    folder = Path(output)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise CohortError("tiles are learnt from in one process; start this without torchrun")
+    if not resume and (folder / RECIPE_NAME).exists():
+        raise CohortError(f"{folder}: a run is there already; go on with it (--resume) or give another folder")
+    tiles = _drawn(report, folder, progress, cancel) if isinstance(report, RegionReport) else report.tiles
+    assert tiles is not None, "a report without tiles has errors"
+    try:
+        run = _prepared(_divided(tiles, recipe), recipe, folder, resume=resume, device=device)
+    except BaseException:
+        tiles.close()
+        raise
+    run.progress, run.cancel, run.on_epoch = progress, cancel, on_epoch
+    return finished(run)
+
+
+def _drawn(
+    report: RegionReport, folder: Path, progress: ProgressCallback | None, cancel: CancelToken | None
+) -> TileSet:  # fmt: skip
+    """Draw the tiles of annotated slides, or take those that are drawn already, and return them."""
+    drawing = report.drawing
+    assert drawing is not None, "a report without a drawing has errors"
+    key, note = run_key("{}", (), report.key), folder / DRAWN_NAME
+    if not (note.is_file() and (folder / TILES_NAME).is_dir()):
+        check_writable(folder)
+        draw_tiles(drawing, folder, progress, cancel)
+        with replacing(note) as beside:
+            beside.write_text(json.dumps({"key": key, "tiles": drawing.total}), encoding="utf-8")
+    elif json.loads(note.read_text(encoding="utf-8")).get("key") != key:
+        raise CohortError(f"{folder}: the tiles there were drawn from other regions; give another folder")
+    found = check_tiles(
+        folder / TILES_NAME, classes=tuple(drawing.folders.values()), side_px=drawing.side_px, progress=progress,
+        cancel=cancel,
+    )  # fmt: skip
+    found.raise_if_bad()
+    assert found.tiles is not None
+    cohort = dataclasses.replace(found.tiles.cohort, classes=drawing.classes, table=report.table)
+    return dataclasses.replace(found.tiles, cohort=cohort)
+
+
+def _divided(tiles: TileSet, recipe: TileRecipe) -> TileSet:
+    """Return the tiles with their own splits; where there are none, divided by patient."""
+    cohort = tiles.cohort
+    if any(row.split is not None for row in cohort.rows):
+        return tiles
+    shares: Mapping[Split, float] = {"train": 1 - recipe.tune_share, "tune": recipe.tune_share}
+    return dataclasses.replace(tiles, cohort=assign_splits(cohort, shares, recipe.seed))
+
+
+def _prepared(tiles: TileSet, recipe: TileRecipe, output: Path, *, resume: bool, device: str) -> Run:
+    """Build or load everything that a run needs."""
+    if recipe.deterministic:
+        torch.use_deterministic_algorithms(mode=True)
+    cohort, folder = tiles.cohort, RunFolder(output)
+    model = build_network(
+        recipe, "classification", cohort.classes, model_name(output), learnt_from="labelled tiles", usual=USUAL_NETWORK
+    )
+    sample = _sample(tiles, recipe)
+    if not recipe.start_from:
+        with torch.no_grad():
+            model.normalise.scale.copy_(1 / torch.tensor(tissue_spread(sample)).reshape(-1, 1, 1))
+    _fill_card(model, sample, tiles, recipe)
+    network = TileNetwork(model.to(torch.device(find_device(device).key)), recipe.frozen)
+    averaged = AveragedModel(network, avg_fn=moving_average(recipe.average), use_buffers=True)
+    optimiser = torch.optim.AdamW(decaying_groups(network, recipe.weight_decay), lr=recipe.learning_rate)
+    weights = None
+    if recipe.class_weights:
+        weights = torch.tensor(list(class_weights(cohort, "train").values())).to(next(network.parameters()))
+    learner = TileLearner(
+        tiles=tiles, network=network, averaged=averaged, optimiser=optimiser, weights=weights, recipe=recipe
+    )
+    key = _key(tiles, recipe)
+    counters = load_state(output, learner.kept, optimiser, key) if resume else None
+    if counters is None:
+        _begin_folder(folder, tiles, recipe)
+    learnt, tuned = (len(cohort.of_split(split)) for split in ("train", "tune"))
+    data = f"{learnt} tiles of {cohort.table.name}, tuned on {tuned}"
+    return Run(
+        cohort=cohort,
+        recipe=recipe,
+        folder=folder,
+        board=Board(output, writes=True),
+        learner=learner,
+        best=BestModel(folder=folder, data=data, command="train-tiles"),
+        counters=counters or Counters(),
+        key=key,
+    )
+
+
+def _sample(tiles: TileSet, recipe: TileRecipe) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    """Return some training tiles, from which colours are measured."""
+    rows = tiles.cohort.of_split("train").rows
+    chosen = np.random.default_rng([recipe.seed, 2]).permutation(len(rows))[: recipe.normalisation_tiles]
+    return tiles.images([rows[i] for i in np.sort(chosen)])
+
+
+def _fill_card(
+    model: "Classifier", sample: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", tiles: TileSet, recipe: TileRecipe
+) -> None:
+    """Say on the model's card what its tiles were: colours, the field of a click, what a slide's number means."""
+    side = tiles.side_px
+    with torch.no_grad():
+        cells = TileNetwork(model).eval().cells(torch.zeros(1, 3, side, side)).shape[2]
+    card = dataclasses.replace(
+        model.config.card,
+        intended_tissue="the tissue of its tiles",
+        stain="that of its tiles",
+        intended_use="research on tissue like that of its tiles, and as a start for training on whole slides",
+        not_for="diagnosis, and tissue unlike that of its tiles",
+        field=FieldSpec(cells=max(1, round(cells**0.5)), px=side),
+        slide_score=f"learnt from single tiles; {recipe.pooling} pooling over a slide, uncalibrated",
+        colour_statistics=colour_statistics(sample),
+    )
+    model.config = dataclasses.replace(model.config, card=card)
+
+
+def _begin_folder(folder: RunFolder, tiles: TileSet, recipe: TileRecipe) -> None:
+    """Write what the run is: recipe, record and list of tiles."""
+    cohort = tiles.cohort
+    about = {"source": str(cohort.table), "sha256": cohort.sha256, "tiles": len(cohort), "side_px": tiles.side_px}
+    folder.begin(dump_recipe(recipe), {"tiles": about})
+    write_tile_list(tiles, folder.path / "tiles.csv")
+
+
+def _key(tiles: TileSet, recipe: TileRecipe) -> str:
+    """Return what a state belongs to: recipe (with the number of epochs, which the learning rate follows) and tiles."""
+    rows = [(row.name, row.labels, row.split, tiles.digests[row.name]) for row in tiles.cohort.rows]
+    return run_key(dump_recipe(recipe), ("patience",), [tiles.cohort.classes, tiles.side_px, rows])

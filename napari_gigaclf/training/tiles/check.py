@@ -1,0 +1,258 @@
+"""Looks at every tile before anything runs: its place, whether it can be read, its size, and whether it is there twice.
+
+Weakness: only equal files are found to be the same; a tile that was saved anew, or overlaps another, is not.
+"""
+
+import hashlib
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from napari_gigaclf.errors import Cancelled
+from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
+from napari_gigaclf.training.cohort import SPLITS, Cohort, CohortRow, Problem, Report
+from napari_gigaclf.training.cohort.parse import nearest
+from napari_gigaclf.training.cohort.problems import Severity
+from napari_gigaclf.training.tiles.files import TileFiles, open_files
+from napari_gigaclf.training.tiles.layout import Placed, placed
+from napari_gigaclf.training.tiles.pixels import TileError, decode
+from napari_gigaclf.training.tiles.tile_set import TileSet
+from napari_gigaclf.writing import reason_of
+
+NO_SPLIT = "no split"
+REPORT_EVERY = 100
+"""Tiles between two reports of progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileReport(Report):
+    """What a check of tiles found."""
+
+    tiles: TileSet | None
+    """Those that can be used; None where none can."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain values, for ``json.dumps``."""
+        return {**Report.as_json(self), "num_tiles": 0 if self.tiles is None else len(self.tiles.cohort)}
+
+
+@dataclass(slots=True)
+class _Look:
+    """Tiles on their way through a check."""
+
+    files: TileFiles
+    problems: list[Problem] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Height and width of what can be read."""
+
+    def note(self, kind: str, message: str, severity: Severity = "error") -> None:
+        self.problems.append(Problem(kind=kind, message=message, severity=severity))
+
+
+def check_tiles(
+    path: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    side_px: int = 0,
+    group: str | None = None,
+    progress: ProgressCallback | None = None,
+    cancel: CancelToken | None = None,
+) -> TileReport:
+    """Find everything that is wrong with a folder or an archive of tiles.
+
+    Parameters
+    ----------
+    path
+        Folder, or uncompressed tar archive, of JPEG, PNG or TIFF files: ``[split/]class/[group/]name``.
+    classes
+        In this order; None: the folders, sorted.
+    side_px
+        Side that is looked at, the middle of each tile; 0: all tiles have the same size, and it is that.
+    group
+        Regular expression; what it (or its first group) finds in a tile's name is the patient. None: the folder below
+        the class; without such a folder each tile stands for itself.
+    progress
+        Told of tiles that were read.
+    cancel
+        Asked before each tile.
+
+    Raises
+    ------
+    CohortError
+        There is no such folder or archive, or there are no tiles in it.
+    Cancelled
+        Stopped while tiles were read.
+    """
+    files = open_files(Path(path))
+    look = _Look(files)
+    try:
+        found, homeless = placed(files.names)
+        for name in homeless:
+            look.note("no-class", f"{name}: lies in no folder of a class")
+        known = _known_classes(look, found, classes)
+        _read_all(look, [one.name for one in found if one.class_name in known], progress, cancel)
+    except BaseException:
+        files.close()
+        raise
+    side = _side(look, side_px)
+    cohort = _cohort(look, found, known, side, group)
+    _look_for_copies(look, cohort)
+    counts = _counts(cohort)
+    _look_for_gaps(look, cohort, counts)
+    _look_at_groups(look, cohort, found, group)
+    tiles = TileSet(cohort=cohort, files=files, side_px=side, digests=look.digests) if cohort.rows else None
+    problems = tuple(sorted(look.problems, key=lambda problem: problem.severity))
+    return TileReport(table=Path(path), problems=problems, counts=counts, tiles=tiles)
+
+
+def _known_classes(look: _Look, found: Sequence[Placed], classes: Sequence[str] | None) -> tuple[str, ...]:
+    there = Counter(one.class_name for one in found)
+    if classes is None:
+        known = tuple(sorted(there, key=lambda name: (int(name) if name.isdecimal() else -1, name)))
+    else:
+        known = tuple(classes)
+        for name in sorted(set(there) - set(known)):
+            look.note("unknown-class", f"folder {name!r} ({there[name]} tiles): {nearest(name, known)}")
+    if len(known) < 2:
+        names = ", ".join(known) or "none"
+        look.note("one-class", f"there are {len(known)} classes ({names}); a folder for each of two or more is needed")
+    return known
+
+
+def _read_all(
+    look: _Look, names: Sequence[str], progress: ProgressCallback | None, cancel: CancelToken | None
+) -> None:  # fmt: skip
+    """Decode every tile: a file that was cut short shows only then."""
+    begin = time.perf_counter()
+    for done, name in enumerate(names, 1):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("stopped while tiles were checked")
+        try:
+            data = look.files.read(name)
+            pixels = decode(data)
+        except (TileError, OSError) as error:
+            reason = reason_of(error) if isinstance(error, OSError) else str(error)
+            look.note("unreadable-tile", f"{name}: {reason}")
+            continue
+        look.digests[name] = hashlib.sha256(data).hexdigest()
+        look.sizes[name] = (pixels.shape[0], pixels.shape[1])
+        if progress is not None and (done % REPORT_EVERY == 0 or done == len(names)):
+            seconds = time.perf_counter() - begin
+            progress(Progress(done=done, total=len(names), unit="tile", phase="checking tiles", seconds=seconds))
+
+
+def _side(look: _Look, side_px: int) -> int:
+    """Return the side that is looked at; tiles of another size are a problem, or too small for it."""
+    if not look.sizes:
+        return side_px
+    (height, width), _ = Counter(look.sizes.values()).most_common(1)[0]
+    for name, size in look.sizes.items():
+        place = f"{name}: {size[1]} x {size[0]} px"
+        if side_px and min(size) < side_px:
+            look.note("too-small", f"{place}, smaller than tile_px={side_px}")
+        elif not side_px and size != (height, width):
+            look.note("other-size", f"{place}, others have {width} x {height}; tile_px=N looks at the middle of all")
+    if not side_px and height != width:
+        look.note("not-square", f"tiles have {width} x {height} px; give tile_px=N, the middle that is looked at")
+    return side_px or min(height, width)
+
+
+def _cohort(
+    look: _Look, found: Iterable[Placed], classes: tuple[str, ...], side: int, group: str | None
+) -> Cohort:  # fmt: skip
+    """Return the tiles that can be used."""
+    rows = []
+    digest = hashlib.sha256()
+    for number, one in enumerate(found, 1):
+        if one.class_name not in classes or min(look.sizes.get(one.name, (0, 0))) < side:
+            continue
+        digest.update(f"{one.name} {look.digests[one.name]}\n".encode())
+        rows.append(
+            CohortRow(
+                number=number,
+                name=one.name,
+                slide=look.files.path / one.name,
+                labels=(classes.index(one.class_name),),
+                split=one.split,
+                group=_group_of(look, one, group),
+            )
+        )
+    return Cohort(
+        task="classification", classes=classes, rows=tuple(rows), table=look.files.path, sha256=digest.hexdigest()
+    )  # fmt: skip
+
+
+def _group_of(look: _Look, one: Placed, pattern: str | None) -> str:
+    """Return what a tile belongs together with: its patient, or all copies of the same file."""
+    if pattern is None:
+        return one.group or look.digests[one.name]
+    match = re.search(pattern, one.name)
+    if match is None:
+        look.note("no-group", f"{one.name}: {pattern!r} finds nothing in this name")
+        return one.name
+    return (match.group(1) if match.re.groups else None) or match.group(0)
+
+
+def _look_for_copies(look: _Look, cohort: Cohort) -> None:
+    """Find equal files: contradictory in two classes, a leak in two splits, else only worth a word."""
+    rows_of: dict[str, list[CohortRow]] = defaultdict(list)
+    for row in cohort.rows:
+        rows_of[look.digests[row.name]].append(row)
+    copies = 0
+    for first, *others in rows_of.values():
+        for other in others:
+            copies += 1
+            if other.labels != first.labels:
+                names = " and ".join(cohort.label_text(row) for row in (first, other))
+                look.note("two-classes", f"{other.name}: the same file as {first.name}, but of the classes {names}")
+            elif other.split != first.split:
+                splits = f"{first.split} and {other.split}"
+                look.note("two-splits", f"{other.name}: the same file as {first.name}, in the splits {splits}")
+    if copies:
+        look.note("copies", f"{copies} tiles are copies of others", "warning")
+
+
+def _counts(cohort: Cohort) -> dict[str, dict[str, int]]:
+    found = Counter((row.split or NO_SPLIT, cohort.classes[row.labels[0]]) for row in cohort.rows)
+    divided = any(row.split for row in cohort.rows)
+    return {
+        split: {name: found[split, name] for name in cohort.classes} for split in (SPLITS if divided else (NO_SPLIT,))
+    }
+
+
+def _look_for_gaps(look: _Look, cohort: Cohort, counts: dict[str, dict[str, int]]) -> None:
+    for name in cohort.classes:
+        if not sum(of_split[name] for of_split in counts.values()):
+            look.note("class-without-tiles", f"there is no tile of class {name!r} that can be read")
+    for split in ("train", "tune"):
+        of_split = counts.get(split)
+        if of_split is None:
+            continue
+        lacking = [name for name, number in of_split.items() if not number]
+        if lacking:
+            severity: Severity = "error" if split == "train" else "warning"
+            look.note("class-without-tiles", f"split {split!r} has no tile of {', '.join(lacking)}", severity)
+
+
+def _look_at_groups(look: _Look, cohort: Cohort, found: Sequence[Placed], pattern: str | None) -> None:
+    """Find patients in two splits; say so where no patients are known."""
+    first: dict[str, CohortRow] = {}
+    told = set()
+    known = pattern is not None or any(one.group for one in found)
+    for row in cohort.rows:
+        before = first.setdefault(row.group, row)
+        if known and row.split != before.split and (row.group, row.split) not in told:
+            told.add((row.group, row.split))
+            where = f"{before.split} ({before.name}) and {row.split} ({row.name})"
+            look.note("group-divided", f"group {row.group!r} is in {where}")
+    if not known and cohort.rows and cohort.rows[0].split is None:
+        message = (
+            "no patients are known: tiles of one slide may be learnt from and tuned on, which makes figures of tuning "
+            "too good; put each patient's tiles into a folder below the class, or give --group PATTERN"
+        )
+        look.note("no-groups", message, "warning")
