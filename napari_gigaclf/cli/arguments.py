@@ -21,6 +21,7 @@ from napari_gigaclf.cli.configs import (
     Split,
     Task,
     TrainConfig,
+    TrainTilesConfig,
 )
 from napari_gigaclf.cli.say import PROGRAM
 from napari_gigaclf.geometry import Box
@@ -118,24 +119,42 @@ def _evaluate(command: argparse.ArgumentParser) -> None:
 
 def _train(command: argparse.ArgumentParser) -> None:
     command.add_argument("cohort", type=Path, metavar="COHORT", help="table of slides, CSV or Parquet (see the docs)")
-    command.add_argument("--output", type=Path, metavar="RUN", help="folder of the run: model, log, record, state")
-    recipe = command.add_mutually_exclusive_group()
-    recipe.add_argument("--preset", metavar="P", help="recipe by name: default, small, paper-camelyon17, paper-tupac16")
-    recipe.add_argument("--recipe", type=Path, metavar="FILE", help="recipe in a TOML or JSON file")
-    command.add_argument(
-        "--set", action="append", default=[], dest="settings", metavar="NAME=VALUE", help="change a setting; repeatable"
-    )
+    _run(command, "default, small, paper-camelyon17, paper-tupac16")
     command.add_argument("--task", choices=get_args(Task), help="what to learn (default: as the table looks)")
-    command.add_argument("--classes", type=_names, metavar="A,B", help="classes in order, the negative one first")
     division = command.add_mutually_exclusive_group()
     division.add_argument(
         "--fractions", type=_fractions, metavar="A,B,C", help="divide patients anew into train, tune and test"
     )
     division.add_argument("--fold", type=_fold, metavar="K/N", help="cross-validation: part K of N is the test")
-    command.add_argument("--check", action="store_true", help="only look for problems in the table and the slides")
-    command.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     _machine(command)
     _json(command)
+
+
+def _train_tiles(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "source", type=Path, metavar="TILES",
+        help="folder or tar archive, [split/]class/[patient/]tile.png; or a table of slides with annotations (GeoJSON)",
+    )  # fmt: skip
+    _run(command, "default, small, fine-tune, unchanged")
+    command.add_argument(
+        "--group", type=_pattern, metavar="PATTERN", help="regular expression that finds the patient in a tile's name"
+    )
+    _device(command)
+    _json(command)
+
+
+def _run(command: argparse.ArgumentParser, presets: str) -> None:
+    """Add what every run of training has."""
+    command.add_argument("--output", type=Path, metavar="RUN", help="folder of the run: model, log, record, state")
+    recipe = command.add_mutually_exclusive_group()
+    recipe.add_argument("--preset", metavar="P", help=f"recipe by name: {presets}")
+    recipe.add_argument("--recipe", type=Path, metavar="FILE", help="recipe in a TOML or JSON file")
+    command.add_argument(
+        "--set", action="append", default=[], dest="settings", metavar="NAME=VALUE", help="change a setting; repeatable"
+    )
+    command.add_argument("--classes", type=_names, metavar="A,B", help="classes in order, the negative one first")
+    command.add_argument("--check", action="store_true", help="only look for problems; nothing is run or written")
+    command.add_argument("--resume", action="store_true", help="go on with the run in that folder")
 
 
 def _demo(command: argparse.ArgumentParser) -> None:
@@ -148,8 +167,12 @@ def _place(command: argparse.ArgumentParser) -> None:
     command.add_argument("--z", type=_plane, metavar="N", help="focal plane, counted from 0 (the middle one)")
 
 
-def _machine(command: argparse.ArgumentParser) -> None:
+def _device(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:N or mps (see 'doctor')")
+
+
+def _machine(command: argparse.ArgumentParser) -> None:
+    _device(command)
     command.add_argument("--memory", type=_memory, metavar="SIZE", help="memory the engine may hold, such as 2GB")
 
 
@@ -163,6 +186,7 @@ _COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] =
         "classify": ("classify slides and write map, outlines and record", _classify),
         "evaluate": ("measure a model on a table of slides whose truth is known", _evaluate),
         "train": ("train a network on whole slides, from one label or score per slide", _train),
+        "train-tiles": ("train a network on labelled tiles, or on annotated regions of slides", _train_tiles),
         "models": ("list the models there are", _json),
         "doctor": ("say what is installed, which devices there are, and why not", _json),
         "demo": ("classify the bundled sample slide and show it beside the truth", _demo),
@@ -202,6 +226,11 @@ def _train_config(values: argparse.Namespace) -> Config:
     return TrainConfig(**{**found, "settings": tuple(values.settings)})
 
 
+def _train_tiles_config(values: argparse.Namespace) -> Config:
+    found = {name: value for name, value in vars(values).items() if name != "command"}
+    return TrainTilesConfig(**{**found, "settings": tuple(values.settings)})
+
+
 _CONFIGS: Mapping[str, Callable[[argparse.Namespace], Config]] = MappingProxyType(
     {
         "info": lambda v: InfoConfig(
@@ -210,6 +239,7 @@ _CONFIGS: Mapping[str, Callable[[argparse.Namespace], Config]] = MappingProxyTyp
         "classify": _classify_config,
         "evaluate": _evaluate_config,
         "train": _train_config,
+        "train-tiles": _train_tiles_config,
         "models": lambda v: ModelsConfig(json=v.json, debug=v.debug),
         "doctor": lambda v: DoctorConfig(json=v.json, debug=v.debug),
         "demo": lambda v: DemoConfig(output=v.output, window=not v.no_window, debug=v.debug),
@@ -225,6 +255,14 @@ def _positive(text: str) -> float:
     if not (math.isfinite(number) and number > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return number
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
+    return text
 
 
 def _names(text: str) -> tuple[str, ...]:

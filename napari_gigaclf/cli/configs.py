@@ -120,6 +120,29 @@ class TrainConfig(Config):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrainTilesConfig(Config):
+    """``train-tiles``: labelled tiles or annotated slides, a recipe and a folder for the run."""
+
+    source: Path
+    """Folder or archive of tiles by class, or a table of slides with annotations."""
+    output: Path | None = None
+    """None with ``check``: nothing is written."""
+    preset: str | None = None
+    recipe: Path | None = None
+    settings: tuple[str, ...] = ()
+    """Changes of the recipe, ``name=value``."""
+    classes: tuple[str, ...] | None = None
+    """In this order, the negative one first; None: sorted by name."""
+    group: str | None = None
+    """Regular expression that finds the patient in a tile's name."""
+    resume: bool = False
+    check: bool = False
+    """Only look for problems."""
+    device: str = "auto"
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelsConfig(Config):
     """``models``: which models there are."""
 

@@ -23,6 +23,7 @@ from napari_gigaclf.cli.configs import (
     InfoConfig,
     ModelsConfig,
     TrainConfig,
+    TrainTilesConfig,
 )
 from napari_gigaclf.cli.say import say_error
 from napari_gigaclf.errors import Cancelled, GigaclfError
@@ -39,6 +40,7 @@ _COMMANDS: Mapping[type[Config], str] = MappingProxyType(
         InfoConfig: "napari_gigaclf.cli.info",
         ModelsConfig: "napari_gigaclf.cli.models",
         TrainConfig: "napari_gigaclf.cli.train",
+        TrainTilesConfig: "napari_gigaclf.cli.train_tiles",
     }
 )
 """Each module has ``run(config) -> exit code`` and is imported when its command is used: torch takes seconds."""

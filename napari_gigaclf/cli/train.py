@@ -1,7 +1,6 @@
 """``train``: check a table of slides, then train on it; Ctrl-C keeps the state, and ``--resume`` goes on with it."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING
 from napari_gigaclf.cli.bar import progress_bar
 from napari_gigaclf.cli.configs import Config, TrainConfig
 from napari_gigaclf.cli.interrupt import interruptible
-from napari_gigaclf.cli.say import note, say, say_json
+from napari_gigaclf.cli.runs import recipe_of, show, summarise, teller
+from napari_gigaclf.cli.say import note, say
 from napari_gigaclf.errors import Cancelled, CohortError
 from napari_gigaclf.training.cohort import (
     Cohort,
-    CohortReport,
     Split,
     assign_splits,
     check_cohort,
@@ -23,9 +22,7 @@ from napari_gigaclf.training.cohort import (
 )
 
 if TYPE_CHECKING:
-    from napari_gigaclf.training.slides import Epoch, Recipe, TrainResult
-
-FAILED = 1
+    from napari_gigaclf.training.slides import Recipe, TrainResult
 
 
 def run(config: Config) -> int:
@@ -33,7 +30,7 @@ def run(config: Config) -> int:
     assert isinstance(config, TrainConfig)
     report = check_cohort(config.cohort, task=config.task, classes=config.classes)
     if config.check:
-        return _show(config, report)
+        return show(report, json=config.json)
     for problem in (*report.errors, *report.warnings):
         note(f"{config.cohort.name}: {problem}")
     recipe = _recipe(config)
@@ -45,27 +42,11 @@ def run(config: Config) -> int:
     return _train(config, _divided(config, report.cohort, recipe.seed), recipe, config.output)
 
 
-def _show(config: TrainConfig, report: CohortReport) -> int:
-    """Print the report of a check."""
-    if config.json:
-        say_json(report.as_json())
-    else:
-        say(report.text)
-    return FAILED if report.errors else 0
-
-
 def _recipe(config: TrainConfig) -> "Recipe":
     """Return the recipe that was asked for."""
-    from napari_gigaclf.training.slides import preset, read_recipe, with_settings
+    from napari_gigaclf.training.slides import PRESETS
 
-    stored = None if config.output is None else config.output / "recipe.json"
-    if config.recipe is not None:
-        found = read_recipe(config.recipe)
-    elif config.preset is None and config.resume and stored is not None and stored.is_file():
-        found = read_recipe(stored)
-    else:
-        found = preset(config.preset or "default")
-    found = with_settings(found, config.settings)
+    found = recipe_of(config, PRESETS)
     return found if config.memory is None else dataclasses.replace(found, memory=config.memory)
 
 
@@ -90,19 +71,11 @@ def _train(config: TrainConfig, cohort: Cohort, recipe: "Recipe", output: Path) 
     """Train, and say what came of it."""
     from napari_gigaclf.training.slides import train
 
-    def tell(epoch: "Epoch") -> None:
-        if config.json:
-            say_json({"epoch": epoch.number, **dataclasses.asdict(epoch)})
-            return
-        tuning = ", ".join(f"{name} {value:.4f}" for name, value in epoch.tuning.items())
-        best = "  (best so far)" if epoch.is_best else ""
-        say(f"epoch {epoch.number}: loss {epoch.train_loss:.4f}; tuning: {tuning or 'no slides'}{best}")
-
     try:
         with interruptible() as stop, progress_bar("training") as progress:
             result = train(
                 cohort, recipe, output, resume=config.resume, device=config.device, progress=progress, cancel=stop,
-                on_epoch=tell,
+                on_epoch=teller(json=config.json),
             )  # fmt: skip
     except Cancelled:
         note(f"the state is kept in {output}: go on with --resume")
@@ -115,10 +88,7 @@ def _train(config: TrainConfig, cohort: Cohort, recipe: "Recipe", output: Path) 
 def _summarise(config: TrainConfig, result: "TrainResult") -> None:
     for text in result.left_out:
         note(f"left out: {text}")
-    if config.json:
-        say(json.dumps({**dataclasses.asdict(result), "model": str(result.model)}))
-        return
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in result.figures.items())
-    say(f"best: epoch {result.best_epoch} of {result.epochs}{'; ' + figures if figures else ''}")
-    say(f"model: {result.model}")
-    say(f"measure it: napari-gigaclf evaluate {result.model.parent / 'cohort.csv'} --model {result.model} --output DIR")
+    summarise(result, json=config.json)
+    if not config.json:
+        table = result.model.parent / "cohort.csv"
+        say(f"measure it: napari-gigaclf evaluate {table} --model {result.model} --output DIR")

@@ -5,9 +5,7 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.models.card import ColourStatistics
 
-TISSUELEAST_SPREAD = 0.02
-"""Of a colour channel, in units of [0, 1]."""
-_DENSITY = 0.06
+TISSUE_DENSITY = 0.06
 """Mean optical density over channels above which a pixel counts as tissue (glass is near 0)."""
 LEAST_SPREAD = 0.02
 """Of a colour channel, in units of [0, 1]."""
@@ -19,12 +17,16 @@ def tissue_spread(images: NDArray[np.uint8]) -> tuple[float, float, float]:
 
     Where there is no tissue, all pixels count.
     """
-    tissue = [image[_DENSITY[image].mean(-1) > TISSUE_DENSITY] for image in images]
-    pixels = np.concatenate(tissue) if any(map(len, tissue)) else images.reshape(-1, 3)
-    # Sums of whole numbers below 2**53 are exact, so that neither order nor memory matters.
-    values = pixels.astype(np.int64)
-    mean, square = values.sum(0) / len(values), np.square(values).sum(0) / len(values)
-    red, green, blue = np.maximum(np.sqrt(np.maximum(square - mean**2, 0.0)) / 255.0, LEAST_SPREAD)
+    counts = np.zeros((2, 3, 256), np.int64)
+    for image in images:
+        tissue = _DENSITY[image].mean(-1) > TISSUE_DENSITY
+        for channel in range(3):
+            counts[0, channel] += np.bincount(image[tissue][:, channel], minlength=256)
+            counts[1, channel] += np.bincount(image[..., channel].ravel(), minlength=256)
+    found = counts[0] if counts[0].any() else counts[1]
+    share, values = found / found.sum(1, keepdims=True), np.arange(256) / 255.0
+    mean = share @ values
+    red, green, blue = np.sqrt((share * np.square(values - mean[:, None])).sum(1)).clip(LEAST_SPREAD)
     return float(red), float(green), float(blue)
 
 

@@ -1,4 +1,4 @@
-"""Everything that is wrong with what tiles are to be learnt from, before anything runs: tiles, regions, and the recipe."""
+"""Everything that is wrong with tiles, annotated regions and the recipe, before anything runs."""
 
 import dataclasses
 from collections import Counter
@@ -163,7 +163,8 @@ def _drawing(
         try:
             found = find_places(row, regions, recipe, recipe.um_per_px, side)
         except (SlideError, ScaleError, OSError) as error:
-            problems.append(Problem(kind="unreadable-slide", message=str(error), row=row.number))
+            message = f"{row.name}: {error}" if isinstance(error, ScaleError) else str(error)
+            problems.append(Problem(kind="unreadable-slide", message=message, row=row.number))
             continue
         places.append(found)
         problems += _of_places(found, side if not recipe.label_px else recipe.label_px)
@@ -183,7 +184,7 @@ def _of_places(places: SlidePlaces, label: int) -> list[Problem]:
     problems = []
     for name, corners in places.corners.items():
         if not len(corners):
-            message = f"{places.row.name}: in the outlines of {name!r} there is no room for {label} x {label} px"
+            message = f"{places.row.name}: nowhere do {label} x {label} px lie wholly in an outline of {name!r}"
             problems.append(Problem(kind="no-room", message=message, row=places.row.number, severity="warning"))
     if places.shared > CONTRADICTION:
         message = f"{places.row.name}: {places.shared:.0%} of the outlined area is of two classes; no tile lies there"

@@ -1,7 +1,8 @@
 """Where tiles are taken: the middle of each lies wholly in the outlines of its class, and middles do not overlap.
 
-Places lie on a raster over the slide at the network's scale, whose first corner is drawn; of more places than are
-wanted some are drawn. Both are functions of the seed, the slide's row and the class.
+Places of one outline lie on a raster over the slide at the network's scale, whose first corner is drawn; in an outline
+with few places the raster that has most is taken. Of more places than are wanted some are drawn. All of it is a
+function of the seed, the slide's row and the class.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,11 @@ from napari_gigaclf.training.from_tiles.regions import RegionTable, area_of
 
 MAX_AT_ONCE = 1_000_000
 """Squares that are laid over a region at the same time."""
+
+FEW = 20
+"""Places in an outline below which the best of all rasters is looked for."""
+MAX_LOOKED_AT = 1_000_000
+"""Pixels of an outline's bounds up to which that is done."""
 
 Corners = NDArray[np.int64]
 """Upper left corners of tiles, (N, 2): y, x, pixels at the network's scale, in reading order."""
@@ -81,25 +87,61 @@ def corners_in(
     side, label
         Side of a tile and of its middle, pixels.
     generator
-        Draws the first corner of the raster.
+        Draws the first corners of rasters.
     """
-    margin = (side - label) // 2
-    first_y, first_x = (int(value) for value in generator.integers(0, label, 2))
     found = []
     for part in shapely.get_parts(area):
         if part.geom_type != "Polygon" or part.is_empty:
             continue
         shapely.prepare(part)
-        for ys, xs in _squares(part.bounds, (first_y, first_x), label):
-            inside = (ys >= margin) & (xs >= margin)
-            inside &= (ys - margin + side <= shape[0]) & (xs - margin + side <= shape[1])
-            ys, xs = ys[inside], xs[inside]
-            good = shapely.covers(part, shapely.box(xs, ys, xs + label, ys + label))
-            found.append(np.stack([ys[good] - margin, xs[good] - margin], axis=1))
+        first = (int(generator.integers(label)), int(generator.integers(label)))
+        places = _on_raster(part, shape, side, label, first)
+        if len(places) < FEW:
+            best = _best_raster(part, shape, side, label)
+            places = places if best is None else _on_raster(part, shape, side, label, best)
+        found.append(places)
     if not found:
         return np.empty((0, 2), np.int64)
     corners: Corners = np.concatenate(found)
     return corners[np.lexsort((corners[:, 1], corners[:, 0]))]
+
+
+def _on_raster(
+    part: BaseGeometry, shape: tuple[int, int], side: int, label: int, first: tuple[int, int]
+) -> Corners:  # fmt: skip
+    """Return the tiles on one raster whose middle lies in a polygon."""
+    margin = (side - label) // 2
+    found = [np.empty((0, 2), np.int64)]
+    for ys, xs in _squares(part.bounds, first, label):
+        inside = (ys >= margin) & (xs >= margin)
+        inside &= (ys - margin + side <= shape[0]) & (xs - margin + side <= shape[1])
+        ys, xs = ys[inside], xs[inside]
+        good = shapely.covers(part, shapely.box(xs, ys, xs + label, ys + label))
+        found.append(np.stack([ys[good] - margin, xs[good] - margin], axis=1))
+    return np.concatenate(found)
+
+
+def _best_raster(part: BaseGeometry, shape: tuple[int, int], side: int, label: int) -> tuple[int, int] | None:
+    """Return the first corner of the raster with most places in a polygon; None if it is too large to look, or none."""
+    margin = (side - label) // 2
+    x0, y0, x1, y1 = (int(np.floor(value)) for value in part.bounds)
+    y0, x0 = max(y0, margin), max(x0, margin)
+    y1, x1 = min(y1 + 1, shape[0] - side + margin + label), min(x1 + 1, shape[1] - side + margin + label)
+    rows, columns = y1 - y0, x1 - x0
+    if min(rows, columns) < label or rows * columns > MAX_LOOKED_AT:
+        return None
+    ys, xs = np.mgrid[y0:y1, x0:x1]
+    covered = shapely.covers(part, shapely.box(xs, ys, xs + 1, ys + 1))
+    total = np.pad(covered.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    inside = total[label:, label:] - total[:-label, label:] - total[label:, :-label] + total[:-label, :-label]
+    fits = inside == label * label  # (rows - label + 1, columns - label + 1): squares by their corner
+    if not fits.any():
+        return None
+    counts = np.zeros((label, label), np.int64)
+    found = np.argwhere(fits) + np.array([y0, x0])
+    np.add.at(counts, (found[:, 0] % label, found[:, 1] % label), 1)
+    y, x = divmod(int(counts.argmax()), label)
+    return y, x
 
 
 def _squares(

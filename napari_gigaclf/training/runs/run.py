@@ -158,7 +158,8 @@ class Run:
     def calibrated(self) -> dict[str, float]:
         """Fit the best model's temperature on what is kept aside, put it into its last layer, and return its figures.
 
-        Of a model that is calibrated already it comes out as 1.
+        Of a model that is calibrated already it comes out as 1. Where every tuning slide or tile is answered rightly no
+        temperature is the best (the colder, the better), and the model is left as it is.
         """
         learner = self.learner
         learner.workers.wait()
@@ -168,6 +169,8 @@ class Run:
             return {}
         if not self.recipe.calibrate or self.cohort.task != "classification":
             return tuning.figures
+        if (tuning.logits.argmax(axis=1) == tuning.cohort.targets).all():
+            return {**tuning.figures, "temperature": 1.0}
         temperature = best_softmax_temperature(tuning.logits, tuning.cohort.targets)
         divide_logits(learner.model.head, temperature)
         self.best.write(learner.model, self.counters.best_epoch, tuning.figures, temperature)

@@ -1,0 +1,23 @@
+import pytest
+
+from napari_gigaclf.testing.tiles import write_annotated_slides, write_small_tiles
+from napari_gigaclf.training.from_tiles import preset
+from napari_gigaclf.training.runs.settings import with_settings
+
+
+@pytest.fixture(scope="session")
+def tiles_folder(tmp_path_factory):
+    """A folder of 24 tiles of two classes and six patients."""
+    return write_small_tiles(tmp_path_factory.mktemp("tiles"))
+
+
+@pytest.fixture(scope="session")
+def slides_table(tmp_path_factory):
+    """A table of four annotated slides of 0.5 um/px, 800 x 400 px."""
+    return write_annotated_slides(tmp_path_factory.mktemp("annotated"))
+
+
+@pytest.fixture
+def quick():
+    """A recipe of some seconds: 5 steps per epoch."""
+    return with_settings(preset("default"), ["um_per_px=1", "epochs=2", "batch_size=4", "learning_rate=0.002"])

@@ -1,0 +1,259 @@
+"""Training from tiles: what is learnt, how a run goes on, what happens when something breaks, what the model is."""
+
+import dataclasses
+import json
+import shutil
+import threading
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from napari_gigaclf import classify
+from napari_gigaclf.errors import Cancelled, CohortError, OutputError, TrainingError
+from napari_gigaclf.inference.resample import LevelImage
+from napari_gigaclf.models import load_model
+from napari_gigaclf.testing.cohorts import write_small_cohort
+from napari_gigaclf.training.cohort import read_cohort
+from napari_gigaclf.training.from_tiles import train_on_tiles
+from napari_gigaclf.training.from_tiles.check import check_source
+from napari_gigaclf.training.from_tiles.network import TileNetwork
+from napari_gigaclf.training.runs import run as run_module
+from napari_gigaclf.training.runs import state
+from napari_gigaclf.training.runs.settings import with_settings
+
+
+def go(source, recipe, folder, **options):
+    return train_on_tiles(check_source(source, recipe), recipe, folder, **options)
+
+
+def lines_of(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def losses_of(folder):
+    return [line["loss"] for line in lines_of(folder) if line["what"] == "step"]
+
+
+def assert_same_weights(one, two):
+    first, second = (load_model(folder / "model").state_dict() for folder in (one, two))
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+@pytest.fixture(scope="module")
+def trained(tiles_folder, tmp_path_factory):
+    from napari_gigaclf.training.from_tiles import preset
+
+    recipe = with_settings(preset("default"), ["um_per_px=4", "epochs=6", "batch_size=4", "learning_rate=0.002"])
+    folder = tmp_path_factory.mktemp("runs") / "my run"
+    epochs, progress = [], []
+    result = go(tiles_folder, recipe, folder, on_epoch=epochs.append, progress=progress.append)
+    return folder, result, epochs, progress
+
+
+def test_a_network_learns_from_tiles(trained):
+    _, result, epochs, _ = trained
+    assert epochs[-1].train_loss < 0.7 * epochs[0].train_loss
+    assert result.figures["auc"] == 1.0
+    assert epochs[result.best_epoch - 1].is_best
+
+
+def test_progress_says_loss_and_what_remains(trained):
+    _, _, _, progress = trained
+    last = progress[-1]
+    assert (last.done, last.total, last.unit) == (120, 120, "tile")
+    assert last.note.startswith("loss 0.")
+    assert progress[10].remaining_seconds > 0
+
+
+def test_the_run_folder_records_what_was_done(trained, tiles_folder):
+    folder = trained[0]
+    expected = {"recipe.json", "tiles.csv", "record.json", "log.jsonl", "state", "model"}
+    assert expected <= {path.name for path in folder.iterdir()}
+    record = json.loads((folder / "record.json").read_text())
+    assert record["tiles"]["source"] == str(tiles_folder)
+    assert record["tiles"]["tiles"] == 24
+    rows = [line.split(",") for line in (folder / "tiles.csv").read_text().splitlines()[1:]]
+    by_patient = {row[3]: {other[2] for other in rows if other[3] == row[3]} for row in rows}
+    assert all(len(splits) == 1 for splits in by_patient.values()), "a patient is learnt from or tuned on"
+    assert {row[2] for row in rows} == {"train", "tune"}
+
+
+def test_the_model_is_a_model_like_any_other(trained, tmp_path):
+    result = trained[1]
+    model = load_model(result.model)
+    assert (model.name, model.classes, model.um_per_px) == ("my run", ("plain", "spots"), 4.0)
+    assert "20 tiles" in model.card.training_data
+    assert model.card.measured["tuning auc"] == 1.0
+    assert f"epoch {result.best_epoch}" in model.card.measured_with
+    assert (model.card.field.cells, model.card.field.px) == (1, 96)
+    assert model.card.colour_statistics is not None
+    write_small_cohort(tmp_path)
+    prediction = classify(str(tmp_path / "1.tif"), model, saliency=None, level=0)
+    assert set(prediction.probabilities) == {"plain", "spots"}
+
+
+def test_a_tile_is_answered_as_its_cell_of_a_slide_is(trained, tiles_folder):
+    """The tile's one cell sees the same 96 px as the middle cell of a slide that holds the tile."""
+    model = load_model(trained[1].model)
+    image = np.array(Image.open(tiles_folder / "spots" / "patient0" / "1.png"))
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        alone = TileNetwork(model).eval()(pixels)[0]
+        cells = model.features(pixels)[0]
+        middle = model.cell_logits(cells[:, 1, 1])
+    torch.testing.assert_close(alone, middle, rtol=1e-4, atol=1e-4)
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tiles_folder, quick, tmp_path):
+    go(tiles_folder, quick, tmp_path / "whole")
+    stop, seen = threading.Event(), []
+
+    def stops(progress):
+        seen.append(progress)
+        if len(seen) in (2, 5, 6):
+            stop.set()
+
+    for resume in (False, True, True, True):
+        stop.clear()
+        recipe = with_settings(quick, [])
+        report = check_source(tiles_folder, recipe)
+        try:
+            train_on_tiles(report, recipe, tmp_path / "parts", resume=resume, progress=stops, cancel=stop)
+        except Cancelled:
+            continue
+    assert len(seen) == 10
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+    assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts")
+
+
+def test_a_run_that_was_killed_goes_on_from_its_last_state(tiles_folder, quick, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def dies(progress):
+        if progress.done == 28:
+            raise Killed
+
+    go(tiles_folder, quick, tmp_path / "whole")
+    monkeypatch.setattr(run_module, "SAVE_SECONDS", 0.0)
+    with pytest.raises(Killed):
+        go(tiles_folder, quick, tmp_path / "parts", progress=dies)
+    go(tiles_folder, quick, tmp_path / "parts", resume=True)
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+    assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts")
+
+
+def test_another_run_is_not_overwritten_nor_gone_on_with(tiles_folder, quick, tmp_path):
+    go(tiles_folder, dataclasses.replace(quick, epochs=1), tmp_path / "run")
+    with pytest.raises(CohortError, match="a run is there already"):
+        go(tiles_folder, quick, tmp_path / "run")
+    with pytest.raises(CohortError, match="another recipe or other data"):
+        go(tiles_folder, quick, tmp_path / "run", resume=True)  # more epochs: another course of the learning rate
+    other = tmp_path / "tiles"
+    shutil.copytree(tiles_folder, other)
+    Image.fromarray(np.full((96, 96, 3), 77, np.uint8)).save(other / "plain" / "patient0" / "0.png")
+    with pytest.raises(CohortError, match="another recipe or other data"):
+        go(other, dataclasses.replace(quick, epochs=1), tmp_path / "run", resume=True)
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_batch_and_tiles(tiles_folder, quick, tmp_path):
+    wild = dataclasses.replace(quick, learning_rate=1e30)
+    with pytest.raises(TrainingError, match=r"epoch 1, batch \d: the loss of .*patient\d/\d+\.png"):
+        go(tiles_folder, wild, tmp_path / "run")
+    assert (tmp_path / "run" / "state").is_dir(), "the last good state is kept"
+
+
+def test_a_tile_that_vanishes_stops_with_its_name(tiles_folder, quick, tmp_path):
+    copied = tmp_path / "tiles"
+    shutil.copytree(tiles_folder, copied)
+    report = check_source(copied, quick)
+    row = report.tiles.cohort.rows[3]
+    (copied / row.name).unlink()
+    with pytest.raises(CohortError, match=row.name):
+        train_on_tiles(report, quick, tmp_path / "run")
+
+
+def test_a_full_disk_leaves_the_last_good_state(tiles_folder, quick, tmp_path, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state, "save_file", full)
+        with pytest.raises(OutputError, match="No space left"):
+            go(tiles_folder, quick, tmp_path / "run")
+    assert go(tiles_folder, quick, tmp_path / "run", resume=True).epochs == 2
+
+
+def test_frozen_parts_stay_and_a_model_is_gone_on_with(tiles_folder, quick, tmp_path):
+    start = load_model("phantom-tumour")
+    recipe = dataclasses.replace(quick, start_from="phantom-tumour", frozen=("trunk",), epochs=1)
+    go(tiles_folder, recipe, tmp_path / "run")
+    found = load_model(tmp_path / "run" / "model").state_dict()
+    for name, value in start.state_dict().items():
+        if name.startswith(("trunk.", "normalise.")):
+            assert torch.equal(found[name], value), name
+
+
+def test_slides_are_learnt_from_a_model_of_tiles_with_its_trunk_frozen(trained, tmp_path):
+    from napari_gigaclf.training.slides import preset, train
+
+    write_small_cohort(tmp_path)
+    settings = [f"start_from={trained[1].model}", 'frozen=["trunk"]', "um_per_px=4", "epochs=1", "memory=100MB"]
+    recipe = with_settings(preset("default"), settings)
+    result = train(read_cohort(tmp_path / "cohort.csv"), recipe, tmp_path / "slides")
+    before, after = load_model(trained[1].model).state_dict(), load_model(result.model).state_dict()
+    for name, value in before.items():
+        if name.startswith("trunk."):
+            assert torch.equal(after[name], value), name
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "attention", "highest"])
+def test_larger_tiles_have_several_cells_and_rare_classes_weight(tiles_folder, quick, tmp_path, pooling):
+    big = tmp_path / "tiles"
+    for number in range(6):
+        place = big / "ab"[number % 3 == 0] / f"patient{number // 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 255, (128, 128, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / f"{number}.png")
+    changes = {"pooling": pooling, "class_weights": True, "epochs": 1, "batch_size": 2, "tune_share": 0.4}
+    result = go(big, dataclasses.replace(quick, **changes), tmp_path / "run")
+    card = load_model(result.model).card
+    assert (card.field.cells, card.field.px) == (2, 128)
+    assert pooling in card.slide_score
+
+
+def test_annotated_slides_are_drawn_and_learnt_from(slides_table, quick, tmp_path):
+    recipe = with_settings(quick, ["label_px=32", "max_tiles=4", "tune_share=0.25", "epochs=1"])
+    result = go(slides_table, recipe, tmp_path / "run")
+    assert load_model(result.model).classes == ("plain", "spots")
+    rows = [line.split(",") for line in (tmp_path / "run" / "places.csv").read_text().splitlines()[1:]]
+    assert len(rows) == 4 * 2 * 4
+    for name, _slide, label, _, _, y0, y1, x0, x1 in rows:
+        middle = [(float(a) + float(b)) / 2 for a, b in ((y0, y1), (x0, x1))]
+        assert (label == "spots") == (middle[1] > 400)
+        image = np.asarray(Image.open(tmp_path / "run" / "tiles" / name)).astype(float)
+        assert image.shape == (96, 96, 3)
+    again = go(slides_table, dataclasses.replace(recipe), tmp_path / "run", resume=True)
+    assert again.best_epoch == result.best_epoch
+    with pytest.raises(CohortError, match="drawn from other regions"):
+        go(slides_table, dataclasses.replace(recipe, seed=1), tmp_path / "run", resume=True)
+
+
+def test_drawn_tiles_are_what_classify_shows_the_network(slides_table, quick, tmp_path):
+    from napari_gigaclf import open_slide
+    from napari_gigaclf.inference.scale import plan_scale
+
+    recipe = with_settings(quick, ["tissue=false", "max_tiles=2", "tune_share=0.25", "epochs=1", "label_px=40"])
+    go(slides_table, recipe, tmp_path / "run")
+    line = (tmp_path / "run" / "places.csv").read_text().splitlines()[1].split(",")
+    with open_slide(slides_table.parent / line[1], um_per_px=0.5) as slide:
+        scale = plan_scale(slide.levels, slide.um_per_px, 1.0)
+        level = slide.levels[scale.level]
+        image = LevelImage(slide, scale.level, (level.height, level.width), scale.factor, scale.grid.shape)
+        y, x = round(float(line[5]) / 2), round(float(line[7]) / 2)
+        expected = image.read(y, y + 96, x, x + 96)
+    tile = np.asarray(Image.open(tmp_path / "run" / "tiles" / line[0])).transpose(2, 0, 1) / 255
+    assert np.abs(tile - expected).max() <= 0.5 / 255 + 1e-6
