@@ -22,6 +22,7 @@ def result_object(
         "z": record["slide"].get("z"),
         "probabilities": summary["probabilities"],
         "probabilities_are": summary["probabilities_are"],
+        "numbers_are": summary["numbers_are"],
         "research_use_only": summary["research_use_only"],
         "region": record["input"]["region"],
         "model": record["model"]["name"],

@@ -103,8 +103,9 @@ def _transformations(level: MapImage) -> list[dict[str, Any]]:
 
 
 def _omero(image: MapImage) -> dict[str, Any]:
-    """Return how to show it: absolute 0 to 1, the last class (the one looked for) on."""
-    window = {"min": 0.0, "max": 1.0, "start": 0.0, "end": 1.0}
+    """Return how to show it: between its limits, the last class (the one looked for) on."""
+    low, high = image.limits
+    window = {"min": low, "max": high, "start": low, "end": high}
     last = len(image.channels) - 1
     channels = [
         {

@@ -24,6 +24,7 @@ from napari_gigaclf.inference.map_image import MapImage
 from napari_gigaclf.inference.outlines import Outline, outlines
 from napari_gigaclf.inference.prediction import Prediction
 from napari_gigaclf.inference.query import THRESHOLD
+from napari_gigaclf.models.map_scale import map_scale
 from napari_gigaclf.slides.choice import place_name
 from napari_gigaclf.writing import replacing
 
@@ -32,15 +33,18 @@ JSON_FORMAT = "napari-gigaclf prediction 1"
 
 
 def map_image(prediction: Prediction) -> MapImage:
-    """Return the probability map with names, place and notes, ready to be written as an image."""
+    """Return the map with names, place and notes, ready to be written as an image."""
     slide = prediction.record.slide
+    values = np.asarray(prediction.probability_map, dtype=np.float32)
+    scale = map_scale(prediction.head.config).over(values)
     return MapImage(
-        values=np.asarray(prediction.probability_map, dtype=np.float32),
+        values=values,
         channels=prediction.classes,
         grid=prediction.grid,
         um_per_px=slide.um_per_px,
-        name=f"{place_name(slide.name, slide.scene, slide.z)}: probability by {prediction.record.model.name}",
+        name=f"{place_name(slide.name, slide.scene, slide.z)}: {scale.word} by {prediction.record.model.name}",
         notes=notes(prediction),
+        limits=(scale.low, scale.high),
     )
 
 
@@ -51,6 +55,7 @@ def notes(prediction: Prediction) -> dict[str, str]:
         "slide_id": record.slide.id,
         "model": f"{record.model.name} {record.model.version}",
         "model_sha256": record.model.sha256,
+        "numbers_are": map_scale(prediction.head.config).word,
         "run": record.started,
         "complete": "true" if prediction.complete else "false: the run was stopped, the map is partial",
         "use": prediction.head.config.card.research_use_only,
@@ -77,7 +82,7 @@ def region_annotations(
     prediction: Prediction,
     *,
     class_name: str | None = None,
-    threshold: float = THRESHOLD,
+    threshold: float | None = None,
     min_area_um2: float = 0.0,
 ) -> list[Annotation]:
     """Return the regions whose cells reach a threshold, as outlines along the cells' edges, holes kept.
@@ -89,7 +94,8 @@ def region_annotations(
     class_name
         Class whose map is outlined; None takes `shown_classes`.
     threshold
-        Probability from which a cell belongs to a region.
+        Probability from which a cell belongs to a region; None: 0.5, and no regions of a regression, whose scores have
+        no such threshold.
     min_area_um2
         Smaller regions are left out.
 
@@ -109,6 +115,10 @@ def region_annotations(
     um = prediction.record.slide.um_per_px
     if min_area_um2 > 0 and um is None:
         raise RegionError("a smallest area in um2 cannot be kept: the slide's micrometres per pixel are unknown")
+    if threshold is None:
+        if prediction.head.config.is_regression:
+            return []
+        threshold = THRESHOLD
     values = np.asarray(prediction.probability_map, dtype=np.float32)
     annotations: list[Annotation] = []
     for name in (class_name,) if class_name else shown_classes(prediction):
@@ -141,10 +151,14 @@ def _region(
 
 
 def tile_annotations(prediction: Prediction) -> Iterator[Annotation]:
-    """Yield every computed cell as a tile with ``prob_<class>``, which QuPath shows as a measurement map."""
+    """Yield every computed cell as a tile with ``prob_<class>``, which QuPath shows as a measurement map.
+
+    Of a regression, the measurement has the name of its output alone.
+    """
     values = np.asarray(prediction.probability_map, dtype=np.float32)
     grid = prediction.grid
     author = f"model:{prediction.record.model.name}"
+    prefix = "" if prediction.head.config.is_regression else "prob_"
     for row, column in np.argwhere(np.isfinite(values).all(axis=0)):
         y, x = grid.origin[0] + row * grid.step[0], grid.origin[1] + column * grid.step[1]
         yield Annotation(
@@ -152,7 +166,7 @@ def tile_annotations(prediction: Prediction) -> Iterator[Annotation]:
             kind="tile",
             author=author,
             measurements={
-                f"prob_{name}": _significant(value)
+                f"{prefix}{name}": _significant(value)
                 for name, value in zip(prediction.classes, values[:, row, column].tolist(), strict=True)
             },
         )
@@ -163,7 +177,7 @@ def write_annotations(
     path: str | Path,
     *,
     tiles: bool = False,
-    threshold: float = THRESHOLD,
+    threshold: float | None = None,
     min_area_um2: float = 0.0,
     origin: tuple[float, float] = (0.0, 0.0),
 ) -> int:
@@ -194,6 +208,7 @@ def summary(prediction: Prediction, request: Mapping[str, Any] | None = None) ->
         "slide": prediction.record.slide.name,
         "probabilities": prediction.probabilities,
         "probabilities_are": card.slide_score,
+        "numbers_are": map_scale(prediction.head.config).word,
         "complete": prediction.complete,
         "message": prediction.message,
         "research_use_only": card.research_use_only,
@@ -222,7 +237,12 @@ def write_json(prediction: Prediction, path: str | Path, *, request: Mapping[str
 
 
 def class_rows(prediction: Prediction) -> list[dict[str, Any]]:
-    """Return what the map says of each class: slide probability, mean, maximum, share and area above threshold."""
+    """Return what the map says of each class: slide probability, mean, maximum, share and area above threshold.
+
+    Of a regression: the slide's score, mean, minimum and maximum.
+    """
+    if prediction.head.config.is_regression:
+        return _score_rows(prediction)
     values = np.asarray(prediction.probability_map, dtype=np.float32)
     um = prediction.record.slide.um_per_px
     cell_um2 = None if um is None else prediction.grid.step[0] * prediction.grid.step[1] * um[0] * um[1]
@@ -239,6 +259,23 @@ def class_rows(prediction: Prediction) -> list[dict[str, Any]]:
                 "maximum": float(there.max()) if there.size else None,
                 f"share_above_{THRESHOLD:g}": above / there.size if there.size else None,
                 "area_above_um2": None if cell_um2 is None else above * cell_um2,
+            }
+        )
+    return rows
+
+
+def _score_rows(prediction: Prediction) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for name, scores in zip(prediction.classes, np.asarray(prediction.probability_map, np.float32), strict=True):
+        there = scores[np.isfinite(scores)]
+        rows.append(
+            {
+                "class": name,
+                "slide_score": prediction.probabilities.get(name),
+                "cells": int(there.size),
+                "mean": float(there.mean(dtype=np.float64)) if there.size else None,
+                "minimum": float(there.min()) if there.size else None,
+                "maximum": float(there.max()) if there.size else None,
             }
         )
     return rows
@@ -274,7 +311,8 @@ def results_row(summary: Mapping[str, Any]) -> dict[str, object]:
         "started": record["started"],
         "warnings": "; ".join(record["warnings"]),
     }
-    return row | {f"prob_{name}": value for name, value in summary["probabilities"].items()}
+    prefix = "" if summary.get("numbers_are") == "score" else "prob_"
+    return row | {f"{prefix}{name}": value for name, value in summary["probabilities"].items()}
 
 
 def _significant(value: float) -> float:

@@ -52,6 +52,7 @@ def _answerer(prepared: "PreparedRun", store: FeatureStore, single: NDArray[np.f
         pooling=model.config.pooling,
         head=prepared.head.probabilities,
         um_per_px=prepared.slide.um_per_px,
+        scores=model.config.is_regression,
     )
 
 

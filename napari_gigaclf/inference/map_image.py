@@ -32,6 +32,8 @@ class MapImage:
     """Name of the image, for a person."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a reader should know: model, slide id, whether it is complete."""
+    limits: tuple[float, float] = (0.0, 1.0)
+    """From where to where it is to be drawn."""
 
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
@@ -47,10 +49,11 @@ class MapImage:
 
     @property
     def place(self) -> dict[str, list[float]]:
-        """Where the map lies: level-0 pixels, (x, y), the corner of its first cell and the side of a cell."""
+        """Where the map lies: level-0 pixels, (x, y), the corner of its first cell, the side of a cell; its limits."""
         return {
             "level0_corner_xy_px": [float(value) for value in self.grid.origin[::-1]],
             "level0_cell_xy_px": [float(value) for value in self.grid.step[::-1]],
+            "shown_from_to": [float(value) for value in self.limits],
         }
 
     def pyramid(self) -> list["MapImage"]:
@@ -72,6 +75,7 @@ def _halved(image: MapImage) -> MapImage:
         um_per_px=image.um_per_px,
         name=image.name,
         notes=image.notes,
+        limits=image.limits,
     )
 
 

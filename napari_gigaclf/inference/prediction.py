@@ -138,6 +138,7 @@ class Prediction:
             pooling=self.head.config.pooling,
             head=self.head.probabilities,
             um_per_px=self.record.slide.um_per_px,
+            scores=self.head.config.is_regression,
         )
 
     def _cell_probabilities(self, numbers: NDArray[np.intp]) -> NDArray[np.float32]:

@@ -44,7 +44,7 @@ class RegionAnswer:
     maximum: dict[str, float]
     """Largest of the cells' probabilities; empty without cells."""
     share_above: dict[str, float]
-    """Share of the cells at or above the threshold, 0 to 1; empty without cells."""
+    """Share of the cells at or above the threshold, 0 to 1; empty without cells, and for scores."""
     threshold: float
     """The threshold of ``share_above``."""
     message: str
@@ -63,6 +63,8 @@ class Answerer:
     head: HeadOfCells
     um_per_px: tuple[float, float] | None
     """Micrometres per level-0 pixel, (y, x)."""
+    scores: bool = False
+    """Whether the numbers are a regression's, which no threshold of probability fits."""
 
     def answer(
         self,
@@ -92,7 +94,7 @@ class Answerer:
             probabilities = self._named(pooled)
             mean = self._named(single.mean(axis=1, dtype=np.float64))
             maximum = self._named(single.max(axis=1))
-            share = self._named((single >= threshold).mean(axis=1))
+            share = {} if self.scores else self._named((single >= threshold).mean(axis=1))
         um = self.um_per_px
         return RegionAnswer(
             probabilities=probabilities,

@@ -211,12 +211,17 @@ def _differentiate(prepared: "PreparedRun", features: Tensor, sink: MagnitudeSin
 def _logit_of_suspects(model: "Classifier", cells: Tensor, class_index: int) -> tuple[Tensor, str]:
     """Return the sum of the logits of all cells where a class is predicted, and what it is in words.
 
-    The slide's own logit would be that of one cell, and its saliency a single spot.
+    The slide's own logit would be that of one cell, and its saliency a single spot. A regression's scores are no
+    probabilities: there it is that one cell's.
     """
     logits = model.cell_logits(cells)
     with torch.no_grad():
         chosen = model.probabilities(logits)[:, class_index] >= COUNTS_AS_CLASS
-        if not bool(chosen.any()):
+        if model.config.is_regression:
+            chosen = torch.zeros_like(chosen)
+            chosen[logits[:, class_index].argmax()] = True
+            words = "the score of the cell where it is largest"
+        elif not bool(chosen.any()):
             chosen = torch.zeros_like(chosen)
             chosen[logits[:, class_index].argmax()] = True
             words = f"the logit of the cell where it is largest (no cell reaches {COUNTS_AS_CLASS:g})"

@@ -96,6 +96,11 @@ class ModelConfig:
             raise ConfigError("each golden output needs one logit per class")
 
     @property
+    def is_regression(self) -> bool:
+        """Whether its numbers are scores, not probabilities."""
+        return self.activation == "identity"
+
+    @property
     def min_side_px(self) -> int:
         """Smallest image side that gives a cell; smaller images are filled up with white."""
         return MIN_SIDE_PX[self.network]

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from napari_gigaclf.geometry import PixelGrid
-from napari_gigaclf.viewer.layers import PROBABILITY_OPACITY, ChannelPlane, Frame, LayerData, fading_inferno
+from napari_gigaclf.models.map_scale import PROBABILITY, MapScale
+from napari_gigaclf.viewer.layers import (
+    PROBABILITY_OPACITY,
+    ChannelPlane,
+    Frame,
+    LayerData,
+    fading_inferno,
+    score_colours,
+)
 
 MAX_NOTES_BYTES = 16 * 2**20
 """Attributes of an OME-Zarr folder larger than this are not read."""
@@ -31,6 +39,8 @@ class ChannelNotes:
     """(y, x) of the corner of the first cell, level-0 pixels of the slide; None if it is no map of ours."""
     cell: tuple[float, float] = (1.0, 1.0)
     """Side of a cell, (y, x) level-0 pixels."""
+    scale: MapScale = PROBABILITY
+    """What its numbers are, and from where to where they are drawn."""
 
 
 def channel_notes(slide: Any) -> ChannelNotes:  # noqa: ANN401 - a Slide
@@ -61,8 +71,8 @@ def map_layers(slide: Any, notes: ChannelNotes) -> list[LayerData]:  # noqa: ANN
         kwargs = {
             **Frame(um_per_px=level0_um, shape=grid.shape).place(grid),
             "name": f"{slide.name}: {name}",
-            "contrast_limits": (0.0, 1.0),
-            "colormap": fading_inferno(),
+            "contrast_limits": (notes.scale.low, notes.scale.high),
+            "colormap": score_colours() if notes.scale.is_score else fading_inferno(),
             "opacity": PROBABILITY_OPACITY,
             "blending": "translucent_no_depth",
             "interpolation2d": "nearest",
@@ -111,4 +121,14 @@ def _placed(names: tuple[str, ...], said: Mapping[str, Any]) -> ChannelNotes:
     corner, cell = (float(y), float(x)), (float(height), float(width))
     if not (all(map(math.isfinite, corner)) and all(0 < side < math.inf for side in cell)):
         raise ValueError("a place that is none")
-    return ChannelNotes(names=names, corner=corner, cell=cell)
+    return ChannelNotes(names=names, corner=corner, cell=cell, scale=_scale(said))
+
+
+def _scale(said: Mapping[str, Any]) -> MapScale:
+    """Return what the numbers are; of files from before there were scores: probabilities."""
+    if said.get("numbers_are") != "score":
+        return PROBABILITY
+    low, high = (float(value) for value in said["shown_from_to"])
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError("limits that are none")
+    return MapScale(is_score=True, low=low, high=high)

@@ -24,6 +24,7 @@ KEYS = {
 }
 """Keys of the widget, and what they do."""
 NOTHING = "Classify a slide, or open a saved result: its most suspicious places are listed here."
+ONLY_SCORES = "Hotspots are places of high probability. This model gives scores, which its map shows."
 
 BLIND = "Say what you see and record it: what the model found is hidden until then."
 

@@ -3,9 +3,11 @@
 Every layer over one slide carries the same units and axis labels and lies on level 0 by the one transform of
 ``PixelGrid.napari_transform`` (scale s * um/px, translate (s - 1) / 2 * um/px for a raster of step s): an overlay
 without the translate would be shifted by half a cell. Probabilities are shown on the absolute scale 0 to 1, never by
-rank or percentile, and NaN (nothing was computed here) is transparent.
+rank or percentile, scores of a regression on the range that they were learnt from, and NaN (nothing was computed here)
+is transparent.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.geometry import PixelGrid
+from napari_gigaclf.models.map_scale import PROBABILITY, MapScale, map_scale
 from napari_gigaclf.viewer.progressive.shown_level import ShownLevel, shown_levels
 
 if TYPE_CHECKING:
@@ -34,7 +37,8 @@ SALIENCY_FROM = 0.5
 """Only the upper half of the capped map is shown."""
 MASK_OPACITY = 0.25
 MASK_COLOUR = (0.1, 0.75, 0.45, 1.0)
-DEFAULT_THRESHOLD = 0.0
+DEFAULT_THRESHOLD = -math.inf
+"""Shows all of a map."""
 TISSUE_COLOUR = (0.10, 0.20, 0.55, 1.0)
 TRUTH_COLOUR = (0.10, 0.95, 0.20, 1.0)
 FIELD_COLOUR = (1.0, 0.85, 0.0, 1.0)
@@ -185,11 +189,10 @@ def _type_range(dtype: np.dtype[Any]) -> tuple[float, float]:
     return 0.0, 1.0
 
 
-def thresholded(probability: NDArray[np.floating], threshold: float) -> NDArray[np.float32]:
-    """Return a probability map for the eye: what lies below the threshold is NaN, that is, transparent."""
-    shown = np.array(probability, dtype=np.float32)
-    if threshold > 0:
-        shown[shown < threshold] = np.nan
+def thresholded(values: NDArray[np.floating], threshold: float) -> NDArray[np.float32]:
+    """Return a map for the eye: what lies below the threshold is NaN, that is, transparent."""
+    shown = np.array(values, dtype=np.float32)
+    shown[shown < threshold] = np.nan
     return shown
 
 
@@ -213,38 +216,53 @@ def rising_blue() -> Any:  # noqa: ANN401 - a napari Colormap
     return Colormap(colors=colours, name="blue, from half of the cap")
 
 
+def score_colours() -> Any:  # noqa: ANN401 - a napari Colormap
+    """Return viridis: every score is seen, the lowest too, and nobody takes the map for one of probabilities."""
+    from napari.utils.colormaps import ensure_colormap
+
+    return ensure_colormap("viridis")
+
+
 def probability_layer(
-    shown: NDArray[np.float32], grid: PixelGrid, frame: Frame, *, class_name: str, partial: bool = False
+    shown: NDArray[np.float32],
+    grid: PixelGrid,
+    frame: Frame,
+    *,
+    class_name: str,
+    partial: bool = False,
+    scale: MapScale = PROBABILITY,
 ) -> LayerData:
-    """Return the overlay of one class: absolute scale 0 to 1, colour bar, NaN transparent.
+    """Return the overlay of one class: an absolute scale, 0 to 1 for probabilities, colour bar, NaN transparent.
 
     Parameters
     ----------
     shown
-        Probabilities (y, x), NaN where nothing ran or below the threshold (see ``thresholded``).
+        Probabilities or scores (y, x), NaN where nothing ran or below the threshold (see ``thresholded``).
     grid
         Where the map lies over level 0.
     partial
         True for a run that was stopped; the name then says so.
+    scale
+        What the numbers are, and from where to where they are drawn.
     """
     kwargs = {
         **frame.place(grid),
-        "name": probability_name(class_name, partial=partial),
-        "contrast_limits": (0.0, 1.0),
-        "colormap": fading_inferno(),
+        "name": probability_name(class_name, partial=partial, scale=scale),
+        "contrast_limits": (scale.low, scale.high),
+        "colormap": score_colours() if scale.is_score else fading_inferno(),
         "opacity": PROBABILITY_OPACITY,
         "blending": "translucent_no_depth",
         "interpolation2d": "nearest",
         "rgb": False,
         "multiscale": False,
-        "metadata": {"kind": "probability", "grid": grid, "class_name": class_name, "partial": partial},
+        "metadata": {"kind": "probability", "grid": grid, "class_name": class_name, "partial": partial, "scale": scale},
     }
     return shown, kwargs, "image"
 
 
-def probability_name(class_name: str, *, partial: bool) -> str:
-    """Return the name of a probability layer."""
-    return f"probability of {class_name}" + (" (partial)" if partial else "")
+def probability_name(class_name: str, *, partial: bool, scale: MapScale = PROBABILITY) -> str:
+    """Return the name of the layer of a map."""
+    return scale.name_of(class_name) + (" (partial)" if partial else "")
 
 
 def saliency_layer(prediction: "Prediction", frame: Frame) -> LayerData | None:
@@ -373,9 +391,11 @@ def prediction_layers(
 ) -> list[LayerData]:
     """Return all layers of a result: tissue outline, probability of one class, saliency if there is one."""
     index = prediction.classes.index(class_name)
-    shown = thresholded(np.asarray(prediction.probability_map[index]), threshold)
+    values = np.asarray(prediction.probability_map[index])
+    scale = map_scale(prediction.head.config).over(values)
+    shown = thresholded(values, threshold)
     data, kwargs, kind = probability_layer(
-        shown, prediction.grid, frame, class_name=class_name, partial=not prediction.complete
+        shown, prediction.grid, frame, class_name=class_name, partial=not prediction.complete, scale=scale
     )
     kwargs["metadata"] |= {"prediction": prediction}
     layers = [(data, kwargs, kind), *finding_layers(prediction, frame)]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from napari_gigaclf.models.map_scale import MapScale
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.layers import (
     Frame,
@@ -36,14 +37,19 @@ class Overlays:
     def refresh(self, slide: "Slide") -> None:
         """Redraw the map, whose array has changed; neither extent nor thumbnail (2 ms instead of 4)."""
         layer = self._canvas.overlay(slide.id, "probability")
-        if layer is not None:
-            layer.refresh(extent=False, thumbnail=False)
+        if layer is None:
+            return
+        if layer.metadata["prediction"] is None:  # while it runs: a range that no model says grows with the map
+            scale = layer.metadata["scale"].over(layer.data)
+            if (scale.low, scale.high) != tuple(layer.contrast_limits):
+                _fit(layer, scale)
+        layer.refresh(extent=False, thumbnail=False)
 
     def look(self, slide: "Slide", live: "LiveMap") -> None:
         """Redraw the map, of which another class or threshold is on show."""
         layer = self._canvas.overlay(slide.id, "probability")
         if layer is not None:
-            layer.name = probability_name(live.class_name, partial=layer.metadata["partial"])
+            layer.name = probability_name(live.class_name, partial=layer.metadata["partial"], scale=live.scale)
             layer.metadata["class_name"] = live.class_name
             self.refresh(slide)
 
@@ -88,7 +94,15 @@ class Overlays:
 
     def _put_map(self, slide: "Slide", live: "LiveMap", *, partial: bool, prediction: "Prediction | None") -> None:
         data, kwargs, kind = probability_layer(
-            live.shown, live.grid, Frame.of_slide(slide), class_name=live.class_name, partial=partial
+            live.shown, live.grid, Frame.of_slide(slide), class_name=live.class_name, partial=partial, scale=live.scale
         )
         kwargs["metadata"]["prediction"] = prediction
-        self._canvas.put(slide.id, (data, kwargs, kind)).colorbar.visible = True
+        layer = self._canvas.put(slide.id, (data, kwargs, kind))
+        _fit(layer, live.scale)
+        layer.colorbar.visible = True
+
+
+def _fit(layer: Any, scale: MapScale) -> None:  # noqa: ANN401 - a napari layer
+    """Draw a map between the ends of a scale; napari keeps limits within a range of its own, which goes first."""
+    layer.contrast_limits_range = (scale.low, scale.high)
+    layer.contrast_limits = (scale.low, scale.high)

@@ -24,7 +24,7 @@ class Reading:
     colour: tuple[float, ...] | None = None
     """The pixel as it is drawn, one number per channel; None outside the slide."""
     probabilities: dict[str, float] | None = None
-    """Per class, where a map is shown; empty where nothing was computed; None without a map."""
+    """Numbers per class where a map is shown; empty where nothing was computed; None without a map."""
     saliency: float | None = None
     """Where a saliency is shown, else None."""
 

@@ -129,7 +129,7 @@ def progress_text(progress: Progress) -> str:
     text = f"{progress.phase}: {progress.done} of {count_text(progress.total, progress.unit)}"
     if progress.rate is not None:
         text += f", {progress.rate:.1f} {progress.unit}s/s, {seconds_text(progress.remaining_seconds)} left"
-    return text
+    return f"{text}; {progress.note}" if progress.note else text
 
 
 def probabilities_text(probabilities: Mapping[str, float]) -> str:
@@ -157,10 +157,10 @@ def area_text(answer: "RegionAnswer", class_name: str) -> str:
     size = f"{answer.area_px:.0f} px²" if answer.area_um2 is None else f"{answer.area_um2 / 1e6:.4g} mm²"
     if answer.probabilities is None:
         return f"area {size}, {answer.message or NO_TISSUE}"
-    return (
-        f"area {size}; {class_name}: mean {answer.mean[class_name]:.3f}, highest {answer.maximum[class_name]:.3f}, "
-        f"{answer.share_above[class_name]:.1%} above {answer.threshold:g}"
-    )
+    text = f"area {size}; {class_name}: mean {answer.mean[class_name]:.3f}, highest {answer.maximum[class_name]:.3f}"
+    if class_name not in answer.share_above:
+        return text
+    return f"{text}, {answer.share_above[class_name]:.1%} above {answer.threshold:g}"
 
 
 def warning_line(warning: str) -> str:

@@ -118,6 +118,33 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def score_folder(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The untrained cell-net as a regression that learnt from scores from -2 to 6."""
+    import dataclasses
+
+    import torch
+
+    from napari_gigaclf.models import load_model, save_model
+    from napari_gigaclf.models.build import build_classifier
+
+    config = load_model(model_folder).config
+    card = dataclasses.replace(config.card, positive_class="", slide_score="")
+    changes = {"classes": ("score",), "activation": "identity", "pooling": "mean", "score_range": (-2.0, 6.0)}
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = build_classifier(dataclasses.replace(config, name="grade", card=card, golden=(), **changes))
+        tissue = torch.tensor([205.0, 140.0, 180.0]).reshape(3, 1, 1) + 12 * torch.randn(3, 256, 256)
+    with torch.no_grad():  # scores of tissue lie around zero
+        scores = model.cell_logits(model.features(tissue[None] / 255)[0].flatten(1).T)
+        layer = model.head[-1]
+        layer.bias.copy_((layer.bias - scores.mean()) / scores.std())
+        layer.weight.div_(scores.std())
+    folder = tmp_path_factory.mktemp("models") / "grade"
+    save_model(model, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def cohort_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of ten small slides, six to train and four to tune, of classes plain and spots."""
     return write_small_cohort(tmp_path_factory.mktemp("cohort"))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,13 +175,17 @@ def _export_rows(export: Export) -> Path:
 
     classes = list(dict.fromkeys(name for row in export.rows for name in row.answer.mean))
     header = ["number", "kind", "y_px", "x_px", "y_um", "x_um", "area_um2", "message"]
-    measures = [f"{what}_{name}" for name in classes for what in ("prob", "mean", "max", "share_above")]
+    scores = {name for row in export.rows for name in set(row.answer.mean) - set(row.answer.share_above)}
+    measures = []
+    for name in classes:
+        measures += [name if name in scores else f"prob_{name}", f"mean_{name}", f"max_{name}"]
+        measures += [] if name in scores else [f"share_above_{name}"]
     path = export.folder / f"{export.stem}-places.csv"
-    write_table(path, header + measures, [_row(row, classes) for row in export.rows])
+    write_table(path, header + measures, [_row(row, classes, scores) for row in export.rows])
     return path
 
 
-def _row(row: ProbeRow, classes: Sequence[str]) -> list[object]:
+def _row(row: ProbeRow, classes: Sequence[str], scores: Collection[str]) -> list[object]:
     answer = row.answer
     um = row.position_um or (None, None)
     values: list[object] = [row.number, row.kind, *row.position, *um, answer.area_um2, answer.message]
@@ -190,6 +194,6 @@ def _row(row: ProbeRow, classes: Sequence[str]) -> list[object]:
             (answer.probabilities or {}).get(name),
             answer.mean.get(name),
             answer.maximum.get(name),
-            answer.share_above.get(name),
         ]
+        values += [] if name in scores else [answer.share_above.get(name)]
     return values

@@ -1,4 +1,4 @@
-"""The probability map while it fills in: an array that starts as NaN, and what of it is shown."""
+"""The map while it fills in: an array that starts as NaN, and what of it is shown."""
 
 from typing import TYPE_CHECKING
 
@@ -6,23 +6,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.geometry import PixelGrid
-from napari_gigaclf.viewer.layers import thresholded
+from napari_gigaclf.models.map_scale import PROBABILITY, MapScale
+from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD, thresholded
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import MapUpdate
 
 
 class LiveMap:
-    """Probabilities (class, y, x) of a run, and the one class on show with its threshold, an array (y, x) kept in step.
+    """Numbers (class, y, x) of a run, and the one class on show with its threshold, an array (y, x) kept in step.
 
     ``shown`` stays the same array for the whole run, so that a layer which displays it only needs to be refreshed.
     """
 
-    def __init__(self, classes: tuple[str, ...], grid: PixelGrid, class_name: str, threshold: float = 0.0) -> None:
+    def __init__(
+        self,
+        classes: tuple[str, ...],
+        grid: PixelGrid,
+        class_name: str,
+        threshold: float = DEFAULT_THRESHOLD,
+        scale: MapScale = PROBABILITY,
+    ) -> None:
         self.classes = classes
         self.grid = grid
         self.class_name = class_name
         self.threshold = threshold
+        self._scale = scale
         self.values: NDArray[np.float32] = np.full((len(classes), *grid.shape), np.nan, dtype=np.float32)
         self.shown: NDArray[np.float32] = np.full(grid.shape, np.nan, dtype=np.float32)
 
@@ -30,6 +39,11 @@ class LiveMap:
     def share_done(self) -> float:
         """Share of cells that have a value."""
         return float(np.isfinite(self.values[0]).mean()) if self.values.size else 0.0
+
+    @property
+    def scale(self) -> MapScale:
+        """What the numbers are, and from where to where the class on show is drawn."""
+        return self._scale.over(self.values[self._index])
 
     def update(self, update: "MapUpdate") -> None:
         """Take the block of a finished tile."""

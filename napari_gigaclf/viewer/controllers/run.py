@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from napari_gigaclf.models.map_scale import map_scale
 from napari_gigaclf.progress import CancelToken, Progress
 from napari_gigaclf.viewer.controllers.giving_way import GivingWay
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
@@ -220,7 +221,8 @@ class RunController:
         )
 
     def _adopt(self, slide: "Slide", class_name: str, prediction: "Prediction", layers: Sequence[LayerData]) -> None:
-        live = LiveMap(tuple(prediction.classes), prediction.grid, class_name)
+        scale = map_scale(prediction.head.config)
+        live = LiveMap(tuple(prediction.classes), prediction.grid, class_name, scale=scale)
         live.fill(prediction.probability_map)
         self.results[slide.id] = (prediction, live)
         level = prediction.record.parameters.get("level", "auto")
@@ -268,7 +270,8 @@ class RunController:
         """Run on the long worker; what happens on the way is posted to the window."""
         model = self.shelf.model(wishes.model, wishes.threads)
         plan = prepared if prepared is not None else self.shelf.prepare(slide, wishes)
-        live = LiveMap(tuple(model.classes), plan.grid, model.card.positive_class or model.classes[-1])
+        shown = model.card.positive_class or model.classes[-1]
+        live = LiveMap(tuple(model.classes), plan.grid, shown, scale=map_scale(model.config))
         outline = [] if plan.tissue is None else [tissue_layer(plan.tissue, Frame.of_slide(slide))]
         self._post(lambda: self._started(generation, slide, live, outline))
         report = seldom(lambda progress: self._post(lambda: self._progressed(generation, progress)), self._interval)

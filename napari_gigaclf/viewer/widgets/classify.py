@@ -139,8 +139,8 @@ class ClassifyWidget(Docked):
 
     def show_map(self, slide: "Slide", live: LiveMap, layers: "Sequence[LayerData]") -> None:
         """Show the (still empty) map of a run over its slide."""
-        live.look(self._shown_class(live), self.run_panel.threshold)
-        self.run_panel.offer_classes(live.classes, live.class_name, live.threshold)
+        live.look(self._shown_class(live), self.run_panel.threshold_for(live.scale))
+        self.run_panel.offer_classes(live.classes, live.class_name, live.threshold, live.scale)
         self.run_panel.show_lines([])
         self.overlays.begin(slide, live, layers)
 
@@ -157,7 +157,7 @@ class ClassifyWidget(Docked):
     ) -> None:
         """Show what a run found, complete or partial."""
         self.overlays.finish(slide, prediction, live, layers)
-        self.run_panel.offer_classes(live.classes, live.class_name, live.threshold)
+        self.run_panel.offer_classes(live.classes, live.class_name, live.threshold, live.scale)
         self.run_panel.show_lines(result_lines(prediction))
 
     def show_tissue(self, slide: "Slide", layers: "Sequence[LayerData]") -> None:

@@ -21,7 +21,15 @@ from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.controllers.findings import FindingsController
 from napari_gigaclf.viewer.controllers.findings_jobs import first_class
-from napari_gigaclf.viewer.findings_texts import BLIND, NOTHING, empty_text, keys_text, position_text, tally_text
+from napari_gigaclf.viewer.findings_texts import (
+    BLIND,
+    NOTHING,
+    ONLY_SCORES,
+    empty_text,
+    keys_text,
+    position_text,
+    tally_text,
+)
 from napari_gigaclf.viewer.hotspot_marks import HotspotMarks
 from napari_gigaclf.viewer.layers import Frame
 from napari_gigaclf.viewer.own_marks import OwnMarks
@@ -243,6 +251,10 @@ class HotspotsWidget(Docked):
 
     def _open(self, result: Result) -> None:
         self._opened = result
+        if result.prediction.head.config.is_regression:
+            self.findings.result_gone()
+            self.tally_note.setText(ONLY_SCORES)
+            return
         classes = result.prediction.classes
         wanted = first_class(result.prediction)
         with QSignalBlocker(self.choices.class_box):

@@ -1,5 +1,6 @@
 """The middle of the widget: the estimate, Run and Cancel, progress, and what came out, warnings first."""
 
+import math
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
@@ -8,12 +9,14 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
+    QLabel,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_gigaclf.models.map_scale import PROBABILITY, MapScale
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.controllers.run import State
 from napari_gigaclf.viewer.texts import progress_text, warning_line
@@ -42,12 +45,11 @@ class RunPanel(QWidget):
         self.progress_note = note()
         self.result_note = note()
         self.result_note.setTextFormat(Qt.TextFormat.PlainText)
-        self.class_box: QComboBox = combo_box("Class whose probability is shown over the slide")
+        self.class_box: QComboBox = combo_box("Class that is shown over the slide")
+        self.threshold_label = QLabel()
         self.threshold_box = QDoubleSpinBox()
-        self.threshold_box.setRange(0.0, 1.0)
-        self.threshold_box.setSingleStep(0.05)
-        self.threshold_box.setToolTip("Cells below this probability are transparent; 0 shows all")
         self._lay_out()
+        self._set_scale(PROBABILITY)
         self.run_button.clicked.connect(self.run_wanted)
         self.cancel_button.clicked.connect(self.cancel_wanted)
         self.export_button.clicked.connect(self.export_wanted)
@@ -97,20 +99,38 @@ class RunPanel(QWidget):
         if self._plan is not None:
             self.show_plan(*self._plan)
 
-    def offer_classes(self, classes: Sequence[str], shown: str, threshold: float) -> None:
-        """List the classes of a map, with the one on show; emits nothing."""
+    def offer_classes(
+        self, classes: Sequence[str], shown: str, threshold: float, scale: MapScale = PROBABILITY
+    ) -> None:  # fmt: skip
+        """List the classes of a map, with the one on show, and what its numbers are; emits nothing."""
         refill(self.class_box, [(name, name) for name in classes])
         self.class_box.blockSignals(True)
         self.threshold_box.blockSignals(True)
         self.class_box.setCurrentIndex(self.class_box.findData(shown))
-        self.threshold_box.setValue(threshold)
+        self._set_scale(scale)
+        self.threshold_box.setValue(max(threshold, scale.low))
         self.class_box.blockSignals(False)
         self.threshold_box.blockSignals(False)
 
     @property
     def threshold(self) -> float:
-        """Probability below which the map is transparent."""
-        return float(self.threshold_box.value())
+        """Probability or score below which the map is transparent; the least there is, if all of it is shown."""
+        value = float(self.threshold_box.value())
+        return -math.inf if value <= self.threshold_box.minimum() else value
+
+    def threshold_for(self, scale: MapScale) -> float:
+        """Return the threshold for a map, which is that of the one before if its numbers are of the same kind."""
+        return self.threshold if scale == self._scale else -math.inf
+
+    def _set_scale(self, scale: MapScale) -> None:
+        """Let the threshold run over a scale, and call its numbers by their name."""
+        self._scale = scale
+        width = scale.high - scale.low
+        self.threshold_box.setDecimals(max(2, 2 - math.floor(math.log10(width))))
+        self.threshold_box.setRange(scale.low, scale.high)
+        self.threshold_box.setSingleStep(width / 20)
+        self.threshold_label.setText(f"Show from {scale.word}")
+        self.threshold_box.setToolTip(f"Cells below this {scale.word} are transparent; {scale.low:g} shows all")
 
     def _look(self) -> None:
         if self.class_box.count():
@@ -122,7 +142,7 @@ class RunPanel(QWidget):
             buttons.addWidget(button)
         form = QFormLayout()
         form.addRow("Shown class", self.class_box)
-        form.addRow("Show from probability", self.threshold_box)
+        form.addRow(self.threshold_label, self.threshold_box)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.estimate_note)
