@@ -16,7 +16,15 @@ FORMAT = "napari-gigaclf model 1"
 Activation = Literal["softmax", "sigmoid", "identity"]
 """How logits become what is shown: one of several classes, any of them, or a score as it is (regression)."""
 NetworkName = Literal[
-    "cell-net", "cell-net-context", "paper-table1", "paper-table2-22", "paper-table2-25", "paper-table2-28", "resnet18",
+    "cell-net",
+    "cell-net-context",
+    "cell-net-wide",
+    "cell-net-wide-context",
+    "paper-table1",
+    "paper-table2-22",
+    "paper-table2-25",
+    "paper-table2-28",
+    "resnet18",
     "resnet34",
 ]
 Pooling = Literal["max", "mean", "attention", "highest"]
@@ -24,6 +32,8 @@ MAX_CLASSES = 1000
 MIN_SIDE_PX: dict[str, int] = {
     "cell-net": 32,
     "cell-net-context": 32,
+    "cell-net-wide": 32,
+    "cell-net-wide-context": 32,
     "paper-table1": 160,
     "paper-table2-22": 32,
     "paper-table2-25": 64,
