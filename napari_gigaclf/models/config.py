@@ -18,6 +18,8 @@ Activation = Literal["softmax", "sigmoid", "identity"]
 NetworkName = Literal[
     "cell-net",
     "cell-net-context",
+    "cell-net-wide",
+    "cell-net-wide-context",
     "paper-table1",
     "paper-table2-22",
     "paper-table2-25",
@@ -30,6 +32,8 @@ MAX_CLASSES = 1000
 MIN_SIDE_PX: dict[str, int] = {
     "cell-net": 32,
     "cell-net-context": 32,
+    "cell-net-wide": 32,
+    "cell-net-wide-context": 32,
     "paper-table1": 160,
     "paper-table2-22": 32,
     "paper-table2-25": 64,

@@ -14,6 +14,7 @@ from napari_gigaclf.models.build import build_classifier
 from napari_gigaclf.models.checkpoint import save_model
 from napari_gigaclf.models.classifier import Classifier
 from napari_gigaclf.models.config import ModelConfig
+from napari_gigaclf.models.networks.cell_net import LAYERS, WIDE_LAYERS
 from napari_gigaclf.training.colour import colour_statistics
 from napari_gigaclf.training.evaluation.calibration import best_temperature
 from napari_gigaclf.training.evaluation.ranking import auc
@@ -69,7 +70,7 @@ def train_cell_model(
 
 def as_oriented(model: Classifier, *, fresh: bool) -> nn.Sequential:
     """Return a trainable network with tied weights on tiles: fresh ones, or those of a model written by this module."""
-    trunk = oriented_trunk()
+    trunk = oriented_trunk(layers=WIDE_LAYERS if model.config.network == "cell-net-wide" else LAYERS)
     if not fresh:
         assert isinstance(model.trunk, nn.Sequential)
         read_in(trunk, model.trunk)

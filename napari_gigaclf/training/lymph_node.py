@@ -10,14 +10,17 @@ import dataclasses
 import logging
 from pathlib import Path
 
+from torch import nn
+
 from napari_gigaclf.models import load_model
 from napari_gigaclf.models.card import ModelCard
 from napari_gigaclf.models.config import ModelConfig
 from napari_gigaclf.training.augment import Augmentation
 from napari_gigaclf.training.cell_model import parser, prepare, train_cell_model
+from napari_gigaclf.training.colour_groups import colour_groups, leave_groups_out
 from napari_gigaclf.training.loop import TrainSettings
 from napari_gigaclf.training.teachers import train_teachers
-from napari_gigaclf.training.tiles import read_tar, split
+from napari_gigaclf.training.tiles import Tiles, read_tar, split
 
 logger = logging.getLogger(__name__)
 
@@ -84,29 +87,45 @@ CONFIG = ModelConfig(
 )
 
 
+STRONGER = dataclasses.replace(
+    VARIED, shift_px=3, stain=0.5, stain_hue=0.1, brightness=0.2, contrast=0.5, saturation=0.3, tint=0.1, sharpness=0.7
+)
+"""What the second teacher is shown, so that the two differ."""
+NUM_GROUPS_OUT = 7
+"""Groups of colours, of 40, which the teachers are chosen by and do not learn from."""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Train and write the model folder."""
-    options = parser(__doc__, epochs=18)
-    options.add_argument("--varied", action="store_true", help="more varied tiles, and some that are not tissue")
+    options = parser(__doc__, epochs=22)
     options.add_argument("--learning-rate", type=float, default=3e-3, help="peak of the model's own schedule")
     options.add_argument("--start-from", help="model whose weights are trained on, instead of fresh ones")
     options.add_argument("--teachers", type=Path, help="folder for the teachers' weights, reused; without: no teachers")
-    options.add_argument("--teacher-epochs", type=int, default=16)
+    options.add_argument("--teacher-epochs", type=int, default=12)
     options.add_argument("--data", type=Path, required=True, help="folder with pcam-train.tar")
     options.add_argument("--cache", type=Path, help="folder for the decoded tiles")
     chosen = options.parse_args(arguments)
     prepare(chosen.threads)
     tiles = read_tar(chosen.data / "pcam-train.tar", cache=chosen.cache)
-    kept, held_out = split(tiles.labels, NUM_SELECTION, chosen.seed)
+    settings = TrainSettings(
+        epochs=chosen.epochs, learning_rate=chosen.learning_rate, seed=chosen.seed, label_smoothing=0.02,
+        distractors=2, augmentation=VARIED, teaching=0.5,
+    )  # fmt: skip
+    teachers = taught_by(tiles, settings, chosen.teacher_epochs, chosen.teachers) if chosen.teachers else []
+    kept, held_out = split(tiles.labels, NUM_SELECTION, seed=0)
     logger.info("%d tiles to train on, %d to select by", len(kept), len(held_out))
-    train, selection = tiles.subset(kept), tiles.subset(held_out)
-    settings = TrainSettings(epochs=chosen.teacher_epochs, seed=chosen.seed)
-    if chosen.varied:
-        settings = dataclasses.replace(settings, label_smoothing=0.02, distractors=2, augmentation=VARIED)
-    teachers = train_teachers(train, selection, settings, CONFIG.spread, chosen.teachers) if chosen.teachers else []
-    settings = dataclasses.replace(settings, epochs=chosen.epochs, learning_rate=chosen.learning_rate)
     start_from = load_model(chosen.start_from) if chosen.start_from else None
+    train, selection = tiles.subset(kept), tiles.subset(held_out)
     train_cell_model(CONFIG, train, selection, settings, chosen.output, teachers, start_from)
+
+
+def taught_by(tiles: Tiles, settings: TrainSettings, epochs: int, folder: Path) -> list[nn.Module]:
+    """Return two teachers, which learned from most groups of colours, each with changes of its own."""
+    kept, left_out = leave_groups_out(colour_groups(tiles.images), NUM_GROUPS_OUT, seed=5)
+    logger.info("teachers: %d tiles to train on, %d of other colours to select by", len(kept), len(left_out))
+    lesson = dataclasses.replace(settings, epochs=epochs, learning_rate=3e-3, seed=0)
+    lessons = [lesson, dataclasses.replace(lesson, augmentation=STRONGER)]
+    return train_teachers(tiles.subset(kept), tiles.subset(left_out), lessons, CONFIG.spread, folder)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""Networks wider than the one that is kept, which teach it: what several of them think together is more than a label.
+"""Networks that teach another: what several of them think together is more than a label.
 
-Each is a cell-net with other widths, oriented like it (see ``orientation``), so that all of them see what it sees.
+Each is a wide cell-net, oriented like the network that it teaches (see ``orientation``), so that all see the same.
 """
 
-import dataclasses
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from napari_gigaclf.models.networks.cell_net import LAYERS, Layer
+from napari_gigaclf.models.networks.cell_net import WIDE_LAYERS
 from napari_gigaclf.models.normalise import Normalise
 from napari_gigaclf.training.loop import TrainSettings, fit
 from napari_gigaclf.training.orientation import oriented_trunk
@@ -20,35 +20,24 @@ from napari_gigaclf.writing import replacing
 
 logger = logging.getLogger(__name__)
 
-WIDTHS: tuple[tuple[int, ...], ...] = ((32, 32, 32, 96, 160, 320, 384, 192),)
-"""Channels of each teacher's convolutions: wider where places are far apart, which costs little."""
 
-
-def build_teacher(number: int, spread: tuple[float, ...]) -> nn.Sequential:
+def build_teacher(spread: tuple[float, ...]) -> nn.Sequential:
     """Return a teacher with fresh weights: tiles (B, 3, 96, 96) in [0, 1] -> logits (B, 2)."""
-    layers = with_widths(WIDTHS[number])
-    return nn.Sequential(
-        Normalise(spread), oriented_trunk(layers=layers), nn.Flatten(1), nn.Linear(WIDTHS[number][-1], 2)
-    )
-
-
-def with_widths(widths: tuple[int, ...]) -> tuple[Layer, ...]:
-    """Return the layers of a cell-net with other channels."""
-    remaining = iter(widths)
-    return tuple((kind, next(remaining) if kind == "conv" else 0, kernel, step) for kind, _, kernel, step in LAYERS)
+    width = WIDE_LAYERS[-1][1]
+    return nn.Sequential(Normalise(spread), oriented_trunk(layers=WIDE_LAYERS), nn.Flatten(1), nn.Linear(width, 2))
 
 
 def train_teachers(
-    train: Tiles, selection: Tiles, settings: TrainSettings, spread: tuple[float, ...], folder: Path
+    train: Tiles, selection: Tiles, lessons: Sequence[TrainSettings], spread: tuple[float, ...], folder: Path
 ) -> list[nn.Module]:
-    """Train all teachers, or read those that stand in ``folder`` from an earlier run; in eval mode.
+    """Train a teacher for each lesson, or read those that stand in ``folder`` from an earlier run; in eval mode.
 
     Parameters
     ----------
     train, selection
-        As for the model itself: a teacher must not have seen what the student is chosen by.
-    settings
-        What the loop does; each teacher gets a seed of its own.
+        Tiles to learn from; tiles to choose the epoch by.
+    lessons
+        What the loop does for each; the more they differ, the more the teachers have to say together.
     spread
         Of the images' normalisation, (3,).
     folder
@@ -56,23 +45,20 @@ def train_teachers(
     """
     folder.mkdir(parents=True, exist_ok=True)
     return [
-        _teacher(number, train, selection, settings, spread, folder / f"teacher-{number}.safetensors")
-        for number in range(len(WIDTHS))
+        _teacher(train, selection, lesson, spread, folder / f"teacher-{number}.safetensors")
+        for number, lesson in enumerate(lessons)
     ]
 
 
-def _teacher(
-    number: int, train: Tiles, selection: Tiles, settings: TrainSettings, spread: tuple[float, ...], file: Path
-) -> nn.Module:
-    seed = settings.seed + 1 + number
-    torch.manual_seed(seed)
-    teacher = build_teacher(number, spread)
+def _teacher(train: Tiles, selection: Tiles, lesson: TrainSettings, spread: tuple[float, ...], file: Path) -> nn.Module:
+    torch.manual_seed(lesson.seed + 1)
+    teacher = build_teacher(spread)
     if file.is_file():
-        logger.info("teacher %d: read from %s", number, file)
+        logger.info("%s: read", file)
         teacher.load_state_dict(load_file(file))
         return teacher.eval()
-    logger.info("teacher %d", number)
-    best = fit(teacher, train, selection, dataclasses.replace(settings, seed=seed))
+    logger.info("%s: training", file)
+    best = fit(teacher, train, selection, lesson)
     with replacing(file) as beside:
         save_file({name: value.contiguous() for name, value in best.state_dict().items()}, beside)
     return best

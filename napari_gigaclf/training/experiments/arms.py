@@ -79,7 +79,7 @@ def cells_ten_highest(bench: Bench, seed: int, folder: Path) -> Trained:
 
 def attention(bench: Bench, seed: int, folder: Path) -> Trained:
     """Train gated attention over the cells, and the last layer, which begins as the tile classifier's."""
-    recipe = Recipe(network="cell-net", pooling="attention", dropout=0.0, seed=seed)
+    recipe = Recipe(network=bench.cells.config.network, pooling="attention", dropout=0.0, seed=seed)
     return _fitted(bench, lambda: _built(bench, recipe), seed, folder)
 
 
@@ -87,7 +87,7 @@ def context(bench: Bench, seed: int, folder: Path) -> Trained:
     """Train four layers that compare cells, beginning as the tile classifier, max-pooled."""
 
     def build() -> Classifier:
-        model = _built(bench, _context_recipe(seed))
+        model = _built(bench, _context_recipe(bench, seed))
         start_as_cells(model, bench.cells, bench.train)
         return model
 
@@ -96,7 +96,7 @@ def context(bench: Bench, seed: int, folder: Path) -> Trained:
 
 def context_fresh(bench: Bench, seed: int, folder: Path) -> Trained:
     """Train the same layers from random weights."""
-    return _fitted(bench, lambda: _built(bench, _context_recipe(seed)), seed, folder)
+    return _fitted(bench, lambda: _built(bench, _context_recipe(bench, seed)), seed, folder)
 
 
 ARMS: Final = MappingProxyType(
@@ -116,8 +116,9 @@ SEEDED: Final = frozenset({"attention", "context, fresh", "context"})
 """Arms that chance has a part in."""
 
 
-def _context_recipe(seed: int) -> Recipe:
-    return Recipe(network="cell-net-context", dropout=0.0, seed=seed)
+def _context_recipe(bench: Bench, seed: int) -> Recipe:
+    wide = bench.cells.config.network == "cell-net-wide"
+    return Recipe(network="cell-net-wide-context" if wide else "cell-net-context", dropout=0.0, seed=seed)
 
 
 def _built(bench: Bench, recipe: Recipe) -> Classifier:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_gigaclf.errors import Cancelled, CohortError, ModelError, ScaleError, SlideError
+from napari_gigaclf.models.config import NetworkName
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.training.cohort import SPLITS, Cohort, Problem, Report, Split, assign_splits
 from napari_gigaclf.training.from_tiles.drawing import Drawing
@@ -16,6 +17,8 @@ from napari_gigaclf.training.from_tiles.recipe import CELL_NET_PX, TileRecipe, l
 from napari_gigaclf.training.from_tiles.regions import TABLE_SUFFIXES, RegionTable, check_slides, read_regions
 from napari_gigaclf.training.tiles import TileReport, check_tiles
 
+ONE_CELL: tuple[NetworkName, ...] = ("cell-net", "cell-net-wide")
+"""Networks whose tile, where nobody says its side, is what one cell sees."""
 CONTRADICTION = 0.01
 """Share of outlined area in two classes above which it is worth a word."""
 
@@ -131,7 +134,7 @@ def _check_table(
 def _side_of(recipe: TileRecipe) -> int:
     """Return the side of the tiles that are drawn; 0 where nobody says."""
     try:
-        return recipe.tile_px or (CELL_NET_PX if network_of(recipe) == "cell-net" else 0)
+        return recipe.tile_px or (CELL_NET_PX if network_of(recipe) in ONE_CELL else 0)
     except ModelError:
         return recipe.tile_px
 

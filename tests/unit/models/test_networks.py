@@ -76,5 +76,5 @@ def test_the_smallest_image_gives_a_cell_and_a_smaller_one_does_not(name):
 
 
 def test_unknown_network():
-    with pytest.raises(ModelError, match="no network is called 'vgg'; known are cell-net, cell-net-context"):
+    with pytest.raises(ModelError, match="no network is called 'vgg'; known are cell-net, cell-net-context, "):
         build("vgg")
