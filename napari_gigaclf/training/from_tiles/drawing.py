@@ -6,6 +6,7 @@ places.csv                                            which tile is from where
 
 import csv
 import hashlib
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ def draw_tiles(
         If the caller asked to stop.
     """
     target, begin, done = run / TILES_NAME, time.perf_counter(), 0
+    for left in run.glob(f".{TILES_NAME}.*.partial"):  # of a process that was killed while it drew
+        shutil.rmtree(left, ignore_errors=True)
     lines: list[list[object]] = []
     with replacing(target) as beside:
         beside.mkdir()

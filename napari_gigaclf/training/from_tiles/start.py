@@ -112,7 +112,7 @@ def _drawn(
         draw_tiles(drawing, folder, progress, cancel)
         with replacing(note) as beside:
             beside.write_text(json.dumps({"key": key, "tiles": drawing.total}), encoding="utf-8")
-    elif json.loads(note.read_text(encoding="utf-8")).get("key") != key:
+    elif _noted_key(note) != key:
         raise CohortError(f"{folder}: the tiles there were drawn from other regions; give another folder")
     found = check_tiles(
         folder / TILES_NAME, classes=tuple(drawing.folders.values()), side_px=drawing.side_px, progress=progress,
@@ -122,6 +122,15 @@ def _drawn(
     assert found.tiles is not None
     cohort = dataclasses.replace(found.tiles.cohort, classes=drawing.classes, table=report.table)
     return dataclasses.replace(found.tiles, cohort=cohort)
+
+
+def _noted_key(note: Path) -> object:
+    """Return what the tiles of a run were drawn from; None where the note of it is damaged."""
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found.get("key") if isinstance(found, dict) else None
 
 
 def _divided(tiles: TileSet, recipe: TileRecipe) -> TileSet:

@@ -240,6 +240,17 @@ def test_annotated_slides_are_drawn_and_learnt_from(slides_table, quick, tmp_pat
     assert again.best_epoch == result.best_epoch
     with pytest.raises(CohortError, match="drawn from other regions"):
         go(slides_table, dataclasses.replace(recipe, seed=1), tmp_path / "run", resume=True)
+    (tmp_path / "run" / "drawn.json").write_text("{")
+    with pytest.raises(CohortError, match="drawn from other regions"):
+        go(slides_table, recipe, tmp_path / "run", resume=True)
+
+
+def test_what_a_killed_process_drew_is_removed_and_all_is_drawn_anew(slides_table, quick, tmp_path):
+    left = tmp_path / "run" / ".tiles.0123abcd.partial"
+    left.mkdir(parents=True)
+    go(slides_table, with_settings(quick, ["max_tiles=2", "epochs=1", "tune_share=0.25"]), tmp_path / "run")
+    assert not left.exists()
+    assert len(list((tmp_path / "run" / "tiles").rglob("*.png"))) == 4 * 2 * 2
 
 
 def test_drawn_tiles_are_what_classify_shows_the_network(slides_table, quick, tmp_path):
