@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.models import Classifier
+from napari_gigaclf.training.builtin.loop import positive_scores, tile_logits, tile_network
 from napari_gigaclf.training.experiments.configs import Experiment
 from napari_gigaclf.training.experiments.maps import MapStore, SlideMap
-from napari_gigaclf.training.loop import positive_scores, tile_logits, tile_network
 from napari_gigaclf.training.mosaics import MosaicSettings, Pools, TilePool, plan_slide
 from napari_gigaclf.training.mosaics.settings import Split
 

@@ -1,7 +1,8 @@
 """Trains layers behind a frozen trunk on its maps, from one label per slide.
 
 Every epoch sees each slide turned or mirrored anew. That is exact where the trunk cannot tell which way up a slide
-lies (``training.orientation``) and sides are multiples of its stride: the map of the turned slide is the turned map.
+lies (``training.builtin.orientation``) and sides are multiples of its stride: the map of the turned slide is the turned
+map.
 """
 
 import copy
@@ -15,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from napari_gigaclf.training.builtin.orientation import ORIENTATIONS, turned
 from napari_gigaclf.training.evaluation.ranking import auc
 from napari_gigaclf.training.experiments.configs import FitSettings
 from napari_gigaclf.training.experiments.maps import SlideMap
 from napari_gigaclf.training.experiments.on_maps import OnMaps, margins
-from napari_gigaclf.training.orientation import ORIENTATIONS, turned
 
 logger = logging.getLogger(__name__)
 

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from napari_gigaclf.inference.network import cell_axes
 from napari_gigaclf.streaming import StreamedModule, stream
 from napari_gigaclf.training.augment import Augmentation
+from napari_gigaclf.training.builtin.loop import TrainSettings, fit
 from napari_gigaclf.training.experiments.configs import ResolutionExperiment
 from napari_gigaclf.training.experiments.ladder import RUNGS, Ladder, Rung, Task
 from napari_gigaclf.training.experiments.painted import painted
-from napari_gigaclf.training.loop import TrainSettings, fit
 from napari_gigaclf.training.mosaics import SlidePlan, TilePool
 from napari_gigaclf.training.slides.view import SlideView
 from napari_gigaclf.training.tiles import Tiles

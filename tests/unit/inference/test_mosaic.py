@@ -7,7 +7,7 @@ from napari_gigaclf.inference import classify
 from napari_gigaclf.models import load_model
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.phantom import PhantomSlide
-from napari_gigaclf.training.loop import tile_network
+from napari_gigaclf.training.builtin.loop import tile_network
 
 SIDE = 96
 GRID = 4

@@ -12,8 +12,8 @@ from napari_gigaclf.models.golden import TOLERANCE, golden_difference
 from napari_gigaclf.models.networks.cell_net import CELL_PX, CONTEXT_PX
 from napari_gigaclf.models.registry import BUILTIN_FOLDER
 from napari_gigaclf.streaming import stream
-from napari_gigaclf.training import lymph_node, phantom
-from napari_gigaclf.training.loop import tile_network
+from napari_gigaclf.training.builtin import lymph_node, phantom
+from napari_gigaclf.training.builtin.loop import tile_network
 
 NAMES = ("lymph-node-metastasis", "phantom-tumour")
 
@@ -76,7 +76,7 @@ def test_text_of_the_card_is_that_of_the_training_script(model):
 
 
 def test_page_in_the_documentation_is_the_card(model, repository):
-    """Refresh with ``python -m napari_gigaclf.training.write_cards --output docs/models``."""
+    """Refresh with ``python -m napari_gigaclf.training.builtin.write_cards --output docs/models``."""
     page = (repository / "docs" / "models" / f"{model.name}.md").read_text(encoding="utf-8")
     assert page == card_markdown(model.config)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from napari_gigaclf.training.evaluate_mosaics import slide_aucs
+from napari_gigaclf.training.builtin.evaluate_mosaics import slide_aucs
 from napari_gigaclf.training.mosaics import TilePool
 
 

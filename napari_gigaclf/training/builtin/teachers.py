@@ -13,8 +13,8 @@ from torch import nn
 
 from napari_gigaclf.models.networks.cell_net import WIDE_LAYERS
 from napari_gigaclf.models.normalise import Normalise
-from napari_gigaclf.training.loop import TrainSettings, fit
-from napari_gigaclf.training.orientation import oriented_trunk
+from napari_gigaclf.training.builtin.loop import TrainSettings, fit
+from napari_gigaclf.training.builtin.orientation import oriented_trunk
 from napari_gigaclf.training.tiles import Tiles
 from napari_gigaclf.writing import replacing
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_gigaclf.models.networks.cell_net import cell_trunk, without_padding
-from napari_gigaclf.training.orientation import ORIENTATIONS, oriented_trunk, read_in, turned, write_out
+from napari_gigaclf.training.builtin.orientation import ORIENTATIONS, oriented_trunk, read_in, turned, write_out
 
 
 @pytest.fixture(scope="module")

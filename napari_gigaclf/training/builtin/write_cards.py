@@ -1,6 +1,6 @@
 """Write the cards of the built-in models as pages.
 
-``python -m napari_gigaclf.training.write_cards --output docs/models``
+``python -m napari_gigaclf.training.builtin.write_cards --output docs/models``
 """
 
 import argparse

@@ -1,10 +1,10 @@
 """Say what a cell classifier does where it was not made for: other tissue, glass, pen marks, fluorescence.
 
-``python -m napari_gigaclf.training.evaluate_outside --model lymph-node-metastasis --slides A.svs B.tif`` writes one
-line of JSON: of each slide, the share of its tissue that is called tumour (probability at least one half), the share
-of its empty glass, and the number of warnings that come with the answer; and the shares of made-up glass and pen marks.
-A slide which is refused, such as fluorescence, is counted as refused. Of other tissue nobody knows the truth here: the
-shares say what to expect, not what is right.
+``python -m napari_gigaclf.training.builtin.evaluate_outside --model lymph-node-metastasis --slides A.svs B.tif`` writes
+one line of JSON: of each slide, the share of its tissue that is called tumour (probability at least one half), the
+share of its empty glass, and the number of warnings that come with the answer; and the shares of made-up glass and pen
+marks. A slide which is refused, such as fluorescence, is counted as refused. Of other tissue nobody knows the truth
+here: the shares say what to expect, not what is right.
 """
 
 import argparse
@@ -24,9 +24,9 @@ from napari_gigaclf.inference import classify
 from napari_gigaclf.models import load_model
 from napari_gigaclf.models.classifier import Classifier
 from napari_gigaclf.slides import open_slide
-from napari_gigaclf.training.distractors import empty_glass, pen_mark
-from napari_gigaclf.training.loop import tile_network
-from napari_gigaclf.training.record import add_record_option, record
+from napari_gigaclf.training.builtin.distractors import empty_glass, pen_mark
+from napari_gigaclf.training.builtin.loop import tile_network
+from napari_gigaclf.training.builtin.record import add_record_option, record
 
 NUM_MADE = 1000
 """Made-up tiles of each kind."""
@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
     figures = {f"outside_{name}": round(value, 4) for name, value in evaluate(model, _slides(options.slides)).items()}
     if options.record:
         names = " ".join(slide.rsplit("/", 1)[-1] for slide in options.slides)
-        command = f"python -m napari_gigaclf.training.evaluate_outside --model {model.name} --slides {names}"
+        command = f"python -m napari_gigaclf.training.builtin.evaluate_outside --model {model.name} --slides {names}"
         record(options.record, figures, command)
     sys.stdout.write(json.dumps(figures) + "\n")
 

@@ -1,9 +1,9 @@
 """The other end of the controls: how well mosaics are told apart by a model that was trained on labels of tiles.
 
-``python -m napari_gigaclf.training.evaluate_mosaics --model lymph-node-metastasis --tiles-train ... --tiles-test ...``
-prints one line of JSON per size of lesion: AUC over test slides of the mean of the tiles' logits, and of the mean of
-the ten highest. A learner from slide labels that comes near has found the tumour; controls say what it cannot have
-used. The model sees tiles as they are in the archive: not blended, not stained.
+``python -m napari_gigaclf.training.builtin.evaluate_mosaics --model lymph-node-metastasis --tiles-train ...
+--tiles-test ...`` prints one line of JSON per size of lesion: AUC over test slides of the mean of the tiles' logits,
+and of the mean of the ten highest. A learner from slide labels that comes near has found the tumour; controls say what
+it cannot have used. The model sees tiles as they are in the archive: not blended, not stained.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.errors import CohortError, GigaclfError
 from napari_gigaclf.models import load_model
+from napari_gigaclf.training.builtin.loop import positive_scores, tile_logits, tile_network
 from napari_gigaclf.training.evaluation.ranking import auc
-from napari_gigaclf.training.loop import positive_scores, tile_logits, tile_network
 from napari_gigaclf.training.mosaics import MosaicSettings, TilePool, plan_slide
 from napari_gigaclf.training.mosaics.__main__ import add_pool_options, pools_from
 from napari_gigaclf.training.mosaics.settings import LESION_TILES, Lesion
@@ -53,7 +53,9 @@ def slide_aucs(scores: NDArray[np.float64], pool: TilePool, lesion: Lesion, num_
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m napari_gigaclf.training.evaluate_mosaics", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m napari_gigaclf.training.builtin.evaluate_mosaics", description=__doc__
+    )
     parser.add_argument("--model", required=True, help="name of a built-in model, or a model folder")
     parser.add_argument("--num-test", type=int, default=200, help="slides")
     add_pool_options(parser)

@@ -26,7 +26,7 @@ from torch.optim.swa_utils import AveragedModel
 from napari_gigaclf.models.classifier import Classifier
 from napari_gigaclf.models.networks.cell_net import without_padding
 from napari_gigaclf.training.augment import Augmentation, augment
-from napari_gigaclf.training.distractors import distractors
+from napari_gigaclf.training.builtin.distractors import distractors
 from napari_gigaclf.training.evaluation.ranking import auc
 from napari_gigaclf.training.tiles import Tiles
 

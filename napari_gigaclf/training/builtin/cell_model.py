@@ -15,11 +15,11 @@ from napari_gigaclf.models.checkpoint import save_model
 from napari_gigaclf.models.classifier import Classifier
 from napari_gigaclf.models.config import ModelConfig
 from napari_gigaclf.models.networks.cell_net import LAYERS, WIDE_LAYERS
+from napari_gigaclf.training.builtin.loop import TrainSettings, fit, positive_scores, tile_logits, tile_network
+from napari_gigaclf.training.builtin.orientation import oriented_trunk, read_in, write_out
 from napari_gigaclf.training.colour import colour_statistics
 from napari_gigaclf.training.evaluation.calibration import best_temperature
 from napari_gigaclf.training.evaluation.ranking import auc
-from napari_gigaclf.training.loop import TrainSettings, fit, positive_scores, tile_logits, tile_network
-from napari_gigaclf.training.orientation import oriented_trunk, read_in, write_out
 from napari_gigaclf.training.tiles import Tiles
 
 logger = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from torch import nn
 
 from napari_gigaclf.models.build import build_classifier
 from napari_gigaclf.training.augment import Augmentation
-from napari_gigaclf.training.distractors import distractors
+from napari_gigaclf.training.builtin.distractors import distractors
+from napari_gigaclf.training.builtin.loop import TrainSettings, fit, positive_scores, tile_logits, tile_network
+from napari_gigaclf.training.builtin.phantom import CONFIG
 from napari_gigaclf.training.evaluation.ranking import auc
-from napari_gigaclf.training.loop import TrainSettings, fit, positive_scores, tile_logits, tile_network
-from napari_gigaclf.training.phantom import CONFIG
 from napari_gigaclf.training.tiles import Tiles
 
 SETTINGS = TrainSettings(epochs=3, batch_size=16, augmentation=Augmentation(shift_px=2), learning_rate=0.02)

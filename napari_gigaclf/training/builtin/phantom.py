@@ -1,7 +1,7 @@
 """Train "phantom-tumour", which belongs to the sample slide and knows nothing of real tissue.
 
-``python -m napari_gigaclf.training.phantom --output MODEL`` renders phantoms, trains for some minutes and writes the
-model folder. ``evaluate_phantom`` measures it on other seeds.
+``python -m napari_gigaclf.training.builtin.phantom --output MODEL`` renders phantoms, trains for some minutes and
+writes the model folder. ``evaluate_phantom`` measures it on other seeds.
 """
 
 import logging
@@ -10,9 +10,9 @@ from napari_gigaclf.models.card import ModelCard
 from napari_gigaclf.models.config import ModelConfig
 from napari_gigaclf.slides.phantom import PHANTOM_VERSION
 from napari_gigaclf.training.augment import Augmentation
-from napari_gigaclf.training.cell_model import parser, prepare, train_cell_model
-from napari_gigaclf.training.loop import TrainSettings
-from napari_gigaclf.training.phantom_cells import UM_PER_PX, tiles_of
+from napari_gigaclf.training.builtin.cell_model import parser, prepare, train_cell_model
+from napari_gigaclf.training.builtin.loop import TrainSettings
+from napari_gigaclf.training.builtin.phantom_cells import UM_PER_PX, tiles_of
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ CARD = ModelCard(
         f"{TRAIN_SEEDS.start} to {TRAIN_SEEDS.stop - 1}); not the seed of the sample slide."
     ),
     licence="BSD-3-Clause",
-    citation=("This package: napari_gigaclf/training/phantom.py.",),
+    citation=("This package: napari_gigaclf/training/builtin/phantom.py.",),
     weaknesses=(
         "Trained for one version of the phantom; another version looks different to it.",
         "A tumour smaller than a quarter of a cell is not looked for.",

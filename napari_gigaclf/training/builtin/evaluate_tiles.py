@@ -1,7 +1,7 @@
 """Measure a cell classifier on labelled tiles: AUC with its interval, what it finds at few false alarms, calibration.
 
-``python -m napari_gigaclf.training.evaluate_tiles --model lymph-node-metastasis --tiles DATA/pcam-valid.tar`` writes
-one line of JSON to standard output.
+``python -m napari_gigaclf.training.builtin.evaluate_tiles --model lymph-node-metastasis --tiles DATA/pcam-valid.tar``
+writes one line of JSON to standard output.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from napari_gigaclf.geometry import UM_PER_MM
 from napari_gigaclf.models import load_model
 from napari_gigaclf.models.classifier import Classifier
 from napari_gigaclf.models.networks.cell_net import CELL_PX
+from napari_gigaclf.training.builtin.loop import positive_scores, tile_logits, tile_network
+from napari_gigaclf.training.builtin.record import add_record_option, record
 from napari_gigaclf.training.evaluation.calibration import calibration_error
 from napari_gigaclf.training.evaluation.intervals import bootstrap_interval
 from napari_gigaclf.training.evaluation.ranking import auc, sensitivity_at
-from napari_gigaclf.training.loop import positive_scores, tile_logits, tile_network
-from napari_gigaclf.training.record import add_record_option, record
 from napari_gigaclf.training.tiles import Tiles, read_tar
 
 
@@ -80,7 +80,8 @@ def main(arguments: list[str] | None = None) -> None:
     prefix = options.tiles.stem.removeprefix("pcam-")
     figures = {f"{prefix}_{name}": round(value, 4) for name, value in figures.items()}
     if options.record:
-        command = f"python -m napari_gigaclf.training.evaluate_tiles --model {model.name} --tiles {options.tiles.name}"
+        module = "napari_gigaclf.training.builtin.evaluate_tiles"
+        command = f"python -m {module} --model {model.name} --tiles {options.tiles.name}"
         record(options.record, figures, command)
     sys.stdout.write(json.dumps(figures) + "\n")
 

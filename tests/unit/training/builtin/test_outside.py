@@ -10,8 +10,8 @@ from PIL import Image
 
 from napari_gigaclf.models import load_model
 from napari_gigaclf.models.registry import BUILTIN_FOLDER
-from napari_gigaclf.training.distractors import empty_glass, pen_mark
-from napari_gigaclf.training.evaluate_outside import main, on_made_up, on_slide
+from napari_gigaclf.training.builtin.distractors import empty_glass, pen_mark
+from napari_gigaclf.training.builtin.evaluate_outside import main, on_made_up, on_slide
 
 
 def _answering(tumour: float):

@@ -9,9 +9,9 @@ from napari_gigaclf.models.networks.cell_net import (
     field_and_stride,
     with_widths,
 )
-from napari_gigaclf.training import teachers
-from napari_gigaclf.training.loop import TrainSettings
-from napari_gigaclf.training.orientation import turned
+from napari_gigaclf.training.builtin import teachers
+from napari_gigaclf.training.builtin.loop import TrainSettings
+from napari_gigaclf.training.builtin.orientation import turned
 from napari_gigaclf.training.tiles import Tiles
 
 SPREAD = (0.25, 0.25, 0.25)

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from napari_gigaclf.models import load_model
-from napari_gigaclf.training.evaluate_outside import evaluate as evaluate_outside
-from napari_gigaclf.training.evaluate_phantom import cell_probabilities
-from napari_gigaclf.training.evaluate_phantom import evaluate as evaluate_phantom
-from napari_gigaclf.training.evaluate_tiles import evaluate as evaluate_tiles
-from napari_gigaclf.training.loop import positive_scores, tile_logits, tile_network
-from napari_gigaclf.training.phantom import EVALUATION_SEEDS, SELECTION_SEEDS, TRAIN_SEEDS
-from napari_gigaclf.training.phantom_cells import CellImage
+from napari_gigaclf.training.builtin.evaluate_outside import evaluate as evaluate_outside
+from napari_gigaclf.training.builtin.evaluate_phantom import cell_probabilities
+from napari_gigaclf.training.builtin.evaluate_phantom import evaluate as evaluate_phantom
+from napari_gigaclf.training.builtin.evaluate_tiles import evaluate as evaluate_tiles
+from napari_gigaclf.training.builtin.loop import positive_scores, tile_logits, tile_network
+from napari_gigaclf.training.builtin.phantom import EVALUATION_SEEDS, SELECTION_SEEDS, TRAIN_SEEDS
+from napari_gigaclf.training.builtin.phantom_cells import CellImage
 from napari_gigaclf.training.tiles import read_tar
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from napari_gigaclf.training.colour_groups import colour_groups, leave_groups_out
+from napari_gigaclf.training.builtin.colour_groups import colour_groups, leave_groups_out
 
 STAINS = np.array([[150, 80, 160], [200, 120, 120], [110, 110, 190]])
 

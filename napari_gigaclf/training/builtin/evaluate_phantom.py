@@ -1,6 +1,6 @@
 """Measure "phantom-tumour" on phantoms it has never seen: AUC over all tissue cells of whole slides.
 
-``python -m napari_gigaclf.training.evaluate_phantom --model phantom-tumour`` writes one line of JSON.
+``python -m napari_gigaclf.training.builtin.evaluate_phantom --model phantom-tumour`` writes one line of JSON.
 """
 
 import argparse
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.models import load_model
 from napari_gigaclf.models.classifier import Classifier
+from napari_gigaclf.training.builtin.phantom import EVALUATION_SEEDS, SIDE_CELLS
+from napari_gigaclf.training.builtin.phantom_cells import TUMOUR_SHARE, CellImage, cell_image
+from napari_gigaclf.training.builtin.record import add_record_option, record
 from napari_gigaclf.training.evaluation.ranking import auc
-from napari_gigaclf.training.phantom import EVALUATION_SEEDS, SIDE_CELLS
-from napari_gigaclf.training.phantom_cells import TUMOUR_SHARE, CellImage, cell_image
-from napari_gigaclf.training.record import add_record_option, record
 
 
 @torch.no_grad()
@@ -65,7 +65,9 @@ def main(arguments: list[str] | None = None) -> None:
     figures = evaluate(load_model(options.model), EVALUATION_SEEDS)
     figures = {f"unseen_{name}": round(value, 4) for name, value in figures.items()}
     if options.record:
-        record(options.record, figures, "python -m napari_gigaclf.training.evaluate_phantom --model phantom-tumour")
+        record(
+            options.record, figures, "python -m napari_gigaclf.training.builtin.evaluate_phantom --model phantom-tumour"
+        )
     sys.stdout.write(json.dumps(figures) + "\n")
 
 

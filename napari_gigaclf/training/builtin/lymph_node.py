@@ -1,6 +1,6 @@
 """Train "lymph-node-metastasis", which says whether there is tumour in the centre of a field of lymph node.
 
-``python -m napari_gigaclf.training.lymph_node --data DATA --output MODEL`` with PatchCamelyon's tiles in DATA
+``python -m napari_gigaclf.training.builtin.lymph_node --data DATA --output MODEL`` with PatchCamelyon's tiles in DATA
 (``pcam-train.tar``; Veeling et al. 2018, CC0) makes the model of the package. Other options have not led to a better
 one yet: ``--varied --start-from`` it gave the same AUC, ``--teachers`` are untried. The final figure is measured on
 ``pcam-valid.tar`` by ``evaluate_tiles``; that set is neither trained on nor chosen by.
@@ -16,10 +16,10 @@ from napari_gigaclf.models import load_model
 from napari_gigaclf.models.card import ModelCard
 from napari_gigaclf.models.config import ModelConfig
 from napari_gigaclf.training.augment import Augmentation
-from napari_gigaclf.training.cell_model import parser, prepare, train_cell_model
-from napari_gigaclf.training.colour_groups import colour_groups, leave_groups_out
-from napari_gigaclf.training.loop import TrainSettings
-from napari_gigaclf.training.teachers import train_teachers
+from napari_gigaclf.training.builtin.cell_model import parser, prepare, train_cell_model
+from napari_gigaclf.training.builtin.colour_groups import colour_groups, leave_groups_out
+from napari_gigaclf.training.builtin.loop import TrainSettings
+from napari_gigaclf.training.builtin.teachers import train_teachers
 from napari_gigaclf.training.tiles import Tiles, read_tar, split
 
 logger = logging.getLogger(__name__)

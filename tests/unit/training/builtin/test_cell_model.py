@@ -9,12 +9,12 @@ import torch
 from napari_gigaclf.models import load_model, save_model
 from napari_gigaclf.models.build import build_classifier
 from napari_gigaclf.models.card_text import card_markdown
-from napari_gigaclf.training.cell_model import _calibrate
+from napari_gigaclf.training.builtin.cell_model import _calibrate
+from napari_gigaclf.training.builtin.loop import positive_scores, tile_logits, tile_network
+from napari_gigaclf.training.builtin.phantom import CONFIG
+from napari_gigaclf.training.builtin.record import record
 from napari_gigaclf.training.colour import colour_statistics
 from napari_gigaclf.training.evaluation.calibration import best_temperature
-from napari_gigaclf.training.loop import positive_scores, tile_logits, tile_network
-from napari_gigaclf.training.phantom import CONFIG
-from napari_gigaclf.training.record import record
 from napari_gigaclf.training.tiles import Tiles
 
 

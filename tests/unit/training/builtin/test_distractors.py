@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from napari_gigaclf.training.distractors import distractors, empty_glass, fluorescence, pen_mark
+from napari_gigaclf.training.builtin.distractors import distractors, empty_glass, fluorescence, pen_mark
 
 
 @pytest.fixture
