@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_gigaclf.streaming.network.cutting import cut
+from napari_gigaclf.streaming.network.cutting import cut, memory_format
 from napari_gigaclf.streaming.network.intervals import Mirror, Rule, Window
 
 Extent = tuple[tuple[int, int], ...]
@@ -267,13 +267,15 @@ class MaxPooling(Windowed):
 
     def by_axes(self, block: Tensor) -> Tensor:
         """Return the maximum axis by axis: the same numbers, six times faster without indices."""
+        layout = memory_format(block)
         for axis, rule in enumerate(self.windows, start=2):
             count = (block.shape[axis] - rule.reach) // rule.stride + 1
             taps = [strided(block, axis, tap * rule.dilation, count, rule.stride) for tap in range(rule.kernel)]
             if len(taps) == 1:
                 block = taps[0]
                 continue
-            block = torch.maximum(taps[0], taps[1])
+            block = torch.empty(taps[0].shape, dtype=block.dtype, device=block.device, memory_format=layout)
+            torch.maximum(taps[0], taps[1], out=block)
             for tap in taps[2:]:
                 torch.maximum(block, tap, out=block)
         return block
