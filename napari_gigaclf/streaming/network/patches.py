@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming.network.cutting import cut
 from napari_gigaclf.streaming.network.intervals import Rule, Window
-from napari_gigaclf.streaming.network.operations import Blocks, NodeRef, Place, TensorRef, border_padding, pad_block
+from napari_gigaclf.streaming.network.operations import Blocks, NodeRef, Place, TensorRef, border_padding
 
 PATCHES_PER_CALL = 64
 
@@ -127,7 +128,7 @@ class Patchwise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, features, *cells) for a map (B, C, *space)."""
-        padded = pad_block(x, [(p, p) for p in self.padding], 0.0)
+        padded = cut(x, [(p, p) for p in self.padding])
         return on_patches(padded, self.module, self.kernel, self.stride, self.patches_per_call)
 
 
@@ -155,7 +156,7 @@ class PatchOperation:
     def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the features of the patches, padded only where they reach over the image's border."""
         padding = border_padding(self.windows, place.wanted, place.given)
-        block = pad_block(blocks[self.source.index], padding, 0.0)
+        block = cut(blocks[self.source.index], padding, traced=place.traced)
         own = {name: tensors[ref.index] for name, ref in zip(self.names, self.tensors, strict=True)}
 
         def call(patches: Tensor) -> Tensor:

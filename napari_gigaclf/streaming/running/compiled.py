@@ -15,11 +15,12 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from napari_gigaclf.errors import CompileError
+from napari_gigaclf.streaming.network.cutting import memory_format
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.planning.likeness import AlikeTiles, alike_tiles
 from napari_gigaclf.streaming.planning.plan import StreamPlan
 from napari_gigaclf.streaming.running.out_of_memory import is_out_of_memory
-from napari_gigaclf.streaming.running.tiles import PieceKey, TileResult, TileRun, Work, memory_format
+from napari_gigaclf.streaming.running.tiles import PieceKey, TileResult, TileRun, Work
 
 DEFAULT_BACKEND = "inductor"
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_gigaclf.errors import RegionError
+from napari_gigaclf.streaming.network.cutting import memory_format
 from napari_gigaclf.streaming.network.operations import Extent
 from napari_gigaclf.streaming.running.source import slices_of
-from napari_gigaclf.streaming.running.tiles import memory_format
 
 
 class Kept(Protocol):

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from napari_gigaclf.streaming.network.cutting import cut, memory_format
 from napari_gigaclf.streaming.network.graph import Graph
-from napari_gigaclf.streaming.network.operations import Extent, NodeRef, Operation, Place, Pointwise
+from napari_gigaclf.streaming.network.operations import Extent, NodeRef, Operation, Place, Pointwise, Windowed
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
 
 PieceKey = tuple[int, int]
@@ -45,16 +46,6 @@ class Part:
 
     extent: Extent
     tensor: Tensor
-
-
-def memory_format(block: Tensor) -> torch.memory_format:
-    """Return the layout of a block, so that joining keeps it; a single position tells by its strides, too."""
-    if block.shape[1] > 1 and block.stride(1) == 1 and block.stride(-1) > 1:
-        if block.ndim == 4:
-            return torch.channels_last
-        if block.ndim == 5:
-            return torch.channels_last_3d
-    return torch.contiguous_format
 
 
 def put_together(extent: Extent, parts: Sequence[Part]) -> Tensor:
@@ -207,15 +198,24 @@ class TileRun:
             return self.sources[index]
         plan, node = self.work.plan, self.work.graph.nodes[index]
         wanted, given = plan.made(index, self.tile), plan.read(index, self.tile)
+        if isinstance(node.operation, Windowed):
+            given = plan.held(node.inputs[0], self.tile)  # it cuts out what it reads itself
         inputs: dict[int, Tensor] = {}
         for source in node.inputs:
             block = blocks[source]
             assert block is not None, "the schedule makes every input before its reader"
-            inputs[source] = crop(block, plan.held(source, self.tile), given)
+            inputs[source] = self.cropped(block, plan.held(source, self.tile), given)
         first = overwritten(node.operation)
         overwrite = first is not None and self.may_overwrite(first, inputs[first] is blocks[first])
-        place = Place(wanted=wanted, given=given, sizes=plan.sizes(node.inputs[0]), overwrite=overwrite)
+        place = Place(
+            wanted=wanted, given=given, sizes=plan.sizes(node.inputs[0]), overwrite=overwrite, traced=self.pure
+        )
         return node.operation.compute(inputs, self.work.tensors, place)
+
+    def cropped(self, block: Tensor, have: Extent, want: Extent) -> Tensor:
+        """Return the part ``want`` of a block that covers ``have``, as a view: the block itself where that is all."""
+        taken_off = [(a - start, stop - b) for (a, b), (start, stop) in zip(have, want, strict=True)]
+        return cut(block, taken_off, traced=self.pure)
 
     def may_overwrite(self, source: int, whole: bool) -> bool:
         """Return whether a reader may overwrite a block: it is fresh, whole, and nothing is cut from it."""
