@@ -248,7 +248,11 @@ def test_annotated_slides_are_drawn_and_learnt_from(slides_table, quick, tmp_pat
 def test_what_a_killed_process_drew_is_removed_and_all_is_drawn_anew(slides_table, quick, tmp_path):
     left = tmp_path / "run" / ".tiles.0123abcd.partial"
     left.mkdir(parents=True)
-    go(slides_table, with_settings(quick, ["max_tiles=2", "epochs=1", "tune_share=0.25"]), tmp_path / "run")
+    go(
+        slides_table,
+        with_settings(quick, ["max_tiles=2", "label_px=32", "epochs=1", "tune_share=0.25"]),
+        tmp_path / "run",
+    )
     assert not left.exists()
     assert len(list((tmp_path / "run" / "tiles").rglob("*.png"))) == 4 * 2 * 2
 
