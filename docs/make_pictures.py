@@ -112,7 +112,7 @@ def tell_the_story(studio: Studio) -> None:
     widget.probes.tool_box.click()
     inside, outside = largest.representative_point(), (largest.bounds[2] + 150, largest.bounds[1] + 100)
     for x, y in ((inside.x, inside.y), outside, (40.0, 40.0)):
-        widget._clicked(tuple(np.array([y, x]) * slide.um_per_px))
+        widget.asking.click(tuple(np.array([y, x]) * slide.um_per_px))
     studio.wait(lambda: len(widget.probes.rows) == 3, "answers")
     studio.take("tutorial-5-click.jpg")
     widget.probes.tool_box.click()

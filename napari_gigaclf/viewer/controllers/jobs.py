@@ -174,7 +174,7 @@ def _export_rows(export: Export) -> Path:
     from napari_gigaclf.annotations.table import write_table
 
     classes = list(dict.fromkeys(name for row in export.rows for name in row.answer.mean))
-    header = ["number", "kind", "y_px", "x_px", "y_um", "x_um", "area_um2", "message"]
+    header = ["number", "kind", "label", "y_px", "x_px", "y_um", "x_um", "area_um2", "cells", "threshold", "message"]
     measures = [f"{what}_{name}" for name in classes for what in ("prob", "mean", "max", "share_above")]
     path = export.folder / f"{export.stem}-places.csv"
     write_table(path, header + measures, [_row(row, classes) for row in export.rows])
@@ -184,7 +184,8 @@ def _export_rows(export: Export) -> Path:
 def _row(row: ProbeRow, classes: Sequence[str]) -> list[object]:
     answer = row.answer
     um = row.position_um or (None, None)
-    values: list[object] = [row.number, row.kind, *row.position, *um, answer.area_um2, answer.message]
+    values: list[object] = [row.number, row.kind, row.question.label, *row.position, *um]
+    values += [answer.area_um2, answer.num_cells, answer.threshold, answer.message]
     for name in classes:
         values += [
             (answer.probabilities or {}).get(name),

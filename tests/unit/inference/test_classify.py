@@ -188,7 +188,7 @@ def test_a_click_before_equals_the_query_after(make_model, slide, tissue, poolin
     prepared = prepare(slide, model, tissue=tissue, tile=TILE)
     prediction = prepared.run(saliency=None)
     for point in [(130.0, 180.0), (60.0, 200.0), (100.0, 77.7), (250.5, 130.0)]:
-        before, after = prepared.field(point), prediction.query(point)
+        before, after = prepared.ask(point), prediction.query(point)
         assert before.num_cells == after.num_cells > 0
         assert before.probabilities == pytest.approx(after.probabilities, abs=2e-3)
         assert before.mean == pytest.approx(after.mean, abs=1e-4)
@@ -201,12 +201,12 @@ def test_a_click_before_equals_the_query_after(make_model, slide, tissue, poolin
 def test_a_click_on_glass_says_no_tissue(make_model, slide, tissue):
     prepared = prepare(slide, make_model(), tissue=tissue)
     prediction = prepared.run(saliency=None)
-    for answer in (prepared.field((5.0, 390.0)), prediction.query((5.0, 390.0))):
+    for answer in (prepared.ask((5.0, 390.0)), prediction.query((5.0, 390.0))):
         assert answer.probabilities is None
         assert answer.message == "no tissue"
         assert answer.num_cells == 0
     with pytest.raises(RegionError, match="outside the slide"):
-        prepared.field((5.0, 4000.0))
+        prepared.ask((5.0, 4000.0))
     with pytest.raises(RegionError, match="outside the slide"):
         prediction.query((-1.0, 5.0))
 
