@@ -30,7 +30,9 @@ def answer_region(
     """Return what the network says of a region of a slide that has not run; see ``PreparedRun.ask``."""
     tissue = region.cells.only(prepared.tissue_cells)
     if not len(tissue):
-        return _answerer(prepared, _nothing(region.cells), np.zeros((0, 0, 0), dtype=np.float32)).answer(_moved(region), threshold)
+        return _answerer(prepared, _nothing(region.cells), np.zeros((0, 0, 0), dtype=np.float32)).answer(
+            _moved(region), threshold
+        )
     crop = prepared.crop(tissue)
     streamed = prepared.network.streamed
     rows, columns = streamed.plan(crop.source.shape, backward=False).output_shape[-2:]

@@ -79,7 +79,7 @@ class ClassifyWidget(Docked):
             post=self._post,
             chosen_slide=self.chosen_slide,
             wishes=self.wishes,
-            shown_class=self.run_panel.class_box.currentData,
+            shown_class=self._class_to_look_for,
             problem=self.show_problem,
         )
         self.probes, self.asks, self.tool = self.asking.probes, self.asking.asks, self.asking.tool
@@ -285,6 +285,12 @@ class ClassifyWidget(Docked):
     def _shown_class(self, live: LiveMap) -> str:
         chosen = self.run_panel.class_box.currentData()
         return chosen if chosen in live.classes else live.class_name
+
+    def _class_to_look_for(self) -> str | None:
+        """Return the class on show; before a run the one that the chosen model looks for."""
+        shown = self.run_panel.class_box.currentData()
+        model = self.choices.model
+        return shown or (None if model is None else model.card.positive_class or model.classes[-1])
 
     def _export(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder for the results")

@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -54,7 +53,9 @@ class ProbePanel(QWidget):
         self.tool_box.setToolTip(
             "A click on the slide asks about the field around it, Shift and a drag about a box; a drag still pans"
         )
-        self.measure_button = QToolButton()
+        self.measure_button = QPushButton("Measure shape")
+        self.more_button = QPushButton("More")
+        self.more_menu = QMenu(self.more_button)
         self.clear_button = QPushButton("Clear")
         self.clear_button.setToolTip("Take all answers, and what was shown for them, away")
         self.threshold_box = QDoubleSpinBox()
@@ -143,19 +144,15 @@ class ProbePanel(QWidget):
         self.row_activated.emit(self.rows[index])
 
     def _set_up_measure(self) -> None:
-        button = self.measure_button
-        button.setText("Measure shape")
-        button.setToolTip("Ask about the selected shape, holes left out; the arrow has the view and whole classes")
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
-        button.clicked.connect(self.measure_wanted)
-        menu = QMenu(button)
-        menu.aboutToShow.connect(self._fill_menu)
-        button.setMenu(menu)
+        self.measure_button.setToolTip("Ask about the selected shape; holes in it are left out")
+        self.measure_button.clicked.connect(self.measure_wanted)
+        self.more_button.setToolTip("Ask about what is in view, or about all annotations of a class together")
+        self.more_menu.aboutToShow.connect(self._fill_menu)
+        self.more_button.setMenu(self.more_menu)
 
     def _fill_menu(self) -> None:
         """List what can be asked about now."""
-        menu = self.measure_button.menu()
+        menu = self.more_menu
         menu.clear()
         menu.addAction("Selected shape", self.measure_wanted.emit)
         menu.addAction("What is in view", self.view_wanted.emit)
@@ -172,7 +169,7 @@ class ProbePanel(QWidget):
 
     def _lay_out(self) -> None:
         buttons = QHBoxLayout()
-        for control in (self.tool_box, self.measure_button, self.clear_button):
+        for control in (self.tool_box, self.measure_button, self.more_button, self.clear_button):
             buttons.addWidget(control)
         threshold = QHBoxLayout()
         threshold.addWidget(QLabel("Tissue counts from probability"))

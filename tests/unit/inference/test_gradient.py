@@ -19,8 +19,8 @@ def expected_gradient(model, pixels, mask, kept, class_name, of="answer", noise=
     """Return d logit / d pixel (3, y, x) by autograd through the whole image at once."""
     height, width, _ = pixels.shape
     shown = torch.from_numpy(np.kron(mask, np.ones((8, 8), bool))[:height, :width])
-    image = (torch.from_numpy(pixels).permute(2, 0, 1).float() / 255).double()
-    image = (image + (0 if noise is None else torch.from_numpy(noise).double())).requires_grad_()
+    image = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255  # float32, as slides are read
+    image = (image + (0 if noise is None else torch.from_numpy(noise))).double().requires_grad_()
     features = model.features(torch.where(shown, image, 1.0)[None])[0]
     cells = features[:, torch.from_numpy(kept)].T
     index = model.classes.index(class_name)
@@ -96,9 +96,8 @@ def test_smoothgrad_is_the_mean_over_noisy_copies_of_the_whole_image(setting, pi
         for copy in range(3)
     ]
     expected = np.mean([gradient for gradient, _ in single], axis=0)
-    # the noisy pixels are float32, as the slide's are: a ReLU may tip over where float64 would not
-    assert relative_error(on_the_slide(found, pixels.shape[:2]), expected) < 1e-5
-    assert found.logit == pytest.approx(np.mean([logit for _, logit in single]), rel=1e-5)
+    assert relative_error(on_the_slide(found, pixels.shape[:2]), expected) < 1e-10
+    assert found.logit == pytest.approx(np.mean([logit for _, logit in single]), rel=1e-10)
     assert relative_error(on_the_slide(found, pixels.shape[:2]), single[0][0]) > 1e-3
     again = place_gradient(prepared, HOLED, "tumour", smooth=smooth)
     assert np.array_equal(found.gradient, again.gradient)
