@@ -50,7 +50,8 @@ def _block(seed: int, copy: int, row: int, column: int) -> NDArray[np.float32]:
     """Return the noise of one block, (3, 64, 64)."""
     from scipy.special import ndtri
 
-    bits = np.random.Philox(key=[seed & _WORD, copy], counter=[0, 0, row & _WORD, column & _WORD])
+    key = np.array([seed & _WORD, copy], dtype=np.uint64)
+    bits = np.random.Philox(key=key, counter=np.array([0, 0, row, column], dtype=np.uint64))
     words = bits.random_raw(CHANNELS * SIDE * SIDE)
     shares = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     values: NDArray[np.float32] = ndtri(shares).astype(np.float32).reshape(CHANNELS, SIDE, SIDE)

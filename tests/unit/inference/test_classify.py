@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 from napari_gigaclf.errors import GigaclfError, ModelError, RegionError, ScaleError
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.inference import classify, prepare
+from napari_gigaclf.inference.query import TOO_SMALL
 from napari_gigaclf.models.pooling import POOLING_KINDS
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.tissue import TissueMask
@@ -196,6 +197,38 @@ def test_a_click_before_equals_the_query_after(make_model, slide, tissue, poolin
         assert before.share_above == after.share_above
         assert before.outline.equals(after.outline)
         assert before.area_um2 == pytest.approx(128 * 128)
+
+
+@pytest.mark.parametrize("pooling", POOLING_KINDS)
+def test_a_question_before_equals_the_query_after(make_model, slide, tissue, pooling):
+    """A box, an outline with a hole, several parts: the network on the place alone, and the features of a run."""
+    prepared = prepare(slide, make_model(pooling=pooling), tissue=tissue, tile=TILE)
+    prediction = prepared.run(saliency=None)
+    outline = shapely.Polygon([(90, 20), (320, 150), (200, 260), (60, 200)], [[(150, 120), (200, 120), (180, 170)]])
+    parts = shapely.union_all([shapely.box(60, 60, 120, 130), shapely.box(250, 150, 300, 230)])
+    for region in (Box(100, 230, 130, 300), outline, parts, Box(0, 331, 0, 397)):
+        before, after = prepared.ask(region, threshold=0.3), prediction.query(region, threshold=0.3)
+        assert prediction.covers(region)
+        assert before.num_cells == after.num_cells > 0
+        assert before.probabilities == pytest.approx(after.probabilities, abs=2e-3)
+        assert before.maximum == pytest.approx(after.maximum, abs=1e-4)
+        assert before.share_above == after.share_above
+        assert before.outline.equals(after.outline)
+    tiny = shapely.box(100, 100, 101, 101)
+    assert prepared.ask(tiny).message == prediction.query(tiny).message == TOO_SMALL
+
+
+def test_what_a_run_over_a_part_did_not_compute_is_counted(make_model, slide, tissue):
+    prepared = prepare(slide, make_model(), tissue=tissue, tile=TILE)
+    part = classify(slide, make_model(), tissue=tissue, saliency=None, region=Box(96, 224, 128, 256))
+    region = Box(96, 288, 128, 320)
+    whole, found = prepared.run(saliency=None).query(region), part.query(region)
+    assert part.covers(Box(100, 200, 140, 250))
+    assert not part.covers(region)
+    assert found.num_missing == whole.num_cells - found.num_cells > 0
+    assert whole.num_missing == 0
+    assert part.covers((5.0, 390.0))  # glass: there was nothing to compute
+    assert not part.covers((250.0, 200.0))
 
 
 def test_a_click_on_glass_says_no_tissue(make_model, slide, tissue):
