@@ -80,11 +80,10 @@ def stored() -> dict[str, object]:
         prediction, questions = large_result(asking, pooling)
         asking.widget.show_prediction(asking.slide, prediction, "tumour")
         asking.wait_until(lambda: not asking.widget.quick.busy, PATIENCE_SECONDS)
-        asking.widget.runs._made_by[asking.slide.id] = (MODEL, "auto")
         times: dict[str, list[float]] = {}
         for _ in range(REPEATS):
             for name, question in questions.items():
-                row = asking.ask(lambda question=question: asking.widget.asking._ask(asking.slide, question))
+                row = asking.ask(lambda question=question: asking.widget.asking.ask(asking.slide, question))
                 assert row.source == "stored features", row.source
                 times.setdefault(f"{name}: {row.answer.num_cells} cells", []).append(1000 * row.seconds)
         found[pooling] = {name: percentiles(each) for name, each in times.items()}
@@ -157,7 +156,8 @@ def box(path: Path | None, model: str) -> dict[str, object]:
     widget.probes.tool_box.setChecked(True)
     prepared = widget.runs.prepared
     rows, columns = np.nonzero(prepared.tissue_cells)
-    centre = prepared.grid.centre_of(int(np.median(rows)), int(np.median(columns)))
+    nearest = int(np.hypot(rows - np.median(rows), columns - np.median(columns)).argmin())
+    centre = prepared.grid.centre_of(int(rows[nearest]), int(columns[nearest]))
     side = MEGAPIXEL_SIDE * prepared.scale.grid.step[0]
     point = Viewpoint(viewer)
     point.set_zoom(slide, 0.8 * min(viewer.canvas.size) / side)

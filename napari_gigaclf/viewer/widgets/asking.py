@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference.asked import Place
     from napari_gigaclf.slides import Slide
 
+BLIND = "the model is not asked before you have recorded your own call (Hotspots, Reader first)"
+
 
 class AskSection(QWidget):
     """Ties the panels, the tool and the controllers of questions together.
@@ -77,6 +79,7 @@ class AskSection(QWidget):
         self.whys = WhyController(self, worker=self.gradients, post=post, shelf=runs.shelf, giving_way=runs.giving_way)
         self.tool = ClickTool(canvas.viewer, self.click, self.box)
         self._shown: tuple[Slide, Why] | None = None
+        self._blind = False
         self._keys = CanvasKeys(canvas.viewer, {"W": self.explain})
         self._forget = register(canvas.viewer, self)
         self._lay_out()
@@ -84,12 +87,28 @@ class AskSection(QWidget):
 
     # --- questions --------------------------------------------------------------------------------------------------
 
+    def ask(self, slide: "Slide", question: Question) -> None:
+        """Ask about a place: of the result that fits what is chosen where it covers the place, else of the network."""
+        if self._blind:
+            self._problem(BLIND)
+            return
+        try:
+            chosen = self._wishes(slide)
+        except RegionError:  # where a run is to look is no matter here
+            chosen = self._runs.wishes
+        wishes = None if chosen is None else whole_slide_wishes(chosen)
+        prediction = None if wishes is None else self._runs.fitting_result(slide, wishes)
+        if prediction is None and (question.kind == "area" or wishes is None) and slide.id in self._runs.results:
+            prediction = self._runs.results[slide.id][0]  # the map on show is what a drawn area is measured in
+        prepared = None if wishes is None else self._prepared(wishes)
+        self.asks.ask(slide, wishes, question, prepared=prepared, prediction=prediction)
+
     def click(self, world: tuple[float, float]) -> None:
         """Ask about the field around a world position (y, x)."""
         slide = self._chosen_slide()
         if slide is not None:
             y, x = self._canvas.to_corner(slide, np.array([world]))[0].tolist()
-            self._ask(slide, Question(kind="field", place=(y, x), position=(y, x), threshold=self.probes.threshold))
+            self.ask(slide, Question(kind="field", place=(y, x), position=(y, x), threshold=self.probes.threshold))
 
     def box(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
         """Ask about the box between two world positions (y, x)."""
@@ -111,7 +130,7 @@ class AskSection(QWidget):
         if slide is not None:
             seen = Viewpoint(self._canvas.viewer).box(slide)
             y, x = (seen.y0 + seen.y1) / 2, (seen.x0 + seen.x1) / 2
-            self._ask(slide, Question(kind="field", place=(y, x), position=(y, x), threshold=self.probes.threshold))
+            self.ask(slide, Question(kind="field", place=(y, x), position=(y, x), threshold=self.probes.threshold))
 
     def ask_view(self) -> None:
         """Ask about all that is in view."""
@@ -136,6 +155,9 @@ class AskSection(QWidget):
     def explain(self) -> None:
         """Show why the chosen answer is as it is."""
         row, slide = self.probes.chosen, self._chosen_slide()
+        if self._blind:
+            self._problem(BLIND)
+            return
         if row is None:
             self.show_problem("ask about a place first: click on the slide with the tool on, or measure a shape")
             return
@@ -194,6 +216,11 @@ class AskSection(QWidget):
         self._overlays.why(slide, why.signed if self.why.signed else why.unsigned)
         self.why.show_why(why_text(why.found))
 
+    def hide_answers(self, hidden: bool) -> None:
+        """Hide answers, and give none, until a reader has made a call of their own; or show them again."""
+        self._blind = hidden
+        self.setVisible(not hidden)
+
     # --- closing ----------------------------------------------------------------------------------------------------
 
     def drop(self, slide_id: str) -> None:
@@ -217,7 +244,7 @@ class AskSection(QWidget):
     def _ask_box(self, slide: "Slide", box: Box, label: str) -> None:
         centre = ((box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2)
         threshold = self.probes.threshold
-        self._ask(slide, Question(kind="area", place=box, position=centre, threshold=threshold, label=label))
+        self.ask(slide, Question(kind="area", place=box, position=centre, threshold=threshold, label=label))
 
     def _ask_area(self, label: str, area_of: "Callable[[Slide], BaseGeometry]") -> None:
         slide = self._chosen_slide()
@@ -231,19 +258,7 @@ class AskSection(QWidget):
             return
         place: Place = area
         position, threshold = (area.centroid.y, area.centroid.x), self.probes.threshold
-        self._ask(slide, Question(kind="area", place=place, position=position, threshold=threshold, label=label))
-
-    def _ask(self, slide: "Slide", question: Question) -> None:
-        try:
-            chosen = self._wishes(slide)
-        except RegionError:  # where a run is to look is no matter here
-            chosen = self._runs.wishes
-        wishes = None if chosen is None else whole_slide_wishes(chosen)
-        prediction = None if wishes is None else self._runs.fitting_result(slide, wishes)
-        if prediction is None and question.kind == "area" and slide.id in self._runs.results:
-            prediction = self._runs.results[slide.id][0]  # the map on show is what a drawn area is measured in
-        prepared = None if wishes is None else self._prepared(wishes)
-        self.asks.ask(slide, wishes, question, prepared=prepared, prediction=prediction)
+        self.ask(slide, Question(kind="area", place=place, position=position, threshold=threshold, label=label))
 
     def _prepared(self, wishes: Wishes) -> Any:  # noqa: ANN401 - a PreparedRun or None
         """Return the plan of the run if it was made for the same model, scale, tissue and device."""

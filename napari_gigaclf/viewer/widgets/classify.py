@@ -110,7 +110,7 @@ class ClassifyWidget(Docked):
     def hide_findings(self, hidden: bool) -> None:
         """Hide numbers and answers until a reader has made a call of their own, or show them again."""
         self.run_panel.result_note.setVisible(not hidden)
-        self.asking.setVisible(not hidden)
+        self.asking.hide_answers(hidden)
 
     # --- wishes -----------------------------------------------------------------------------------------------------
 

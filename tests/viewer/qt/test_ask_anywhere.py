@@ -43,6 +43,7 @@ def mouse(viewer, slide, qtbot):
             for share in (0.3, 0.7, 1.0):
                 point = begin + (end - begin) * share
                 event_move(canvas, point, modifier)
+                qtbot.wait(20)
             QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, modifier, end)
 
         def press(self, key, modifier=Qt.KeyboardModifier.NoModifier):
