@@ -51,8 +51,8 @@ class FeatureStore:
         """Return the positions in the store of the kept ones among some cells, ascending."""
         (y0, y1, x0, _), kept = cells.box, self.kept[cells.box.slices]
         before = self._row_starts()[y0:y1] + np.count_nonzero(self.kept[y0:y1, :x0], axis=1)
-        within = np.cumsum(kept, axis=1, dtype=np.intp) - 1
-        numbers: NDArray[np.intp] = (before[:, None] + within)[cells.inside & kept]
+        within = np.cumsum(kept, axis=1, dtype=np.int32)
+        numbers: NDArray[np.intp] = (before[:, None] - 1 + within)[cells.inside & kept]
         return numbers
 
     def pooled(self, numbers: NDArray[np.intp], kind: PoolingKind) -> NDArray[np.float32]:

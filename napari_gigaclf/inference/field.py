@@ -34,7 +34,7 @@ def answer_region(
             _moved(region), threshold
         )
     crop = prepared.crop(tissue)
-    streamed = prepared.network.streamed
+    streamed = prepared.network.apart()
     rows, columns = streamed.plan(crop.source.shape, backward=False).output_shape[-2:]
     kept = crop.kept(tissue, (int(rows), int(columns)))
     collector = Collector(prepared.network, kept, (0, 0), None)

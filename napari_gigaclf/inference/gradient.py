@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference.crop import Crop
     from napari_gigaclf.inference.masking import MaskedImage
     from napari_gigaclf.inference.preparation import PreparedRun
+    from napari_gigaclf.streaming import StreamedModule
 
 Logit = Literal["answer", "cells"]
 """What is differentiated: the logit of the region's answer, or the sum of the logits of its cells."""
@@ -165,10 +166,11 @@ def place_gradient(
             f"the region sees {height * width / 1e6:.0f} megapixels at the network's scale; at most "
             f"{MAX_PIXELS / 1e6:.0f} are differentiated: choose a smaller region, or take the saliency of the run"
         )
-    rows, columns = prepared.network.streamed.plan(crop.source.shape).output_shape[-2:]
+    streamed = prepared.network.apart()
+    rows, columns = streamed.plan(crop.source.shape).output_shape[-2:]
     kept = crop.kept(cells, (int(rows), int(columns)))
     index = model.classes.index(class_name)
-    run = _Passes(prepared, crop, kept, index, of, progress, cancel, smooth.samples if smooth else 1)
+    run = _Passes(prepared, streamed, crop, kept, index, of, progress, cancel, smooth.samples if smooth else 1)
     sources = [crop.source] if smooth is None else [NoisyImage(crop.source, smooth, n) for n in range(smooth.samples)]
     with full_precision(prepared.device.key), torch.enable_grad():
         for source in sources:
@@ -191,6 +193,7 @@ class _Passes:
     def __init__(
         self,
         prepared: "PreparedRun",
+        streamed: "StreamedModule",
         crop: "Crop",
         kept: NDArray[np.bool_],
         class_index: int,
@@ -199,7 +202,7 @@ class _Passes:
         cancel: CancelToken | None,
         samples: int,
     ) -> None:
-        self._prepared, self._crop, self._kept = prepared, crop, kept
+        self._prepared, self._streamed, self._crop, self._kept = prepared, streamed, crop, kept
         self._class_index, self._of = class_index, of
         self._progress, self._cancel, self._samples = progress, cancel, samples
         self._done = 0
@@ -210,7 +213,7 @@ class _Passes:
 
     def add(self, source: "MaskedImage | NoisyImage") -> None:
         """Add the gradient for one copy of the pixels."""
-        features = self._prepared.network.streamed.stream(
+        features = self._streamed.stream(
             source, sink=self, progress=self._follow, cancel=self._cancel, cells=self._kept
         )
         logit = self._logit_of(features[0].T)

@@ -146,7 +146,10 @@ class Prediction:
     def _cell_probabilities(self, cells: Cells) -> NDArray[np.float32]:
         """Return the map at some cells, (classes, n), reading only the box of the map that holds them."""
         rows, columns = cells.box.slices
-        return np.asarray(np.asarray(self.probability_map[:, rows, columns])[:, cells.inside], dtype=np.float32)
+        part = np.asarray(self.probability_map[:, rows, columns], dtype=np.float32)
+        if cells.inside.all():
+            return part.reshape(len(part), -1)
+        return np.stack([plane[cells.inside] for plane in part])
 
     def _asked(self, region: Place) -> Asked:
         """Return the cells and the outline of a region, or of the field around a point."""

@@ -87,7 +87,7 @@ class Answerer:
             probabilities = self._named(pooled)
             mean = self._named(single.mean(axis=1, dtype=np.float64))
             maximum = self._named(single.max(axis=1))
-            share = self._named((single >= threshold).mean(axis=1))
+            share = self._named(np.count_nonzero(single >= threshold, axis=1) / len(numbers))
         um, outline = self.um_per_px, region.outline
         return RegionAnswer(
             probabilities=probabilities,

@@ -115,14 +115,14 @@ def cells_inside(geometry: BaseGeometry, grid: PixelGrid) -> Cells:
     if box.empty:
         return Cells(Box(0, 0, 0, 0), np.zeros((0, 0), dtype=np.bool_))
     rows, columns = box.shape
-    crossings = np.zeros((rows, columns + 1), dtype=np.int32)
+    crossings = np.zeros((rows, columns + 1), dtype=np.int8)  # whether odd or even is all that counts: it may wrap
     rings = [r for p in shapely.get_parts(geometry) for r in shapely.get_rings(p)]
     for ring in rings:
         corners = (shapely.get_coordinates(ring)[:, ::-1] - grid.origin) / grid.step - 0.5 - (box.y0, box.x0)
         row, x = _crossings(corners[:-1], corners[1:], rows)
         first_right = np.clip(np.floor(x).astype(np.intp) + 1, 0, columns)
         np.add.at(crossings, (row, first_right), 1)
-    return Cells(box, (np.cumsum(crossings[:, :columns], axis=1) & 1).astype(np.bool_))
+    return Cells(box, (np.cumsum(crossings[:, :columns], axis=1, dtype=np.int8) & 1).view(np.bool_))
 
 
 def _crossings(

@@ -170,8 +170,8 @@ class ProbeController:
                 self._answered(asked, found, prediction.record.model.name, STORED)
 
         def work(_job: CancelToken) -> "RegionAnswer | None":
-            covers = wishes is None or prediction.covers(question.place)
-            return prediction.query(question.place, threshold=question.threshold) if covers else None
+            answer = prediction.query(question.place, threshold=question.threshold)
+            return None if answer.num_missing and wishes is not None else answer
 
         self._submit(asked, self._stored, work, answered, needs_network=False)
 

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_gigaclf.errors import GigaclfError, ModelError, RegionError, ScaleError
 from napari_gigaclf.geometry import Box
-from napari_gigaclf.inference import classify, prepare
+from napari_gigaclf.inference import classify, place_gradient, prepare
 from napari_gigaclf.inference.query import TOO_SMALL
 from napari_gigaclf.models.pooling import POOLING_KINDS
 from napari_gigaclf.slides import open_slide
@@ -216,6 +216,26 @@ def test_a_question_before_equals_the_query_after(make_model, slide, tissue, poo
         assert before.outline.equals(after.outline)
     tiny = shapely.box(100, 100, 101, 101)
     assert prepared.ask(tiny).message == prediction.query(tiny).message == TOO_SMALL
+
+
+def test_a_question_leaves_the_report_of_a_run_alone(make_model, slide, tissue):
+    """A person asks while a run is under way: its record must count its own tiles."""
+    prepared = prepare(slide, make_model(), tissue=tissue, tile=TILE)
+    expected = prepared.run(saliency=None).record.work
+
+    def ask(_update):
+        prepared.ask((130.0, 180.0))
+        place_gradient(prepared, (130.0, 180.0), "tumour")
+
+    found = prepared.run(saliency=None, on_map=ask).record.work
+    assert (found.tiles_run, found.tiles, found.tiles_skipped_flat) == (
+        expected.tiles_run,
+        expected.tiles,
+        expected.tiles_skipped_flat,
+    )
+    report = prepared.network.streamed.last_report
+    prepared.ask((130.0, 180.0))
+    assert prepared.network.streamed.last_report is report
 
 
 def test_what_a_run_over_a_part_did_not_compute_is_counted(make_model, slide, tissue):

@@ -20,6 +20,14 @@ ANSWER_SECONDS = 0.05
 
 
 @pytest.fixture
+def viewer(make_napari_viewer):
+    """A window that is drawn: the camera of one that is not does not follow the mouse."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    return viewer
+
+
+@pytest.fixture
 def mouse(viewer, slide, qtbot):
     """Press the real mouse over the canvas at places of the slide, (y, x) level-0 corner coordinates."""
     canvas = viewer.window._qt_viewer.canvas.native  # napari has no public way to the canvas
@@ -43,7 +51,7 @@ def mouse(viewer, slide, qtbot):
             for share in (0.3, 0.7, 1.0):
                 point = begin + (end - begin) * share
                 event_move(canvas, point, modifier)
-                qtbot.wait(20)
+                qtbot.wait(50)
             QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, modifier, end)
 
         def press(self, key, modifier=Qt.KeyboardModifier.NoModifier):

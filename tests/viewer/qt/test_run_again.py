@@ -11,6 +11,14 @@ STEPS = 8
 
 
 @pytest.fixture
+def viewer(make_napari_viewer):
+    """A window that is drawn: the camera of one that is not does not follow the mouse."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    return viewer
+
+
+@pytest.fixture
 def large(pixels):
     return open_slide([np.tile(pixels, (6, 5, 1)), np.tile(pixels[::4, ::4], (6, 5, 1))], um_per_px=1.0)
 
@@ -25,7 +33,7 @@ def pan(viewer, qtbot):
         QTest.mousePress(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, begin)
         for step in range(1, STEPS + 1):
             QTest.mouseMove(canvas, begin + QPoint(by * step // STEPS, 0))
-            qtbot.wait(20)
+            qtbot.wait(50)  # Qt may deliver a move later than a release otherwise
         end = begin + QPoint(by, 0)
         QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, end)
 
