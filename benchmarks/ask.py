@@ -2,24 +2,32 @@
 
     xvfb-run -a python benchmarks/ask.py stored
     xvfb-run -a python benchmarks/ask.py box [SLIDE] [--model NAME]
+    python benchmarks/ask.py cpu [SLIDE] [--model NAME]
 
 ``stored`` shows a result of 360 000 cells of 256 channels (random numbers: time does not depend on them) over the
 phantom of 100 000 x 100 000 pixels, and asks about a box of 500 x 500 cells, an outline with a hole in it, and one
 field, for every pooling. ``box`` asks about one megapixel at the model's scale with the mouse, Shift and a drag; the
-first time includes loading. Each prints one JSON object; times are from the question until its row is in the table.
+first time includes loading. ``cpu`` does both, and gradients, without a window, in processor milliseconds of one
+thread. Each prints one JSON object; times in the window are from the question until its row is in the table.
 """
 
 import argparse
 import dataclasses
 import json
 import os
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 from viewer import make_viewer, percentiles
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference import Prediction, PreparedRun
+    from napari_gigaclf.viewer.controllers.probe import Question
 
 CHANNELS = 256
 SIDE = 600
@@ -27,6 +35,7 @@ SIDE = 600
 ASKED = 500
 """Rows and columns of the box that is asked about."""
 REPEATS = 9
+CPU_REPEATS = 5
 MEGAPIXEL_SIDE = 1024
 MODEL = "lymph-node-metastasis"
 PATIENCE_SECONDS = 300.0
@@ -35,7 +44,7 @@ PATIENCE_SECONDS = 300.0
 class Asking:
     """A window with the widget, and a way to ask."""
 
-    def __init__(self, layers: list[Any], model: str) -> None:
+    def __init__(self, layers: list[Any], model: str, *, whole: bool = False) -> None:
         from napari_gigaclf.viewer.demo import settle, wait_until
         from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
         from napari_gigaclf.viewer.widgets.controls import choose
@@ -50,6 +59,8 @@ class Asking:
         assert wait_until(lambda: bool(self.widget.choices.models), PATIENCE_SECONDS)
         assert choose(self.widget.choices.model_box, model), f"no model {model}"
         choose(self.widget.choices.saliency_box, "none")
+        if whole:
+            choose(self.widget.choices.region_box, "whole slide")
         settle(1)
         assert wait_until(lambda: self.widget.runs.prepared is not None, PATIENCE_SECONDS)
         assert wait_until(lambda: not self.widget.quick.busy, PATIENCE_SECONDS)
@@ -74,10 +85,10 @@ def stored() -> dict[str, object]:
     from napari_gigaclf.viewer.reader import open_layers
 
     slide = PhantomSlide(seed=1, shape=(100_000, 100_000))
-    asking = Asking(open_layers(slide), MODEL)
+    asking = Asking(open_layers(slide), MODEL, whole=True)
     found: dict[str, object] = {}
     for pooling in ("max", "mean", "attention", "highest"):
-        prediction, questions = large_result(asking, pooling)
+        prediction, questions = large_result(asking.widget.runs.prepared, pooling)
         asking.widget.show_prediction(asking.slide, prediction, "tumour")
         asking.wait_until(lambda: not asking.widget.quick.busy, PATIENCE_SECONDS)
         times: dict[str, list[float]] = {}
@@ -91,7 +102,7 @@ def stored() -> dict[str, object]:
     return {"channels": CHANNELS, "milliseconds": found}
 
 
-def large_result(asking: Asking, pooling: str) -> tuple[Any, dict[str, Any]]:
+def large_result(prepared: "PreparedRun", pooling: str) -> "tuple[Prediction, dict[str, Question]]":
     """Return a result of 360 000 cells over the slide, and questions about it."""
     from torch import nn
 
@@ -102,7 +113,6 @@ def large_result(asking: Asking, pooling: str) -> tuple[Any, dict[str, Any]]:
     from napari_gigaclf.models.pooling import build_pooling
     from napari_gigaclf.viewer.controllers.probe import Question
 
-    prepared = asking.widget.runs.prepared
     rng = np.random.default_rng(0)
     row, column = (round(side / 2) - SIDE // 2 for side in prepared.grid.shape)
     kept = np.zeros(prepared.grid.shape, dtype=bool)
@@ -186,16 +196,70 @@ def box(path: Path | None, model: str) -> dict[str, object]:
     }
 
 
+def cpu(path: Path | None, model: str) -> dict[str, object]:
+    """Processor milliseconds of questions and gradients, one thread, no window."""
+    import torch
+
+    from napari_gigaclf.geometry import Box
+    from napari_gigaclf.inference import SmoothGrad, place_gradient, prepare
+    from napari_gigaclf.slides import open_slide
+    from napari_gigaclf.slides.phantom import PhantomSlide
+    from napari_gigaclf.slides.sample import sample_path
+
+    torch.set_num_threads(1)
+    found: dict[str, object] = {}
+    large = prepare(PhantomSlide(seed=1, shape=(100_000, 100_000)), MODEL, tissue=False)
+    for pooling in ("max", "mean", "attention", "highest"):
+        prediction, questions = large_result(large, pooling)
+        prediction.pool_ahead()
+        for name, question in questions.items():
+            found[f"stored, {pooling}, {name}"] = cpu_times(partial(prediction.query, question.place))
+        del prediction
+    prepared = prepare(open_slide(path or sample_path()), model)
+    rows, columns = np.nonzero(prepared.tissue_cells)
+    nearest = int(np.hypot(rows - np.median(rows), columns - np.median(columns)).argmin())
+    y, x = prepared.grid.centre_of(int(rows[nearest]), int(columns[nearest]))
+    half = MEGAPIXEL_SIDE / 2 * prepared.scale.grid.step[0]
+    megapixel = Box(round(y - half), round(y + half), round(x - half), round(x + half))
+    positive = prepared.model.card.positive_class
+    found["network, click"] = cpu_times(partial(prepared.ask, (y, x)))
+    found["network, one megapixel"] = cpu_times(partial(prepared.ask, megapixel))
+    found["why, click"] = cpu_times(partial(place_gradient, prepared, (y, x), positive))
+    smooth = SmoothGrad()
+    found["why, click, SmoothGrad of 16"] = cpu_times(
+        partial(place_gradient, prepared, (y, x), positive, smooth=smooth)
+    )
+    found["why, all cells of one megapixel"] = cpu_times(
+        partial(place_gradient, prepared, megapixel, positive, of="cells")
+    )
+    return {"processor_milliseconds": found, "model": model}
+
+
+def cpu_times(act: Callable[[], object]) -> dict[str, float]:
+    """Return percentiles of processor milliseconds, after a first time."""
+    act()
+    times = []
+    for _ in range(CPU_REPEATS):
+        begin = time.process_time()
+        act()
+        times.append(1000 * (time.process_time() - begin))
+    return percentiles(times)
+
+
 def main() -> None:
     """Run one measurement and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("stored")
-    command = commands.add_parser("box")
-    command.add_argument("slide", type=Path, nargs="?")
-    command.add_argument("--model", default=MODEL)
+    for name in ("box", "cpu"):
+        command = commands.add_parser(name)
+        command.add_argument("slide", type=Path, nargs="?")
+        command.add_argument("--model", default=MODEL)
     arguments = parser.parse_args()
-    result = stored() if arguments.command == "stored" else box(arguments.slide, arguments.model)
+    if arguments.command == "stored":
+        result = stored()
+    else:
+        result = (box if arguments.command == "box" else cpu)(arguments.slide, arguments.model)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     print(json.dumps({"measurement": arguments.command, **result, "load": load, "cpus": os.cpu_count()}, indent=1))
 

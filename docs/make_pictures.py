@@ -197,8 +197,10 @@ def ask_and_explain(studio: Studio) -> None:
     widget.probes.table.selectRow(0)
     widget.asking.explain()
     studio.wait(lambda: widget.canvas.overlay(slide.id, "why") is not None, "the gradient")
-    widget.canvas.overlay(slide.id, "probability").visible = False
+    for kind in ("probability", "saliency"):
+        widget.canvas.overlay(slide.id, kind).visible = False
     studio.look_at(widget.probes.rows[0].answer.outline, 1.3)
+    settle()
     studio.wait(lambda: canvas_is_sharp(viewer), "sharp tissue")
     scroll_down(widget)
     studio.take("why.jpg")

@@ -42,7 +42,7 @@ PLAIN_COLOUR = (0.95, 0.55, 0.05, 1.0)
 ALPHA_FULL_AT = 0.35
 """Probability from which the overlay is drawn at its full opacity; below it fades, and normal tissue stays visible."""
 CHANNEL_COLOURS = ("gray", "green", "magenta", "cyan", "yellow", "red", "blue")
-FIELD_EDGE_SHARE = 0.03
+FIELD_EDGE_SHARE = 0.05
 """The outline of a field is at most so wide, as a share of its side: it must not hide what it surrounds."""
 EDGE_SHARE = 500
 """An outline is 1 / 500 of the slide's longer side wide: visible on the whole slide, thin at the nucleus."""

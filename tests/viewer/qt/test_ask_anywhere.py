@@ -163,7 +163,7 @@ def test_one_place_at_three_zooms_on_glass_and_in_a_polygon_with_a_hole(
     for row in places:
         assert row.answer.probabilities == places[0].answer.probabilities
         assert row.answer.outline.equals(places[0].answer.outline)
-        assert row.position == pytest.approx(PLACE, abs=1.0)  # a pixel of the screen at zoom 0.5 is two of the slide
+        assert row.position == pytest.approx(PLACE, abs=2.0)  # a pixel of the screen at zoom 0.5 is two of the slide
     assert [widget.probes.texts()[index] for index in (9, 10, 11)] == ["no tissue"] * 3
     prediction, _ = widget.runs.results[slide.id]
     whole = prediction.query(shapely.box(128, 128, 512, 384))
@@ -226,7 +226,7 @@ def test_the_palette_asks_about_the_view_its_middle_and_why(asking, widget, view
     ask_commands.ask_view(viewer)
     rows = answers(2)
     kinds = {row.kind: row for row in rows}
-    assert kinds["field"].position == pytest.approx(PLACE, abs=0.6)
+    assert kinds["field"].position == pytest.approx(PLACE, abs=1.0)
     seen = Viewpoint(viewer).box(slide)
     assert kinds["area"].answer.area_px == pytest.approx((seen.y1 - seen.y0) * (seen.x1 - seen.x0), rel=0.1)
     ask_commands.ask_shape(viewer)
