@@ -1,6 +1,6 @@
 """Makes the pictures of README and tutorial: the demo's own, and screenshots of napari with the bundled slide.
 
-    xvfb-run -a -s "-screen 0 1920x1200x24" python docs/make_pictures.py [FOLDER] [--only demo|tutorial|navigate]
+    xvfb-run -a -s "-screen 0 1920x1200x24" python docs/make_pictures.py [FOLDER] [--only demo|tutorial|ask|navigate]
 
 Every step presses the widget's own buttons. Pictures of tissue are JPEG: as PNG they exceed 1 MB.
 """
@@ -20,6 +20,7 @@ import shapely
 from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QScrollArea
 
 from napari_gigaclf.geometry import corner_to_napari_data, swap_xy
 from napari_gigaclf.viewer.canvas import SlideCanvas
@@ -112,7 +113,7 @@ def tell_the_story(studio: Studio) -> None:
     widget.probes.tool_box.click()
     inside, outside = largest.representative_point(), (largest.bounds[2] + 150, largest.bounds[1] + 100)
     for x, y in ((inside.x, inside.y), outside, (40.0, 40.0)):
-        widget._clicked(tuple(np.array([y, x]) * slide.um_per_px))
+        widget.asking.click(tuple(np.array([y, x]) * slide.um_per_px))
     studio.wait(lambda: len(widget.probes.rows) == 3, "answers")
     studio.take("tutorial-5-click.jpg")
     widget.probes.tool_box.click()
@@ -162,9 +163,59 @@ def go_through_hotspots(studio: Studio) -> None:
         widget.shut_down()
 
 
-def show_the_navigator(studio: Studio) -> None:
-    """Run, then dock the navigator in a window of the size of a small screen, and look at a tumour at 10x."""
+def ask_and_explain(studio: Studio) -> None:
+    """Ask by click, box and class in a window of the size of a small screen, then why, and take both pictures."""
     widget, viewer, slide = studio.widget, studio.viewer, studio.slide
+    run_the_model(studio)
+    viewer.window.resize(*SMALL_WINDOW)
+    truth = viewer.layers["known truth"]
+    places = sorted((shapely.Polygon(swap_xy(ring)) for ring in truth.data), key=lambda place: -place.area)
+    truth.visible = False
+    frame = Frame.of_slide(slide)
+    shapes = viewer.add_shapes(
+        [corner_to_napari_data(swap_xy(shapely.get_coordinates(place)[:-1:4])) for place in places[:2]],
+        shape_type="polygon",
+        name="my annotations",
+        features={"class": ["tumour"] * len(places[:2])},
+        edge_color=np.array([[0.1, 0.5, 0.1, 1.0]] * len(places[:2])),
+        face_color="transparent",
+        edge_width=frame.edge_width,
+        **frame.place(),
+    )
+    shapes.mode = "pan_zoom"
+    studio.look_at(places[0])
+    widget.probes.tool_box.setChecked(True)
+    inside = places[0].representative_point()
+    unit = np.array(slide.um_per_px)
+    x0, y0, x1, y1 = places[0].bounds
+    widget.asking.click(tuple(np.array([inside.y, inside.x]) * unit))
+    widget.asking.box(tuple(np.array([y0, x1]) * unit), tuple(np.array([(y0 + y1) / 2, x1 + (x1 - x0) / 4]) * unit))
+    widget.asking.ask_class("tumour")
+    studio.wait(lambda: len(widget.probes.rows) == 3 and not widget.quick.busy, "answers")
+    scroll_down(widget)
+    studio.take("ask.jpg")
+    widget.probes.table.selectRow(0)
+    widget.asking.explain()
+    studio.wait(lambda: widget.canvas.overlay(slide.id, "why") is not None, "the gradient")
+    for kind in ("probability", "saliency"):
+        widget.canvas.overlay(slide.id, kind).visible = False
+    studio.look_at(widget.probes.rows[0].answer.outline, 1.3)
+    settle()
+    studio.wait(lambda: canvas_is_sharp(viewer), "sharp tissue")
+    scroll_down(widget)
+    studio.take("why.jpg")
+    widget.probes.tool_box.setChecked(False)
+
+
+def scroll_down(widget: ClassifyWidget) -> None:
+    """Show the lower end of the widget."""
+    for area in widget.findChildren(QScrollArea):
+        area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
+
+
+def run_the_model(studio: Studio) -> None:
+    """Classify the sample, with saliency of tumour."""
+    widget, slide = studio.widget, studio.slide
     studio.wait(lambda: bool(widget.choices.models), "the list of models")
     choose(widget.choices.model_box, MODEL)
     choose(widget.choices.saliency_box, "tumour")
@@ -172,6 +223,12 @@ def show_the_navigator(studio: Studio) -> None:
     studio.wait(lambda: widget.runs.state is State.READY, "the plan")
     widget.run_panel.run_button.click()
     studio.wait(lambda: slide.id in widget.runs.results and not widget.runs.running, "the result")
+
+
+def show_the_navigator(studio: Studio) -> None:
+    """Run, then dock the navigator in a window of the size of a small screen, and look at a tumour at 10x."""
+    widget, viewer, slide = studio.widget, studio.viewer, studio.slide
+    run_the_model(studio)
     viewer.window.remove_dock_widget(widget)
     navigator = NavigateWidget(viewer)
     viewer.window.add_dock_widget(navigator, name="Navigate", area="right")
@@ -207,14 +264,18 @@ def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "pictures")
-    parser.add_argument("--only", choices=("demo", "tutorial", "navigate"))
+    parser.add_argument("--only", choices=("demo", "tutorial", "ask", "navigate"))
     arguments = parser.parse_args()
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     if arguments.only in (None, "demo"):
         run_the_demo(folder)
     settings_in_memory()
-    stories = {"tutorial": (tell_the_story, go_through_hotspots), "navigate": (show_the_navigator,)}
+    stories = {
+        "tutorial": (tell_the_story, go_through_hotspots),
+        "ask": (ask_and_explain,),
+        "navigate": (show_the_navigator,),
+    }
     for name, story in stories.items():
         if arguments.only in (None, name):
             studio = Studio(folder)

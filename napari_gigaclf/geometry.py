@@ -101,6 +101,11 @@ class PixelGrid:
             self.origin[1] + (column + HALF_PIXEL) * self.step[1],
         )
 
+    def part(self, box: Box) -> "PixelGrid":
+        """Return the raster that a box of its pixels makes."""
+        origin = (self.origin[0] + box.y0 * self.step[0], self.origin[1] + box.x0 * self.step[1])
+        return PixelGrid(origin=origin, step=self.step, shape=box.shape)
+
     def napari_transform(
         self, um_per_px: tuple[float, float] | None
     ) -> tuple[tuple[float, float], tuple[float, float]]:

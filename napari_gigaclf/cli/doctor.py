@@ -141,7 +141,7 @@ def _asked_model() -> dict[str, Any]:
     truth = [a.geometry for a in read_geojson(sample_path("phantom-tumour.geojson"))]
     middle = max(truth, key=lambda outline: outline.area).representative_point()
     with open_slide(sample_path()) as slide:
-        answer = prepare(slide, model).field((middle.y, middle.x))
+        answer = prepare(slide, model).ask((middle.y, middle.x))
     if answer.probabilities is None:
         return {"model": SAMPLE_MODEL, "ok": False, "message": f"no answer inside the known tumour: {answer.message}"}
     probability = answer.probabilities[model.card.positive_class or model.classes[-1]]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference.collect import MapUpdate
     from napari_gigaclf.inference.devices import Device, find_device, list_devices
     from napari_gigaclf.inference.estimate import RunEstimate
+    from napari_gigaclf.inference.gradient import PlaceGradient, SmoothGrad, place_gradient
     from napari_gigaclf.inference.prediction import Prediction
     from napari_gigaclf.inference.preparation import PreparedRun, prepare
     from napari_gigaclf.inference.query import RegionAnswer
@@ -20,29 +21,35 @@ if TYPE_CHECKING:
 _HOME = {
     "Device": "devices",
     "MapUpdate": "collect",
+    "PlaceGradient": "gradient",
     "Prediction": "prediction",
     "PreparedRun": "preparation",
     "RegionAnswer": "query",
     "RunEstimate": "estimate",
     "RunRecord": "record",
     "Saliency": "saliency",
+    "SmoothGrad": "gradient",
     "classify": "classification",
     "find_device": "devices",
     "list_devices": "devices",
+    "place_gradient": "gradient",
     "prepare": "preparation",
 }
 __all__ = [
     "Device",
     "MapUpdate",
+    "PlaceGradient",
     "Prediction",
     "PreparedRun",
     "RegionAnswer",
     "RunEstimate",
     "RunRecord",
     "Saliency",
+    "SmoothGrad",
     "classify",
     "find_device",
     "list_devices",
+    "place_gradient",
     "prepare",
 ]
 

@@ -16,6 +16,42 @@ from numpy.typing import NDArray
 from napari_gigaclf.geometry import Box, PixelGrid
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Some cells of a map, kept with no more than the box that holds them: a map may have millions."""
+
+    box: Box
+    """Where they are, inside the map; perhaps empty."""
+    inside: NDArray[np.bool_]
+    """Which cells of the box they are, (rows, columns) of the box."""
+
+    @classmethod
+    def of(cls, cells: NDArray[np.bool_]) -> "Cells":
+        """Return the True cells of a whole map (rows, columns)."""
+        box = bounds(cells) if cells.any() else Box(0, 0, 0, 0)
+        return cls(box, cells[box.slices])
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(self.inside))
+
+    def only(self, cells: NDArray[np.bool_]) -> "Cells":
+        """Return those that are True in a whole map (rows, columns), too."""
+        return Cells(self.box, self.inside & cells[self.box.slices])
+
+    def within(self, box: Box) -> NDArray[np.bool_]:
+        """Return which cells of another box they are, (rows, columns) of that box."""
+        found = np.zeros(box.shape, dtype=np.bool_)
+        shared = self.box.intersection(box)
+        if not shared.empty:
+            ours, theirs = shared.shifted(-self.box.y0, -self.box.x0), shared.shifted(-box.y0, -box.x0)
+            found[theirs.slices] = self.inside[ours.slices]
+        return found
+
+    def whole(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """Return the whole map (rows, columns) in which they are True."""
+        return self.within(Box(0, shape[0], 0, shape[1]))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellAxis:
     """The cells along one axis."""

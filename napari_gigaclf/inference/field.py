@@ -1,54 +1,56 @@
-"""A click before the run: the network on one field alone, rounded as a run would store it."""
+"""A question before the run: the network on what the region sees alone, rounded as a run would store it."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 
-from napari_gigaclf.inference.cells import bounds
+from napari_gigaclf.geometry import Box
+from napari_gigaclf.inference.asked import Asked
+from napari_gigaclf.inference.cells import Cells
 from napari_gigaclf.inference.collect import Collector
 from napari_gigaclf.inference.features import FeatureStore
 from napari_gigaclf.inference.precision import full_precision
-from napari_gigaclf.inference.query import NO_TISSUE, Answerer, RegionAnswer
+from napari_gigaclf.inference.query import Answerer, RegionAnswer
+from napari_gigaclf.progress import CancelToken, ProgressCallback
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference.preparation import PreparedRun
 
 
-def answer_field(prepared: "PreparedRun", cells: NDArray[np.bool_], outline: BaseGeometry) -> RegionAnswer:
-    """Return what the network says of some tissue cells (rows, columns) of the whole slide's map.
-
-    Parameters
-    ----------
-    prepared
-        The run that is not done.
-    cells
-        Tissue cells of the field; none gives the answer "no tissue".
-    outline
-        The field, (x, y) level-0 pixels.
-    """
-    if not cells.any():
-        nothing = _answerer(prepared, _nothing(cells), np.zeros((0, 0), dtype=np.float32))
-        return nothing.answer(cells, outline, why_empty=lambda: NO_TISSUE)
-    box = bounds(cells)
-    collector = Collector(prepared.network, cells[box.slices], (0, 0), None)
+def answer_region(
+    prepared: "PreparedRun",
+    region: Asked,
+    threshold: float,
+    *,
+    progress: ProgressCallback | None,
+    cancel: CancelToken | None,
+) -> RegionAnswer:
+    """Return what the network says of a region of a slide that has not run; see ``PreparedRun.ask``."""
+    tissue = region.cells.only(prepared.tissue_cells)
+    if not len(tissue):
+        return _answerer(prepared, _nothing(region.cells), np.zeros((0, 0, 0), dtype=np.float32)).answer(
+            _moved(region), threshold
+        )
+    crop = prepared.crop(tissue)
+    streamed = prepared.network.apart()
+    rows, columns = streamed.plan(crop.source.shape, backward=False).output_shape[-2:]
+    kept = crop.kept(tissue, (int(rows), int(columns)))
+    collector = Collector(prepared.network, kept, (0, 0), None)
     with torch.no_grad(), full_precision(prepared.device.key):
-        features = prepared.network.streamed.region(prepared.whole, box.slices)
-        collector((slice(0, box.shape[0]), slice(0, box.shape[1])), features)
-    store = collector.store(features.shape[1])
-    single = collector.probability_map[:, store.kept]
-    return _answerer(prepared, store, single).answer(store.kept, outline)
+        features = streamed.stream(crop.source, progress=progress, cancel=cancel, on_output=collector, cells=kept)
+    answerer = _answerer(prepared, collector.store(int(features.shape[1])), collector.probability_map)
+    return answerer.answer(Asked(Cells.of(kept), region.outline), threshold)
 
 
 def _answerer(prepared: "PreparedRun", store: FeatureStore, single: NDArray[np.float32]) -> Answerer:
-    """Return what answers from these cells; ``single`` holds their probabilities (classes, n)."""
+    """Return what answers from these cells; ``single`` is their map (classes, rows, columns)."""
     model = prepared.model
     return Answerer(
         classes=model.classes,
         store=store,
-        cell_probabilities=lambda numbers: single[:, numbers],
+        cell_probabilities=lambda cells: single[:, *cells.box.slices][:, cells.inside],
         pooling=model.config.pooling,
         head=prepared.head.probabilities,
         um_per_px=prepared.slide.um_per_px,
@@ -56,8 +58,17 @@ def _answerer(prepared: "PreparedRun", store: FeatureStore, single: NDArray[np.f
     )
 
 
-def _nothing(cells: NDArray[np.bool_]) -> FeatureStore:
-    """Return a store without cells."""
+def _nothing(cells: Cells) -> FeatureStore:
+    """Return a store without cells, whose map is the box of some cells."""
     return FeatureStore(
-        kept=np.zeros_like(cells), features=np.zeros((0, 0), dtype=np.float16), scores=np.zeros(0, dtype=np.float32)
+        kept=np.zeros(cells.box.shape, dtype=np.bool_),
+        features=np.zeros((0, 0), dtype=np.float16),
+        scores=np.zeros(0, dtype=np.float32),
+    )
+
+
+def _moved(region: Asked) -> Asked:
+    """Return a region whose cells are counted from the corner of their own box."""
+    return Asked(
+        Cells(Box(0, region.cells.box.shape[0], 0, region.cells.box.shape[1]), region.cells.inside), region.outline
     )

@@ -79,11 +79,16 @@ def share_shown(shown: NDArray[np.bool_], mask_grid: PixelGrid, cells: PixelGrid
 
     The integral image, interpolated linearly along each axis, is the exact area of a raster of constant pixels.
     """
-    total = integral(shown).astype(np.float64)
+    touched, places = [], []  # of a large raster only what the cells lie over is added up
     for axis in (0, 1):
         edges = cells.origin[axis] + np.arange(cells.shape[axis] + 1) * cells.step[axis]
         place = np.clip((edges - mask_grid.origin[axis]) / mask_grid.step[axis], 0, mask_grid.shape[axis])
-        below = np.minimum(np.floor(place).astype(np.intp), max(mask_grid.shape[axis] - 1, 0))
+        first = min(int(place[0]), max(mask_grid.shape[axis] - 1, 0))
+        touched.append(slice(first, max(first + 1, int(np.ceil(place[-1])))))
+        places.append(place - first)
+    total = integral(shown[tuple(touched)]).astype(np.float64)
+    for axis, place in enumerate(places):
+        below = np.minimum(np.floor(place).astype(np.intp), max(total.shape[axis] - 2, 0))
         part = (place - below).reshape((-1, 1) if axis == 0 else (1, -1))
         total = np.take(total, below, axis) * (1 - part) + np.take(total, below + 1, axis) * part
         total = np.diff(total, axis=axis)
@@ -113,6 +118,10 @@ class MaskedImage:
         self.box = box
         self.num_reads = 0
         """Regions read so far, glass among them."""
+
+    def part(self, box: Box, *further: InputMask) -> "MaskedImage":
+        """Return another box of the same input as a source, with further masks."""
+        return MaskedImage(self._image, box, (*self._masks, *further))
 
     @property
     def shape(self) -> tuple[int, int, int]:

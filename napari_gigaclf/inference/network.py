@@ -45,6 +45,10 @@ class Network:
         side = min(*tile, PROBE_PX)
         return streamed_seconds_per_pixel(self.with_tile(side).streamed, self.target, side)
 
+    def apart(self) -> StreamedModule:
+        """Return the same streamed features with plans and a report of their own: a run may be under way with these."""
+        return copy.copy(self.streamed)
+
     def with_tile(self, side: int) -> "Network":
         """Return the same network in tiles of another side, pixels of the input."""
         return dataclasses.replace(self, streamed=stream(self.streamed.module, tile=side))

@@ -10,25 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely.geometry.base import BaseGeometry
 
-from napari_gigaclf.geometry import Box, PixelGrid
+from napari_gigaclf.geometry import PixelGrid
+from napari_gigaclf.inference.asked import Asked, Place, asked
+from napari_gigaclf.inference.cells import Cells
 from napari_gigaclf.inference.features import FeatureStore
 from napari_gigaclf.inference.head import StoredHead
 from napari_gigaclf.inference.masking import share_shown
-from napari_gigaclf.inference.query import (
-    NO_TISSUE,
-    NOT_COMPUTED,
-    THRESHOLD,
-    TOO_SMALL,
-    Answerer,
-    RegionAnswer,
-    cells_of_box,
-)
+from napari_gigaclf.inference.query import THRESHOLD, Answerer, RegionAnswer
 from napari_gigaclf.inference.record import RunRecord
-from napari_gigaclf.inference.region import Region, as_geometry, cells_inside, field_cells, field_outline, is_points
 from napari_gigaclf.inference.saliency import Saliency
-from napari_gigaclf.models.card import FieldSpec
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides.tissue import TissueMask
@@ -72,7 +63,7 @@ class Prediction:
     input_step: tuple[float, float]
     """Side of a pixel of the network's input, (y, x) level-0 pixels."""
 
-    def query(self, region: Region | tuple[float, float], *, threshold: float = THRESHOLD) -> RegionAnswer:
+    def query(self, region: Place, *, threshold: float = THRESHOLD) -> RegionAnswer:
         """Say what the network thinks of a region, from the stored features; the network does not run.
 
         Parameters
@@ -98,12 +89,24 @@ class Prediction:
         Cells belong to a polygon if their centre lies in it, holes respected. Features are in half precision, so that
         the whole slide asked as one polygon differs from ``probabilities`` by rounding.
         """
-        geometry = as_geometry(point_or_region(region), self.record.slide.shape)
-        if is_points(geometry):
-            cells, outline = self._field(geometry)
-        else:
-            cells, outline = cells_inside(geometry, self.grid), geometry
-        return self._answerer().answer(cells, outline, threshold, lambda: self._why_empty(cells))
+        what = self._asked(region)
+        return self._answerer().answer(what, threshold, self._num_missing(what.cells))
+
+    def covers(self, region: Place) -> bool:
+        """Return whether all tissue of a region was computed, as it was in a complete run over the whole slide.
+
+        Raises
+        ------
+        RegionError
+            The region is empty, lies outside the slide, or is neither polygon nor point.
+        """
+        return self._num_missing(self._asked(region).cells) == 0
+
+    def pool_ahead(self) -> None:
+        """Pool blocks of cells now, so that not even the first question about a large region waits for it."""
+        pooling = self.head.config.pooling
+        if pooling != "highest":
+            self.store.pool_ahead(pooling)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the result to a ``.gigaclf`` folder, whole or not at all, and return its path.
@@ -141,71 +144,23 @@ class Prediction:
             scores=self.head.config.is_regression,
         )
 
-    def _cell_probabilities(self, numbers: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the map at kept cells, (classes, n), reading only the box of the map that holds them."""
-        row, column = np.unravel_index(np.flatnonzero(self.store.kept)[numbers], self.store.kept.shape)
-        y0, x0 = int(row.min()), int(column.min())
-        part = np.asarray(self.probability_map[:, y0 : int(row.max()) + 1, x0 : int(column.max()) + 1])
-        return np.asarray(part[:, row - y0, column - x0], dtype=np.float32)
+    def _cell_probabilities(self, cells: Cells) -> NDArray[np.float32]:
+        """Return the map at some cells, (classes, n), reading only the box of the map that holds them."""
+        rows, columns = cells.box.slices
+        part = np.asarray(self.probability_map[:, rows, columns], dtype=np.float32)
+        if cells.inside.all():
+            return part.reshape(len(part), -1)
+        return np.stack([plane[cells.inside] for plane in part])
 
-    def _field(self, geometry: BaseGeometry) -> tuple[NDArray[np.bool_], BaseGeometry]:
-        """Return cells and outline of the field around a point."""
-        return field_of(geometry, self.head.config.card.field, self.grid, self.input_step)
+    def _asked(self, region: Place) -> Asked:
+        """Return the cells and the outline of a region, or of the field around a point."""
+        field = self.head.config.card.field
+        return asked(region, self.record.slide.shape, field, self.grid, self.input_step)
 
-    def _why_empty(self, cells: NDArray[np.bool_]) -> str:
-        """Say why no computed cell is among some cells."""
-        if not cells.any():
-            return TOO_SMALL
-        if self.tissue is None:
-            return NOT_COMPUTED
-        rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
-        box = Box(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
-        share = share_shown(self.tissue.mask, self.tissue.grid, sub_grid(self.grid, box))
-        tissue = bool((share[cells[box.slices]] >= MIN_CELL_TISSUE).any())
-        return NOT_COMPUTED if tissue else NO_TISSUE
-
-
-def point_or_region(region: Region | tuple[float, float]) -> Region:
-    """Turn a point given as (y, x) numbers into a shapely point; leave everything else."""
-    if isinstance(region, Box | BaseGeometry):
-        return region
-    values = np.asarray(region, dtype=np.float64)
-    if values.shape == (2,):
-        from shapely import Point
-
-        return Point(values[1], values[0])
-    return values
-
-
-def field_of(
-    point: BaseGeometry, field: FieldSpec, grid: PixelGrid, input_step: tuple[float, float]
-) -> tuple[NDArray[np.bool_], BaseGeometry]:
-    """Return the cells (rows, columns) and the outline of the field that a model's card states around a point.
-
-    Parameters
-    ----------
-    point
-        Shapely point or points, (x, y) level-0 pixels.
-    field
-        The card's ``FieldSpec``.
-    grid
-        Place of the map's cells over level 0.
-    input_step
-        Side of a pixel of the network's input, (y, x) level-0 pixels.
-    """
-    import shapely
-
-    cells = np.zeros(grid.shape, dtype=np.bool_)
-    outlines = []
-    for x, y in shapely.get_coordinates(point):
-        box = field_cells((float(y), float(x)), field.cells, grid)
-        cells |= cells_of_box(box, grid.shape)
-        side = (field.px * input_step[0], field.px * input_step[1])
-        outlines.append(field_outline(box, side, grid))
-    return cells, shapely.union_all(outlines)
-
-
-def sub_grid(grid: PixelGrid, box: Box) -> PixelGrid:
-    """Return the part of a raster in a box of its pixels."""
-    origin = (grid.origin[0] + box.y0 * grid.step[0], grid.origin[1] + box.x0 * grid.step[1])
-    return PixelGrid(origin=origin, step=grid.step, shape=box.shape)
+    def _num_missing(self, cells: Cells) -> int:
+        """Return how many of some cells are tissue but were not computed."""
+        left = cells.inside & ~self.store.kept[cells.box.slices]
+        if self.tissue is None or not left.any():
+            return int(np.count_nonzero(left))
+        share = share_shown(self.tissue.mask, self.tissue.grid, self.grid.part(cells.box))
+        return int(np.count_nonzero(left & (share >= MIN_CELL_TISSUE)))

@@ -11,21 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from napari_gigaclf.errors import ImageTooSmallError, ModelError, RegionError
 from napari_gigaclf.geometry import Box, PixelGrid
-from napari_gigaclf.inference.cells import bounds, cell_grid, seen
+from napari_gigaclf.inference.asked import Asked, Place, asked, field_of
+from napari_gigaclf.inference.cells import Cells, cell_grid
+from napari_gigaclf.inference.crop import Crop, crop_of
 from napari_gigaclf.inference.devices import Device, find_device
 from napari_gigaclf.inference.domain import scale_warnings, stain_warnings
 from napari_gigaclf.inference.estimate import RunEstimate, estimate_run, fit_memory
 from napari_gigaclf.inference.head import StoredHead
 from napari_gigaclf.inference.masking import InputMask, MaskedImage, share_shown
 from napari_gigaclf.inference.network import Network, make_network
-from napari_gigaclf.inference.prediction import MIN_CELL_TISSUE, Prediction, field_of
-from napari_gigaclf.inference.query import TOO_SMALL, RegionAnswer
+from napari_gigaclf.inference.prediction import MIN_CELL_TISSUE, Prediction
+from napari_gigaclf.inference.query import THRESHOLD, TOO_SMALL, RegionAnswer
 from napari_gigaclf.inference.region import Region, as_geometry, cells_inside, is_points, region_warnings
 from napari_gigaclf.inference.resample import Image, LevelImage
 from napari_gigaclf.inference.scale import InputScale, plan_scale
@@ -98,29 +99,51 @@ class PreparedRun:
 
         return execute(self, saliency=saliency, progress=progress, cancel=cancel, on_map=on_map)
 
-    def field(self, point: tuple[float, float]) -> RegionAnswer:
-        """Say what the network thinks of the field around a point, by running it on that field alone.
+    def ask(
+        self,
+        region: Place,
+        *,
+        threshold: float = THRESHOLD,
+        progress: ProgressCallback | None = None,
+        cancel: CancelToken | None = None,
+    ) -> RegionAnswer:
+        """Say what the network thinks of a region, by running it on what the region sees alone.
 
         Parameters
         ----------
-        point
-            (y, x), level-0 pixels.
+        region
+            A polygon (shapely in (x, y), a ``Box``, or vertices (N, 2) in (y, x)), or a point (y, x), which stands for
+            the field around it stated in the model's card. Level-0 pixels.
+        threshold
+            Probability from which a cell counts for ``share_above``.
+        progress
+            Called after each tile.
+        cancel
+            Asked before each tile.
 
         Returns
         -------
         RegionAnswer
-            The same numbers as ``Prediction.query(point)`` after the run; "no tissue" on glass.
+            The same numbers as ``Prediction.query(region)`` after a run over the whole slide; "no tissue" on glass.
 
         Raises
         ------
         RegionError
-            The point lies outside the slide.
+            The region is empty, lies outside the slide, or is neither polygon nor point.
+        Cancelled
+            If ``cancel`` is set.
         """
-        from napari_gigaclf.inference.field import answer_field
+        from napari_gigaclf.inference.field import answer_region
 
-        place = as_geometry(shapely.Point(point[1], point[0]), slide_shape(self.slide))
-        cells, outline = field_of(place, self.model.card.field, self.grid, self.scale.grid.step)
-        return answer_field(self, cells & self.tissue_cells, outline)
+        return answer_region(self, self.asked(region), threshold, progress=progress, cancel=cancel)
+
+    def asked(self, region: Place) -> Asked:
+        """Return the cells that a question about a place is about, tissue or not, and its outline; see ``ask``."""
+        return asked(region, slide_shape(self.slide), self.model.card.field, self.grid, self.scale.grid.step)
+
+    def crop(self, cells: Cells) -> Crop:
+        """Return the part of the slide that some cells (at least one) see."""
+        return crop_of(self.whole, self.scale.grid, self.network.axes, cells)
 
 
 def prepare(
@@ -164,7 +187,10 @@ def prepare(
     whole = MaskedImage(image, Box(0, scale.grid.shape[0], 0, scale.grid.shape[1]), masks)
     tissue_here = tissue_cells(mask, grid)
     kept = tissue_here & region_cells(geometry, classifier, grid, scale)
-    source, first_cell = _crop(whole, image, masks, kept, network, scale, limited=geometry is not None)
+    source, first_cell = whole, (0, 0)
+    if geometry is not None and kept.any():
+        crop = crop_of(whole, scale.grid, network.axes, Cells.of(kept))
+        source, first_cell = crop.source, crop.first_cell
     network = fit_memory(network, source, found_device.free_bytes)
     read = partial(_near, image)
     strides = (network.axes[0].stride, network.axes[1].stride)
@@ -227,11 +253,11 @@ def region_cells(
     if geometry is None:
         return np.ones(grid.shape, dtype=np.bool_)
     if is_points(geometry):
-        return field_of(geometry, model.card.field, grid, scale.grid.step)[0]
+        return field_of(geometry, model.card.field, grid, scale.grid.step).cells.whole(grid.shape)
     cells = cells_inside(geometry, grid)
-    if not cells.any():
+    if not len(cells):
         raise RegionError(TOO_SMALL)
-    return cells
+    return cells.whole(grid.shape)
 
 
 def map_shape(network: Network, input_shape: tuple[int, int]) -> tuple[int, int]:
@@ -281,32 +307,6 @@ def _image(slide: "Slide", scale: InputScale) -> LevelImage:
     """Return the slide's pixels at the network's scale."""
     level = slide.levels[scale.level]
     return LevelImage(slide, scale.level, (level.height, level.width), scale.factor, scale.grid.shape)
-
-
-def _crop(
-    whole: MaskedImage,
-    image: LevelImage,
-    masks: tuple[InputMask, ...],
-    kept: NDArray[np.bool_],
-    network: Network,
-    scale: InputScale,
-    *,
-    limited: bool,
-) -> tuple[MaskedImage, tuple[int, int]]:
-    """Return the part of the input that the kept cells see, and the cell where it begins.
-
-    What lies in the crop but is seen by no kept cell of a region is left out like glass: no kept cell can tell.
-    """
-    if not limited or not kept.any():
-        return whole, (0, 0)
-    box = bounds(kept)
-    y = network.axes[0].crop(box.y0, box.y1, scale.grid.shape[0])
-    x = network.axes[1].crop(box.x0, box.x1, scale.grid.shape[1])
-    strides = seen(kept, network.axes, scale.grid.shape)
-    step = (network.axes[0].stride * scale.grid.step[0], network.axes[1].stride * scale.grid.step[1])
-    strides_grid = PixelGrid(origin=scale.grid.origin, step=step, shape=(strides.shape[0], strides.shape[1]))
-    region_mask = InputMask.over(strides, strides_grid, scale.grid)
-    return MaskedImage(image, Box(y[1], y[2], x[1], x[2]), (*masks, region_mask)), (y[0], x[0])
 
 
 def _near(image: LevelImage, box: Box) -> Image:

@@ -1,4 +1,4 @@
-"""What the network says of a place: a click's field or a drawn polygon, from features that are already there.
+"""What the network says of a place: a click's field, a box or a drawn polygon, from features that are already there.
 
     probabilities = activation(head(pool(cells of the region)))
 
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from napari_gigaclf.geometry import Box
+from napari_gigaclf.inference.asked import Asked
+from napari_gigaclf.inference.cells import Cells
 from napari_gigaclf.inference.features import FeatureStore, PoolingKind
 
 THRESHOLD = 0.5
@@ -33,6 +34,8 @@ class RegionAnswer:
     """Class probabilities of the pooled region; None where it holds no computed tissue."""
     num_cells: int
     """Cells that were pooled."""
+    num_missing: int
+    """Cells of the region that are tissue and were not computed, as in a run that was stopped: they do not count."""
     area_um2: float | None
     """Area of the outline, square micrometres; None where the slide's scale is unknown."""
     area_px: float
@@ -44,7 +47,7 @@ class RegionAnswer:
     maximum: dict[str, float]
     """Largest of the cells' probabilities; empty without cells."""
     share_above: dict[str, float]
-    """Share of the cells at or above the threshold, 0 to 1; empty without cells, and for scores."""
+    """Share of the tissue's cells at or above the threshold, 0 to 1; empty without cells, and for scores."""
     threshold: float
     """The threshold of ``share_above``."""
     message: str
@@ -57,8 +60,8 @@ class Answerer:
 
     classes: tuple[str, ...]
     store: FeatureStore
-    cell_probabilities: Callable[[NDArray[np.intp]], NDArray[np.float32]]
-    """Probabilities (classes, n) of kept cells, given their positions in the store."""
+    cell_probabilities: Callable[[Cells], NDArray[np.float32]]
+    """Probabilities (classes, n) of some kept cells, raster order."""
     pooling: PoolingKind
     head: HeadOfCells
     um_per_px: tuple[float, float] | None
@@ -66,39 +69,32 @@ class Answerer:
     scores: bool = False
     """Whether the numbers are a regression's, which no threshold of probability fits."""
 
-    def answer(
-        self,
-        cells: NDArray[np.bool_],
-        outline: BaseGeometry,
-        threshold: float = THRESHOLD,
-        why_empty: Callable[[], str] = lambda: NO_TISSUE,
-    ) -> RegionAnswer:
-        """Answer for the kept ones among some cells (rows, columns) of the map.
+    def answer(self, region: Asked, threshold: float = THRESHOLD, num_missing: int = 0) -> RegionAnswer:
+        """Answer for the kept ones among the cells of a region.
 
         Parameters
         ----------
-        cells
-            Cells of the region.
-        outline
-            The region, (x, y) level-0 pixels.
+        region
+            Its cells and its outline.
         threshold
             Probability from which a cell counts for ``share_above``.
-        why_empty
-            Gives the message of an answer without cells.
+        num_missing
+            Cells of the region that are tissue and were not computed.
         """
-        numbers = self.store.numbers(cells)
+        numbers = self.store.numbers(region.cells)
         probabilities, mean, maximum, share = None, {}, {}, {}
         if len(numbers):
             pooled = self.head(self.store.pooled(numbers, self.pooling))
-            single = self.cell_probabilities(numbers)
+            single = self.cell_probabilities(region.cells.only(self.store.kept))
             probabilities = self._named(pooled)
             mean = self._named(single.mean(axis=1, dtype=np.float64))
             maximum = self._named(single.max(axis=1))
-            share = {} if self.scores else self._named((single >= threshold).mean(axis=1))
-        um = self.um_per_px
+            share = {} if self.scores else self._named(np.count_nonzero(single >= threshold, axis=1) / len(numbers))
+        um, outline = self.um_per_px, region.outline
         return RegionAnswer(
             probabilities=probabilities,
             num_cells=len(numbers),
+            num_missing=num_missing,
             area_um2=None if um is None else outline.area * um[0] * um[1],
             area_px=outline.area,
             outline=outline,
@@ -106,7 +102,7 @@ class Answerer:
             maximum=maximum,
             share_above=share,
             threshold=threshold,
-            message="" if len(numbers) else why_empty(),
+            message="" if len(numbers) else _why_empty(region.cells, num_missing),
         )
 
     def _named(self, values: NDArray[np.floating]) -> dict[str, float]:
@@ -114,8 +110,8 @@ class Answerer:
         return {name: float(value) for name, value in zip(self.classes, values, strict=True)}
 
 
-def cells_of_box(box: Box, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return a map (rows, columns) that is True in a box of cells, clipped to the map."""
-    cells = np.zeros(shape, dtype=np.bool_)
-    cells[box.intersection(Box(0, shape[0], 0, shape[1])).slices] = True
-    return cells
+def _why_empty(cells: Cells, num_missing: int) -> str:
+    """Say why no computed cell is among some cells."""
+    if not len(cells):
+        return TOO_SMALL
+    return NOT_COMPUTED if num_missing else NO_TISSUE

@@ -5,8 +5,6 @@ left is inside (even-odd rule). All rows are done at once: crossings are counted
 the time grows with the raster, not with raster times vertices.
 """
 
-from typing import cast
-
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box, PixelGrid, swap_xy
+from napari_gigaclf.inference.cells import Cells
 
 Region = Box | BaseGeometry | NDArray[np.floating]
 """A region in level-0 pixels: a box, a shapely geometry in (x, y), or the vertices (N, 2) of a polygon in (y, x)."""
@@ -100,8 +99,8 @@ def _place(geometry: BaseGeometry) -> str:
     return f"y {y0:g} to {y1:g}, x {x0:g} to {x1:g}"
 
 
-def cells_inside(geometry: BaseGeometry, grid: PixelGrid) -> NDArray[np.bool_]:
-    """Return which cells have their centre inside a polygon, (rows, columns).
+def cells_inside(geometry: BaseGeometry, grid: PixelGrid) -> Cells:
+    """Return the cells which have their centre inside a polygon; the time grows with its extent, not with the map's.
 
     Parameters
     ----------
@@ -110,15 +109,20 @@ def cells_inside(geometry: BaseGeometry, grid: PixelGrid) -> NDArray[np.bool_]:
     grid
         Place of the cells over level 0.
     """
-    rows, columns = grid.shape
-    crossings = np.zeros((rows, columns + 1), dtype=np.int32)
+    x0, y0, x1, y1 = geometry.bounds
+    first, last = grid.index_of((y0, x0)), grid.index_of((y1, x1))
+    box = Box(first[0], last[0] + 1, first[1], last[1] + 1).intersection(Box(0, grid.shape[0], 0, grid.shape[1]))
+    if box.empty:
+        return Cells(Box(0, 0, 0, 0), np.zeros((0, 0), dtype=np.bool_))
+    rows, columns = box.shape
+    crossings = np.zeros((rows, columns + 1), dtype=np.int8)  # whether odd or even is all that counts: it may wrap
     rings = [r for p in shapely.get_parts(geometry) for r in shapely.get_rings(p)]
     for ring in rings:
-        corners = (shapely.get_coordinates(ring)[:, ::-1] - grid.origin) / grid.step - 0.5
+        corners = (shapely.get_coordinates(ring)[:, ::-1] - grid.origin) / grid.step - 0.5 - (box.y0, box.x0)
         row, x = _crossings(corners[:-1], corners[1:], rows)
         first_right = np.clip(np.floor(x).astype(np.intp) + 1, 0, columns)
         np.add.at(crossings, (row, first_right), 1)
-    return cast(NDArray[np.bool_], (np.cumsum(crossings[:, :columns], axis=1) & 1).astype(np.bool_))
+    return Cells(box, (np.cumsum(crossings[:, :columns], axis=1, dtype=np.int8) & 1).view(np.bool_))
 
 
 def _crossings(

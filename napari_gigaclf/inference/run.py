@@ -21,7 +21,7 @@ from torch import Tensor
 from napari_gigaclf.errors import Cancelled, GigaclfError, ModelError
 from napari_gigaclf.inference.collect import Collector, MapCallback
 from napari_gigaclf.inference.precision import full_precision
-from napari_gigaclf.inference.prediction import Prediction, sub_grid
+from napari_gigaclf.inference.prediction import Prediction
 from napari_gigaclf.inference.record_run import record_run
 from napari_gigaclf.inference.saliency import MagnitudeSink, Saliency, shown_map
 from napari_gigaclf.inference.storage import zeros
@@ -195,7 +195,7 @@ def _differentiate(prepared: "PreparedRun", features: Tensor, sink: MagnitudeSin
         logit = model.cell_logits(model.pool(cells))[class_index]
         words = f"the slide's logit, {model.config.pooling} pooling over tissue cells"
     logit.backward()  # type: ignore[no-untyped-call]
-    raw_grid = sub_grid(prepared.scale.grid, prepared.source.box)
+    raw_grid = prepared.scale.grid.part(prepared.source.box)
     values, grid, normalisation = shown_map(sink.raw, raw_grid, prepared.scale.um_per_px)
     return Saliency(
         values=values,

@@ -7,7 +7,7 @@ import numpy as np
 
 from napari_gigaclf.viewer.canvas import SlideCanvas
 
-HIDDEN_KINDS = ("probability", "saliency")
+HIDDEN_KINDS = ("probability", "saliency", "why")
 
 
 class Blindfold:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MICROMETRE = ("micrometer", "um", "µm")
 
 
-ORDER = ("probability", "saliency", "tissue", "mask", "truth", "annotations", "fields", "hotspots")
+ORDER = ("probability", "saliency", "why", "tissue", "mask", "truth", "annotations", "fields", "hotspots")
 """Overlays from bottom to top."""
 
 
@@ -220,6 +220,16 @@ class SlideCanvas:
         """Turn level-0 corner coordinates into napari data coordinates of a layer that lies as level 0 does."""
         return corner_to_napari_data(corner)
 
+    def drawn_classes(self) -> dict[str, int]:
+        """Return how many shapes of each class a person drew or opened, by class name; those without one under ""."""
+        found: dict[str, int] = {}
+        for layer in self._shape_layers(selected_only=False):
+            classes = layer.features.get("class")
+            for index in range(len(layer.data)):
+                name = "" if classes is None else _text(classes.iloc[index])
+                found[name] = found.get(name, 0) + 1
+        return found
+
     def drawn(self, slide: Any, *, selected_only: bool) -> "list[DrawnShape]":  # noqa: ANN401
         """Return what a person drew over a slide: the selected shapes, or those of every Shapes layer not ours."""
         from napari_gigaclf.viewer.shapes import DrawnShape
@@ -248,15 +258,24 @@ class SlideCanvas:
         RegionError
             Nothing is selected, or what is selected has no area.
         """
-        import shapely
-
-        from napari_gigaclf.viewer.shapes import geometry_of, polygons_of
-
         shapes = self.drawn(slide, selected_only=True)
         if not shapes:
             raise RegionError("no shape is selected: draw one in a Shapes layer and select it")
-        areas = [polygon for shape in shapes for polygon in polygons_of(geometry_of(shape.vertices, shape.kind))]
-        return areas[0] if len(areas) == 1 else shapely.union_all(areas)
+        return _area_of(shapes)
+
+    def class_area(self, slide: Any, class_name: str) -> "BaseGeometry":  # noqa: ANN401
+        """Return the area of all shapes of a class together, (x, y) level-0 corner coordinates; lines have none.
+
+        Raises
+        ------
+        RegionError
+            No shape of the class has an area.
+        """
+        shapes = [shape for shape in self.drawn(slide, selected_only=False) if shape.class_name == class_name]
+        areas = [shape for shape in shapes if shape.kind != "line"]
+        if not areas:
+            raise RegionError(f"no drawn area is of the class {class_name!r}")
+        return _area_of(areas)
 
     def look_at(self, slide: Any, corner: tuple[float, float]) -> None:  # noqa: ANN401
         """Move the view to a place, (y, x) level-0 corner coordinates."""
@@ -315,6 +334,16 @@ class SlideCanvas:
     def _layer_to_world(self, layer: Any, vertices: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ANN401
         scale, translate = np.asarray(layer.scale)[-2:], np.asarray(layer.translate)[-2:]
         return np.asarray(vertices[:, -2:] * scale + translate)
+
+
+def _area_of(shapes: "Sequence[DrawnShape]") -> "BaseGeometry":
+    """Return the area that shapes cover together; where they overlap it counts once."""
+    import shapely
+
+    from napari_gigaclf.viewer.shapes import geometry_of, polygons_of
+
+    areas = [polygon for shape in shapes for polygon in polygons_of(geometry_of(shape.vertices, shape.kind))]
+    return areas[0] if len(areas) == 1 else shapely.union_all(areas)
 
 
 def _text(value: object) -> str:

@@ -46,6 +46,8 @@ PLAIN_COLOUR = (0.95, 0.55, 0.05, 1.0)
 ALPHA_FULL_AT = 0.35
 """Probability from which the overlay is drawn at its full opacity; below it fades, and normal tissue stays visible."""
 CHANNEL_COLOURS = ("gray", "green", "magenta", "cyan", "yellow", "red", "blue")
+FIELD_EDGE_SHARE = 0.05
+"""The outline of a field is at most so wide, as a share of its side: it must not hide what it surrounds."""
 EDGE_SHARE = 500
 """An outline is 1 / 500 of the slide's longer side wide: visible on the whole slide, thin at the nucleus."""
 
@@ -381,6 +383,8 @@ def field_layer(fields: Sequence[tuple[int, "BaseGeometry"]], frame: Frame) -> L
         [geometry for _, geometry in fields], frame, name="clicked fields", colour=FIELD_COLOUR, kind="fields"
     )
     if data:
+        smallest = min(min(x1 - x0, y1 - y0) for x0, y0, x1, y1 in (geometry.bounds for _, geometry in fields))
+        kwargs["edge_width"] = max(1.0, min(frame.edge_width, FIELD_EDGE_SHARE * smallest))
         kwargs["features"] = {"number": [number for number, _ in fields]}
         kwargs["text"] = {"string": "{number}", "anchor": "upper_left", "color": FIELD_COLOUR, "size": 10}
     return data, kwargs, kind

@@ -73,8 +73,18 @@ class Overlays:
         layer.events.labels_update.connect(painted)  # filling and undoing
         self._canvas.viewer.layers.selection.active = layer
 
+    def why(self, slide: "Slide", data: "LayerData") -> None:
+        """Show the gradient of a place, in place of the one before, with colours of its own."""
+        _, kwargs, _ = data
+        layer = self._canvas.put(slide.id, data)
+        layer.colormap = kwargs["colormap"]
+        layer.contrast_limits_range = kwargs["contrast_limits"]
+        layer.contrast_limits = kwargs["contrast_limits"]
+        layer.visible = True
+        layer.colorbar.visible = True
+
     def fields(self, slide: "Slide", rows: "Sequence[ProbeRow]") -> None:
-        """Outline the fields that were clicked, or none."""
+        """Outline the fields and areas that were asked about, or none."""
         if not rows:
             self._canvas.remove(slide.id, "fields")
             return

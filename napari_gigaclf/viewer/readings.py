@@ -27,6 +27,8 @@ class Reading:
     """Numbers per class where a map is shown; empty where nothing was computed; None without a map."""
     saliency: float | None = None
     """Where a saliency is shown, else None."""
+    gradient: float | None = None
+    """Where the gradient of a place is shown, signed or not, else None."""
 
 
 def read_at(canvas: SlideCanvas, slide: "Slide", world: tuple[float, float]) -> Reading:
@@ -40,7 +42,8 @@ def read_at(canvas: SlideCanvas, slide: "Slide", world: tuple[float, float]) -> 
         um_per_px=slide.um_per_px,
         colour=_colour(canvas, slide, world) if inside else None,
         probabilities=_probabilities(canvas, slide, where),
-        saliency=_saliency(canvas, slide, where),
+        saliency=_overlay_value(canvas, slide, where, "saliency"),
+        gradient=_overlay_value(canvas, slide, where, "why"),
     )
 
 
@@ -65,6 +68,8 @@ def reading_lines(reading: Reading) -> list[str]:
         lines.append(said or NOTHING_HERE)
     if reading.saliency is not None:
         lines.append(f"saliency {reading.saliency:.2f} of the cap")
+    if reading.gradient is not None:
+        lines.append(f"d logit / d pixel {reading.gradient:.3g}")
     return lines
 
 
@@ -100,8 +105,8 @@ def _probabilities(canvas: SlideCanvas, slide: "Slide", point: tuple[float, floa
     return {name: value for name, value in found.items() if not np.isnan(value)}
 
 
-def _saliency(canvas: SlideCanvas, slide: "Slide", point: tuple[float, float]) -> float | None:
-    layer = canvas.overlay(slide.id, "saliency")
+def _overlay_value(canvas: SlideCanvas, slide: "Slide", point: tuple[float, float], kind: str) -> float | None:
+    layer = canvas.overlay(slide.id, kind)
     if layer is None or not layer.visible:
         return None
     cell = _cell(layer, point)

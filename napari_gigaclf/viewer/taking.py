@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RAMP = 64
 """Colours of a legend."""
-LEGEND_KINDS = ("probability", "saliency")
+LEGEND_KINDS = ("probability", "saliency", "why")
 
 
 def canvas_is_sharp(viewer: Any) -> bool:  # noqa: ANN401 - napari has no stubs
@@ -62,7 +62,7 @@ def _has_legend(layer: Any) -> bool:  # noqa: ANN401 - a napari layer
 
 def _legend(layer: Any) -> Legend:  # noqa: ANN401 - a napari layer
     low, high = layer.contrast_limits
-    return Legend(title=layer.name, colours=_over_white(layer), low=f"{low:g}", high=f"{high:g}")
+    return Legend(title=layer.name, colours=_over_white(layer), low=f"{low:.3g}", high=f"{high:.3g}")
 
 
 def _over_white(layer: Any) -> NDArray[np.uint8]:  # noqa: ANN401 - a napari layer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari_gigaclf.progress import Progress
 
 if TYPE_CHECKING:
-    from napari_gigaclf.inference import Prediction, RegionAnswer, RunEstimate
+    from napari_gigaclf.inference import Prediction, RunEstimate
     from napari_gigaclf.models import ModelConfig
     from napari_gigaclf.slides import Level, Slide
 
@@ -143,24 +143,6 @@ def problem_text(text: str) -> str:
     for pattern, words in _IN_THE_WINDOW:
         text = re.sub(pattern, words, text)
     return text
-
-
-def answer_text(answer: "RegionAnswer") -> str:
-    """Return what was found at a place: probabilities, or why there are none."""
-    if answer.probabilities is None:
-        return answer.message or NO_TISSUE
-    return probabilities_text(answer.probabilities)
-
-
-def area_text(answer: "RegionAnswer", class_name: str) -> str:
-    """Return the measurements of a drawn area for one class."""
-    size = f"{answer.area_px:.0f} px²" if answer.area_um2 is None else f"{answer.area_um2 / 1e6:.4g} mm²"
-    if answer.probabilities is None:
-        return f"area {size}, {answer.message or NO_TISSUE}"
-    text = f"area {size}; {class_name}: mean {answer.mean[class_name]:.3f}, highest {answer.maximum[class_name]:.3f}"
-    if class_name not in answer.share_above:
-        return text
-    return f"{text}, {answer.share_above[class_name]:.1%} above {answer.threshold:g}"
 
 
 def warning_line(warning: str) -> str:

@@ -35,10 +35,14 @@ def test_every_command_exists(manifest: PluginManifest) -> None:
 
 def test_the_widgets_are_in_the_classify_menu_and_settings_are_declared(manifest: PluginManifest) -> None:
     menu = manifest.contributions.menus["napari/layers/classify"]
-    assert [item.command for item in menu] == [
+    assert [item.command for item in menu[:-1]] == [
         "napari-gigaclf.classify",
         "napari-gigaclf.hotspots",
         "napari-gigaclf.train",
+    ]
+    asking = manifest.contributions.menus[menu[-1].submenu]
+    assert [item.command for item in asking] == [
+        f"napari-gigaclf.{name}" for name in ("ask_middle", "ask_view", "ask_shape", "explain")
     ]
     computing = manifest.contributions.configurations["computing"]
     assert set(computing.properties) == {"device", "threads", "memory"}
@@ -64,7 +68,8 @@ def test_slide_suffixes_are_claimed(manifest: PluginManifest, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    "module", ["reader", "commands", "widgets.classify", "widgets.train", "widgets.hotspots", "widgets.navigate"]
+    "module",
+    ["reader", "commands", "ask_commands", "widgets.classify", "widgets.train", "widgets.hotspots", "widgets.navigate"],
 )
 def test_plugin_modules_import_nothing_heavy(module: str) -> None:
     done = subprocess.run(

@@ -1,38 +1,73 @@
 """Answers to clicks and drawn shapes, with a fake table and the real core."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 import shapely
 
+from napari_gigaclf.geometry import Box
+from napari_gigaclf.viewer.ask_texts import answer_text, area_text, row_details, row_text
 from napari_gigaclf.viewer.controllers.jobs import Export, export_all
-from napari_gigaclf.viewer.controllers.probe import ProbeController, thumbnail
+from napari_gigaclf.viewer.controllers.probe import (
+    LOADING,
+    NETWORK,
+    PLANNING,
+    STORED,
+    ProbeController,
+    Question,
+    whole_slide_wishes,
+)
 from napari_gigaclf.viewer.controllers.shelf import Shelf
-from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, Wishes
+from napari_gigaclf.viewer.controllers.thumbnails import thumbnail
+from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, RegionChoice, Wishes
 from napari_gigaclf.viewer.shapes import DrawnShape
-from napari_gigaclf.viewer.texts import answer_text, area_text
 
 TISSUE = (250.0, 420.0)
 GLASS = (20.0, 20.0)
 
 
 class FakeTable:
-    """Remembers rows and problems."""
+    """Remembers rows, pictures, stages and problems."""
 
     def __init__(self):
         self.rows = []
+        self.pictures = {}
         self.problems = []
         self.waiting = []
+        self.stages = []
+        self.can_stop = []
 
     def add_row(self, slide, row):
         self.rows.append(row)
 
+    def show_picture(self, number, picture):
+        self.pictures[number] = picture
+
     def show_problem(self, text):
         self.problems.append(text)
 
-    def show_asking(self, num_waiting):
+    def show_asking(self, num_waiting, stage, *, can_stop):
         self.waiting.append(num_waiting)
+        self.stages.append(stage)
+        self.can_stop.append(can_stop)
+
+
+class Asks:
+    """The controller, with questions in short."""
+
+    def __init__(self, controller):
+        self.controller = controller
+        self.slide_gone, self.cancel = controller.slide_gone, controller.cancel
+
+    def click(self, slide, wishes, point, **options):
+        self.controller.ask(slide, wishes, Question(kind="field", place=point, position=point), **options)
+
+    def measure(self, slide, wishes, area, threshold=0.5, **options):
+        position = (area.centroid.y, area.centroid.x)
+        question = Question(kind="area", place=area, position=position, threshold=threshold, label="an area")
+        self.controller.ask(slide, wishes, question, **options)
 
 
 @pytest.fixture
@@ -46,8 +81,9 @@ def shelf():
 
 
 @pytest.fixture
-def asks(table, make_worker, shelf):
-    return ProbeController(table, worker=make_worker("quick"), shelf=shelf)
+def asks(table, make_worker, shelf, pump):
+    workers = {name: make_worker(name) for name in ("stored", "network", "pictures")}
+    return Asks(ProbeController(table, **workers, post=pump, shelf=shelf))
 
 
 @pytest.fixture
@@ -62,6 +98,7 @@ def prediction(shelf, slide, wishes):
 
 def test_a_click_says_the_same_before_and_after_the_run(asks, table, pump, slide, wishes, prediction):
     asks.click(slide, wishes, TISSUE)
+    pump.until(lambda: len(table.rows) == 1)
     asks.click(slide, wishes, TISSUE, prediction=prediction)
     pump.until(lambda: len(table.rows) == 2)
     before, after = table.rows
@@ -70,7 +107,10 @@ def test_a_click_says_the_same_before_and_after_the_run(asks, table, pump, slide
     assert [row.number for row in table.rows] == [1, 2]
     assert before.position_um == TISSUE  # 1 um/px
     assert before.answer.outline.area == pytest.approx(96 * 96)
-    pump.drain()
+    assert (before.source, after.source) == (NETWORK, STORED)
+    assert before.model == after.model == "tiny"
+    pump.until(lambda: set(table.pictures) == {1, 2})
+    assert table.pictures[1].shape[2] == 3
     assert table.waiting[-1] == 0
 
 
@@ -102,11 +142,11 @@ def test_a_partial_result_is_completed_by_the_network(asks, table, pump, shelf, 
     assert table.rows[0].answer.probabilities is not None
 
 
-def test_an_area_is_measured_with_its_holes(asks, table, pump, slide, prediction):
+def test_an_area_is_measured_with_its_holes(asks, table, pump, slide, wishes, prediction):
     whole = shapely.box(128, 128, 512, 384)
     holed = whole.difference(shapely.box(200, 200, 300, 300))
-    asks.measure(slide, whole, prediction)
-    asks.measure(slide, holed, prediction)
+    asks.measure(slide, wishes, whole, prediction=prediction)
+    asks.measure(slide, wishes, holed, prediction=prediction)
     pump.until(lambda: len(table.rows) == 2)
     first, second = (row.answer for row in table.rows)
     assert first.area_um2 == pytest.approx(384 * 256)
@@ -114,6 +154,103 @@ def test_an_area_is_measured_with_its_holes(asks, table, pump, slide, prediction
     assert second.num_cells < first.num_cells
     text = area_text(second, "tumour")
     assert all(word in text for word in ("mm²", "mean", "highest", "above 0.5"))
+    assert row_text(table.rows[1], "tumour") == f"an area: {text}"
+    assert "tiny, from stored features" in row_details(table.rows[1], "tumour")
+
+
+def test_an_area_says_the_same_before_and_after_the_run(asks, table, pump, slide, wishes, prediction):
+    """Holes, several parts, a box and glass, by the network on the place alone and from what a run has stored."""
+    holed = shapely.box(128, 128, 512, 384).difference(shapely.box(200, 200, 300, 300))
+    parts = shapely.union_all([shapely.box(110, 110, 200, 200), shapely.box(400, 300, 530, 400)])
+    for area in (holed, parts, shapely.box(0, 0, 640, 512), shapely.box(5, 5, 80, 80)):
+        table.rows.clear()
+        asks.measure(slide, wishes, area, threshold=0.3)
+        pump.until(lambda: len(table.rows) == 1)
+        asks.measure(slide, wishes, area, threshold=0.3, prediction=prediction)
+        pump.until(lambda: len(table.rows) == 2)
+        before, after = (row.answer for row in table.rows)
+        assert [row.source for row in table.rows] == [NETWORK, STORED]
+        for name in ("num_cells", "area_um2", "message", "threshold", "num_missing"):
+            assert getattr(before, name) == getattr(after, name)
+        if before.probabilities is not None:
+            for name in ("probabilities", "mean", "maximum", "share_above"):
+                assert getattr(before, name) == pytest.approx(getattr(after, name), abs=2e-4)
+    assert before.message == "no tissue"
+
+
+def test_the_threshold_is_the_questions_own(asks, table, pump, slide, wishes, prediction):
+    area = shapely.box(96, 96, 544, 416)
+    single = prediction.probability_map[1][np.isfinite(prediction.probability_map[1])]
+    threshold = float(np.median(single))
+    asks.measure(slide, wishes, area, threshold=threshold, prediction=prediction)
+    pump.until(lambda: len(table.rows) == 1)
+    answer = table.rows[0].answer
+    assert answer.share_above["tumour"] == pytest.approx(0.5, abs=0.05)
+    assert f"above {threshold:g}" in area_text(answer, "tumour")
+
+
+def test_loading_and_planning_are_said(asks, table, pump, slide, wishes):
+    asks.click(slide, wishes, TISSUE)
+    assert table.can_stop[-1]
+    pump.until(lambda: len(table.rows) == 1)
+    stages = list(dict.fromkeys(table.stages))
+    assert stages.index(LOADING) < stages.index(PLANNING)
+    assert any("of" in stage and "tile" in stage for stage in stages)
+    pump.until(lambda: table.waiting[-1] == 0)
+    assert table.stages[-1] == ""
+    table.stages.clear()
+    asks.click(slide, wishes, TISSUE)
+    pump.until(lambda: len(table.rows) == 2)
+    assert LOADING not in table.stages
+    assert PLANNING not in table.stages
+
+
+def test_what_the_network_looks_at_can_be_stopped(asks, table, pump, slide, wishes, shelf):
+    shelf.model(wishes.model)
+    asks.measure(slide, wishes, shapely.box(0, 0, 640, 512))
+    asks.cancel()
+    pump.until(lambda: table.waiting[-1] == 0)
+    assert table.rows == []
+    assert table.problems == []
+
+
+def test_a_place_that_a_run_did_not_cover_is_asked_of_the_network(asks, table, pump, shelf, slide, wishes):
+    """A run over a part answers inside it; beyond, and across its edge, the network does."""
+    limited = shelf.prepare(slide, Wishes(**{**fields_of(wishes), "area": Box(96, 416, 320, 544)})).run(saliency=None)
+    whole = shelf.prepare(slide, wishes).run(saliency=None)
+    inside, across = shapely.box(350, 150, 500, 380), shapely.box(150, 150, 500, 380)
+    for area in (inside, across):
+        asks.measure(slide, wishes, area, prediction=limited)
+    pump.until(lambda: len(table.rows) == 2)
+    rows = {row.question.place.bounds: row for row in table.rows}
+    assert rows[inside.bounds].source == STORED
+    assert rows[across.bounds].source == NETWORK
+    for area in (inside, across):
+        expected = whole.query(area)
+        assert rows[area.bounds].answer.num_cells == expected.num_cells
+        assert rows[area.bounds].answer.probabilities == pytest.approx(expected.probabilities, abs=2e-4)
+    table.rows.clear()
+    asks.measure(slide, None, across, prediction=limited)  # no model to run: said, not hidden
+    pump.until(lambda: len(table.rows) == 1)
+    answer = table.rows[0].answer
+    assert answer.num_missing == whole.query(across).num_cells - answer.num_cells > 0
+    assert "were not computed" in area_text(answer, "tumour")
+
+
+def test_without_a_model_or_a_run_it_is_said(asks, table, pump, slide):
+    asks.measure(slide, None, shapely.box(0, 0, 100, 100))
+    assert "choose a model" in table.problems[0]
+
+
+def test_where_a_run_is_to_look_is_no_matter_for_a_question(wishes):
+    limited = Wishes(**{**fields_of(wishes), "area": Box(0, 10, 0, 10), "choice": RegionChoice.VIEW})
+    assert whole_slide_wishes(limited) == wishes
+    everything = Wishes(**{**fields_of(wishes), "choice": RegionChoice.SLIDE})
+    assert whole_slide_wishes(everything) == everything
+
+
+def fields_of(record):
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
 def test_answers_for_a_slide_that_is_gone_are_dropped(asks, table, pump, slide, wishes):

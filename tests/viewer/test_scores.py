@@ -22,12 +22,13 @@ from napari_gigaclf.inference.exports import (
 )
 from napari_gigaclf.models.pooling import build_pooling
 from napari_gigaclf.slides import open_slide
+from napari_gigaclf.viewer.ask_texts import answer_text, area_text
 from napari_gigaclf.viewer.controllers.jobs import Export, export_all
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
-from napari_gigaclf.viewer.controllers.probe import ProbeRow
+from napari_gigaclf.viewer.controllers.probe import STORED, ProbeRow, Question
 from napari_gigaclf.viewer.exported_map import channel_notes, map_layers
 from napari_gigaclf.viewer.layers import Frame, prediction_layers
-from napari_gigaclf.viewer.texts import answer_text, area_text, result_lines
+from napari_gigaclf.viewer.texts import result_lines
 
 
 @pytest.fixture
@@ -115,8 +116,11 @@ def test_the_saliency_of_the_highest_place_needs_no_threshold(slide, score_folde
 
 def test_places_that_were_asked_are_written_as_scores(prediction, slide, tmp_path):
     answer = prediction.query(box(150, 150, 400, 380))
-    row = ProbeRow(number=1, kind="area", slide_id=slide.id, position=(200.0, 250.0), position_um=None, answer=answer,
-                   thumbnail=np.zeros((8, 8, 3), np.uint8))  # fmt: skip
+    question = Question(kind="area", place=box(150, 150, 400, 380), position=(265.0, 275.0))
+    row = ProbeRow(
+        number=1, slide_id=slide.id, question=question, position_um=None, answer=answer, model="m", wishes=None,
+        source=STORED, seconds=0.01,
+    )  # fmt: skip
     (path,) = export_all(Export(folder=tmp_path, stem="s", prediction=None, drawn=(), rows=(row,)))
     with path.open() as file:
         (found,) = csv.DictReader(file)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from napari_gigaclf.errors import SlideError
-from napari_gigaclf.viewer.controllers.probe import ClickGesture
+from napari_gigaclf.viewer.controllers.gesture import ClickGesture
 from napari_gigaclf.viewer.worker import NICENESS, Job, Worker
 
 

@@ -30,7 +30,7 @@ from napari_gigaclf.viewer.controllers.findings_jobs import (
     write_all,
 )
 from napari_gigaclf.viewer.controllers.findings_view import FindingsView
-from napari_gigaclf.viewer.controllers.probe import thumbnail
+from napari_gigaclf.viewer.controllers.thumbnails import thumbnail
 from napari_gigaclf.viewer.worker import Job, Post, Worker
 
 if TYPE_CHECKING:

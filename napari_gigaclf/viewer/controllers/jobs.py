@@ -174,7 +174,7 @@ def _export_rows(export: Export) -> Path:
     from napari_gigaclf.annotations.table import write_table
 
     classes = list(dict.fromkeys(name for row in export.rows for name in row.answer.mean))
-    header = ["number", "kind", "y_px", "x_px", "y_um", "x_um", "area_um2", "message"]
+    header = ["number", "kind", "label", "y_px", "x_px", "y_um", "x_um", "area_um2", "cells", "threshold", "message"]
     scores = {name for row in export.rows for name in set(row.answer.mean) - set(row.answer.share_above)}
     measures = []
     for name in classes:
@@ -188,7 +188,8 @@ def _export_rows(export: Export) -> Path:
 def _row(row: ProbeRow, classes: Sequence[str], scores: Collection[str]) -> list[object]:
     answer = row.answer
     um = row.position_um or (None, None)
-    values: list[object] = [row.number, row.kind, *row.position, *um, answer.area_um2, answer.message]
+    values: list[object] = [row.number, row.kind, row.question.label, *row.position, *um]
+    values += [answer.area_um2, answer.num_cells, answer.threshold, answer.message]
     for name in classes:
         values += [
             (answer.probabilities or {}).get(name),

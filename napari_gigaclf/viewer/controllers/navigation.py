@@ -12,7 +12,7 @@ from napari_gigaclf.slides.overview import needs_coarse_levels
 from napari_gigaclf.viewer import commands
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.controllers.objective import OBJECTIVES, Objective
-from napari_gigaclf.viewer.controllers.probe import as_rgb
+from napari_gigaclf.viewer.controllers.thumbnails import as_rgb
 from napari_gigaclf.viewer.readings import read_at, reading_lines
 from napari_gigaclf.viewer.viewpoint import ViewBox, Viewpoint
 from napari_gigaclf.viewer.worker import Worker

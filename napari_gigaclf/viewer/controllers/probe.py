@@ -1,243 +1,309 @@
-"""An answer wherever one clicks: the field around a place, or a drawn area, the same before and after a run.
+"""An answer wherever one asks: the field around a click, a box, a drawn area; the same before and after a run.
 
-Before a run the network looks at the field alone; after it the stored features answer. A press that moved is a drag (it
-pans the slide) and never a question.
+Where a run has computed the place, its stored features answer, on a worker that does nothing else. Elsewhere the
+network looks at what the place sees alone, on a second worker, with progress and a way to stop. A press that moved is a
+drag (it pans the slide) and never a question.
 """
 
 import dataclasses
-import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gigaclf.progress import CancelToken, Progress
 from napari_gigaclf.viewer.controllers.shelf import Shelf
+from napari_gigaclf.viewer.controllers.thumbnails import thumbnail
 from napari_gigaclf.viewer.controllers.wishes import Wishes
-from napari_gigaclf.viewer.worker import Job, Worker
+from napari_gigaclf.viewer.worker import Job, Post, Worker
 
 if TYPE_CHECKING:
-    from shapely.geometry.base import BaseGeometry
-
     from napari_gigaclf.inference import Prediction, PreparedRun, RegionAnswer
+    from napari_gigaclf.inference.asked import Place
     from napari_gigaclf.slides import Slide
 
-DRAG_PIXELS = 4.0
-"""A press that moves further on the screen is a drag."""
-LEFT_BUTTON = 1
-THUMBNAIL_PX = 64
+LOADING = "loading the model..."
+PLANNING = "finding the tissue, planning..."
+LOOKING = "the network looks at this place..."
+STORED = "stored features"
+NETWORK = "the network on this place alone"
+Kind = Literal["field", "area"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Question:
+    """What was asked."""
+
+    kind: Kind
+    """``"field"`` for a click, ``"area"`` for a box or drawn shapes."""
+    place: "Place"
+    """Point (y, x), box or geometry in (x, y), level-0 corner coordinates."""
+    position: tuple[float, float]
+    """The point, or the centroid of the area, (y, x), level-0 corner coordinates."""
+    threshold: float = 0.5
+    """Probability from which tissue counts as the class."""
+    label: str = ""
+    """What the area is, for a person, such as "3 annotations of tumour"."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ProbeRow:
     """One row of the table of answers."""
 
     number: int
     slide_id: str
-    kind: str
-    """``"field"`` for a click, ``"area"`` for a drawn shape."""
-    position: tuple[float, float]
-    """Place of the click, or centroid of the area, (y, x), level-0 corner coordinates."""
+    question: Question
     position_um: tuple[float, float] | None
-    """The same in micrometres; None where the scale is unknown."""
+    """Where it was, (y, x), micrometres; None where the scale is unknown."""
     answer: "RegionAnswer"
-    thumbnail: NDArray[np.uint8]
-    """What the slide looks like there, (h, w, 3)."""
+    model: str
+    """Name of the model that answered."""
+    wishes: Wishes | None
+    """What was chosen then; None without a model that could be run."""
+    source: str
+    """Where the answer comes from: ``STORED`` or ``NETWORK``."""
+    seconds: float
+    """From the question to the answer, waiting included."""
+
+    @property
+    def kind(self) -> Kind:
+        """``"field"`` or ``"area"``."""
+        return self.question.kind
+
+    @property
+    def position(self) -> tuple[float, float]:
+        """Place of the click, or centroid of the area, (y, x), level-0 corner coordinates."""
+        return self.question.position
 
 
 class ProbeView(Protocol):
     """What the controller asks of the table; all calls come on the GUI thread."""
 
     def add_row(self, slide: "Slide", row: ProbeRow) -> None:
-        """Add an answer to the table and outline its field on the slide."""
+        """Add an answer to the table and outline its place on the slide."""
+        ...
+
+    def show_picture(self, number: int, picture: NDArray[np.uint8]) -> None:
+        """Show what the place of a row looks like, (h, w, 3)."""
         ...
 
     def show_problem(self, text: str) -> None:
         """Show one line that says why there is no answer."""
         ...
 
-    def show_asking(self, num_waiting: int) -> None:
-        """Show that answers are on their way."""
+    def show_asking(self, num_waiting: int, stage: str, *, can_stop: bool) -> None:
+        """Show how many answers are on their way, what is being done for them, and whether it can be stopped."""
         ...
 
 
-class ClickGesture:
-    """Tells a click from a drag.
-
-    Examples
-    --------
-    >>> gesture = ClickGesture()
-    >>> gesture.press((10.0, 10.0), button=1)
-    >>> gesture.move((11.0, 12.0))
-    >>> gesture.release()
-    True
-    """
-
-    def __init__(self) -> None:
-        self._start: tuple[float, float] | None = None
-
-    def press(self, position: tuple[float, float], button: int | None) -> None:
-        """Begin with a press at a place on the screen (pixels)."""
-        self._start = position if button in (None, LEFT_BUTTON) else None
-
-    def move(self, position: tuple[float, float]) -> None:
-        """Follow the mouse; too far, and it is no click any more."""
-        if self._start is not None and math.dist(self._start, position) > DRAG_PIXELS:
-            self._start = None
-
-    def release(self) -> bool:
-        """End; True if it was a click."""
-        clicked = self._start is not None
-        self._start = None
-        return clicked
-
-
 class ProbeController:
-    """Answers clicks and drawn areas, in the order in which they were asked.
+    """Answers questions about places.
 
     Parameters
     ----------
     view
         The table, or a fake of it.
-    worker
-        The quick worker.
+    stored, network, pictures
+        Workers for answers from stored features, for those that need the network, and for thumbnails.
+    post
+        Carries calls to the GUI thread.
+    shelf
+        Models and tissue masks.
     """
 
-    def __init__(self, view: ProbeView, *, worker: Worker, shelf: Shelf) -> None:
+    def __init__(
+        self, view: ProbeView, *, stored: Worker, network: Worker, pictures: Worker, post: Post, shelf: Shelf
+    ) -> None:
         self._view = view
-        self._worker = worker
+        self._stored = stored
+        self._network = network
+        self._pictures = pictures
+        self._post = post
         self._shelf = shelf
         self._generation: dict[str, int] = {}
-        self._jobs: dict[Job[ProbeRow], str] = {}
+        self._jobs: dict[Job[Any], tuple[str, bool]] = {}
+        """Slide, and whether the network is needed, of each question that waits."""
+        self._stage = ""
         self._num_rows = 0
-        self._prepared: tuple[str, Wishes, PreparedRun] | None = None
 
-    def click(
+    @property
+    def num_waiting(self) -> int:
+        """Questions that are not answered yet."""
+        return len(self._jobs)
+
+    def ask(
         self,
         slide: "Slide",
-        wishes: Wishes,
-        point: tuple[float, float],
+        wishes: Wishes | None,
+        question: Question,
         *,
         prepared: "PreparedRun | None" = None,
         prediction: "Prediction | None" = None,
     ) -> None:
-        """Ask what the model says about the field around a point.
+        """Ask what the model says about a place.
 
         Parameters
         ----------
-        point
-            (y, x), level-0 corner coordinates.
+        wishes
+            What is chosen: the model for the network, if it is needed; None if there is none.
         prepared
             Plan for these wishes, if there is one already.
         prediction
-            Result of a run with this model at this scale, if there is one; its stored features then answer.
+            Result whose stored features answer where they cover the place.
         """
         height, width = slide.levels[0].height, slide.levels[0].width
-        if not (0 <= point[0] < height and 0 <= point[1] < width):
+        inside = 0 <= question.position[0] < height and 0 <= question.position[1] < width
+        if question.kind == "field" and not inside:
             return  # beside the slide there is nothing to ask about
-        self._ask(slide, "field", lambda: self._field(slide, wishes, point, prepared, prediction), point)
+        asked = _Asked(slide, wishes, question, self._generation.get(slide.id, 0), time.perf_counter())
+        if prediction is None:
+            self._ask_network(asked, prepared)
+            return
 
-    def measure(self, slide: "Slide", area: "BaseGeometry", prediction: "Prediction") -> None:
-        """Measure a drawn area (holes respected) in a result: size, mean, highest, share above one half."""
-        centre = area.centroid
-        self._ask(slide, "area", lambda: prediction.query(area), (centre.y, centre.x))
+        def answered(found: "RegionAnswer | None") -> None:
+            if found is None and wishes is not None:
+                self._ask_network(asked, prepared)
+            else:
+                self._answered(asked, found, prediction.record.model.name, STORED)
+
+        def work(_job: CancelToken) -> "RegionAnswer | None":
+            answer = prediction.query(question.place, threshold=question.threshold)
+            return None if answer.num_missing and wishes is not None else answer
+
+        self._submit(asked, self._stored, work, answered, needs_network=False)
+
+    def cancel(self) -> None:
+        """Stop what the network looks at for questions; answers from stored features come all the same."""
+        for job, (_, needs_network) in self._jobs.items():
+            if needs_network:
+                job.cancel()
 
     def slide_gone(self, slide_id: str) -> None:
         """Drop the answers that are still on their way for a slide."""
         self._generation[slide_id] = self._generation.get(slide_id, 0) + 1
-        for job, about in self._jobs.items():
+        for job, (about, _) in self._jobs.items():
             if about == slide_id:
                 job.cancel()
 
-    # --- on the worker ----------------------------------------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _field(
-        self,
-        slide: "Slide",
-        wishes: Wishes,
-        point: tuple[float, float],
-        prepared: "PreparedRun | None",
-        prediction: "Prediction | None",
-    ) -> "RegionAnswer":
-        if prediction is not None:
-            answer = prediction.query(point)
-            if answer.probabilities is not None or prediction.complete:
-                return answer
-        return (prepared or self._plan(slide, wishes)).field(point)
+    def _ask_network(self, asked: "_Asked", prepared: "PreparedRun | None") -> None:
+        wishes, question = asked.wishes, asked.question
+        if wishes is None:
+            self._view.show_problem("choose a model first: nothing that has run covers this place")
+            return
 
-    def _plan(self, slide: "Slide", wishes: Wishes) -> "PreparedRun":
-        """Plan for a click which came before the widget's own plan was there."""
-        if self._prepared is None or self._prepared[:2] != (slide.id, wishes):
-            self._prepared = (slide.id, wishes, self._shelf.prepare(slide, wishes))
-        return self._prepared[2]
+        def work(job: CancelToken) -> "tuple[RegionAnswer, str]":
+            def staged(text: str) -> None:
+                self._post(lambda: self._staged(asked, text))
 
-    def _ask(self, slide: "Slide", kind: str, question: Any, position: tuple[float, float]) -> None:  # noqa: ANN401
-        generation = self._generation.get(slide.id, 0)
-
-        def work(_job: Job[ProbeRow]) -> ProbeRow:
-            answer: RegionAnswer = question()
-            unit = slide.um_per_px
-            return ProbeRow(
-                number=0,
-                slide_id=slide.id,
-                kind=kind,
-                position=position,
-                position_um=None if unit is None else (position[0] * unit[0], position[1] * unit[1]),
-                answer=answer,
-                thumbnail=thumbnail(slide, answer.outline),
+            plan = self._shelf.plan(asked.slide, wishes, prepared, staged, loading=LOADING, planning=PLANNING)
+            staged(LOOKING)
+            answer = plan.ask(
+                question.place,
+                threshold=question.threshold,
+                cancel=job,
+                progress=lambda progress: staged(looking_text(progress)),
             )
+            return answer, plan.model.name
 
-        job = self._worker.submit(
+        def answered(found: "tuple[RegionAnswer, str]") -> None:
+            self._answered(asked, found[0], found[1], NETWORK)
+
+        self._submit(asked, self._network, work, answered, needs_network=True)
+
+    def _submit(
+        self,
+        asked: "_Asked",
+        worker: Worker,
+        work: Callable[[Any], Any],
+        done: Callable[[Any], None],
+        *,
+        needs_network: bool,
+    ) -> None:
+        job = worker.submit(
             work,
-            done=lambda row: self._answered(slide, generation, row),
-            failed=lambda text: self._failed(slide, generation, text),
+            done=lambda found: done(found) if self._is_current(asked) else None,
+            failed=lambda text: self._failed(asked, text),
             finished=lambda: self._finished(job),
         )
-        self._jobs[job] = slide.id
-        self._view.show_asking(len(self._jobs))
+        self._jobs[job] = (asked.slide.id, needs_network)
+        self._show_asking()
 
-    # --- answers, on the GUI thread ---------------------------------------------------------------------------------
+    def _is_current(self, asked: "_Asked") -> bool:
+        return asked.generation == self._generation.get(asked.slide.id, 0)
 
-    def _answered(self, slide: "Slide", generation: int, row: ProbeRow) -> None:
-        if generation != self._generation.get(slide.id, 0):
-            return
+    def _answered(self, asked: "_Asked", answer: "RegionAnswer | None", model: str, source: str) -> None:
+        assert answer is not None
         self._num_rows += 1
-        self._view.add_row(slide, _numbered(row, self._num_rows))
+        question, unit = asked.question, asked.slide.um_per_px
+        y, x = question.position
+        row = ProbeRow(
+            number=self._num_rows,
+            slide_id=asked.slide.id,
+            question=question,
+            position_um=None if unit is None else (y * unit[0], x * unit[1]),
+            answer=answer,
+            model=model,
+            wishes=asked.wishes,
+            source=source,
+            seconds=time.perf_counter() - asked.since,
+        )
+        self._view.add_row(asked.slide, row)
+        self._pictures.submit(
+            lambda _job: thumbnail(asked.slide, answer.outline),
+            lambda picture: self._view.show_picture(row.number, picture) if self._is_current(asked) else None,
+            lambda _text: None,  # a row without a picture is still an answer
+        )
 
-    def _failed(self, slide: "Slide", generation: int, text: str) -> None:
-        if text and generation == self._generation.get(slide.id, 0):
+    def _staged(self, asked: "_Asked", text: str) -> None:
+        if self._is_current(asked):
+            self._stage = text
+            self._show_asking()
+
+    def _failed(self, asked: "_Asked", text: str) -> None:
+        if text and self._is_current(asked):
             self._view.show_problem(text)
 
-    def _finished(self, job: Job[ProbeRow]) -> None:
+    def _finished(self, job: Job[Any]) -> None:
         self._jobs.pop(job, None)
-        self._view.show_asking(len(self._jobs))
+        if not any(needs_network for _, needs_network in self._jobs.values()):
+            self._stage = ""
+        self._show_asking()
+
+    def _show_asking(self) -> None:
+        can_stop = any(needs_network for _, needs_network in self._jobs.values())
+        self._view.show_asking(len(self._jobs), self._stage, can_stop=can_stop)
 
 
-def thumbnail(slide: "Slide", outline: "BaseGeometry", side: int = THUMBNAIL_PX) -> NDArray[np.uint8]:
-    """Return what the slide looks like within an outline, about ``side`` pixels wide, (h, w, 3) uint8."""
-    x0, y0, x1, y1 = outline.bounds
-    extent = max(x1 - x0, y1 - y0, 1.0)
-    wanted = extent / side
-    fitting = [index for index, level in enumerate(slide.levels) if level.downsample <= max(1.0, wanted)]
-    index = fitting[-1] if fitting else 0
-    step = slide.levels[index].step
-    centre = ((y0 + y1) / 2 / step[0], (x0 + x1) / 2 / step[1])
-    half = max(1, round(min(extent / min(step), 4 * side) / 2))
-    y, x = round(centre[0]), round(centre[1])
-    pixels = slide.read(index, y - half, y + half, x - half, x + half)
-    stride = max(1, (2 * half) // side)
-    return np.ascontiguousarray(as_rgb(pixels)[::stride, ::stride])
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """A question on its way."""
+
+    slide: "Slide"
+    wishes: Wishes | None
+    question: Question
+    generation: int
+    since: float
 
 
-def as_rgb(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return pixels of any kind, (h, w, c) or (h, w), for the eye; of other kinds than colour the first channel."""
-    planes = pixels if pixels.ndim == 3 else pixels[..., None]
-    if planes.dtype == np.uint8 and planes.shape[-1] == 3:
-        return planes
-    first = planes[..., 0].astype(np.float64)
-    top = float(first.max()) or 1.0
-    return np.repeat((first / top * 255).astype(np.uint8)[..., None], 3, axis=2)
+def looking_text(progress: Progress) -> str:
+    """Return how far the network is with a place.
+
+    Examples
+    --------
+    >>> looking_text(Progress(done=3, total=12, unit="tile", phase="forward", seconds=0.5))
+    'the network looks at this place: 3 of 12 tiles'
+    """
+    return f"{LOOKING.removesuffix('...')}: {progress.done} of {progress.total} {progress.unit}s"
 
 
-def _numbered(row: ProbeRow, number: int) -> ProbeRow:
-    return dataclasses.replace(row, number=number)
+def whole_slide_wishes(wishes: Wishes) -> Wishes:
+    """Return the wishes of a question: those of a run, wherever that was to look."""
+    from napari_gigaclf.viewer.controllers.wishes import RegionChoice
+
+    choice = RegionChoice.SLIDE if wishes.choice is RegionChoice.SLIDE else RegionChoice.TISSUE
+    return dataclasses.replace(wishes, choice=choice, area=None)

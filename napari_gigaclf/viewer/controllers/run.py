@@ -228,6 +228,7 @@ class RunController:
         level = prediction.record.parameters.get("level", "auto")
         self._made_by[slide.id] = (prediction.record.model.name, level)
         self._view.show_result(slide, prediction, live, layers)
+        _pool_ahead(self._quick, prediction)
 
     def fitting_result(self, slide: "Slide", wishes: Wishes) -> "Prediction | None":
         """Return the slide's result if these wishes' model and scale made it: its stored features answer a click."""
@@ -352,6 +353,7 @@ class RunController:
         self._end_run()
         self._view.refresh_map(slide)
         self._view.show_result(slide, prediction, live, layers)
+        _pool_ahead(self._long, prediction)
 
     def _run_failed(self, generation: int, text: str) -> None:
         if generation != self._run_generation:
@@ -392,3 +394,8 @@ def _adopted(prediction: "Prediction", frame: Frame) -> "tuple[Prediction, list[
     """Return a result whose map is in memory, and the layers beside its map; reads the files of a loaded one."""
     whole = dataclasses.replace(prediction, probability_map=np.asarray(prediction.probability_map, dtype=np.float32))
     return whole, finding_layers(whole, frame)
+
+
+def _pool_ahead(worker: Worker, prediction: "Prediction") -> None:
+    """Let not even the first question about a large region wait; a question that comes sooner pools by itself."""
+    worker.submit(lambda _job: prediction.pool_ahead(), lambda _none: None, lambda _text: None)

@@ -1,6 +1,7 @@
 """Keeps what is dear to make: loaded models, tissue masks, and runs that were prepared; made on a worker's thread."""
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari_gigaclf.viewer.controllers.wishes import Wishes
@@ -23,6 +24,7 @@ class Shelf:
         self._models: dict[str, Classifier] = {}
         self._masks: dict[str, TissueMask] = {}
         self._painted: dict[str, TissueMask] = {}
+        self._plan: tuple[tuple[object, ...], PreparedRun] | None = None
         self._lock = threading.Lock()
 
     def model(self, name: str, threads: int = 0) -> "Classifier":
@@ -48,6 +50,7 @@ class Shelf:
 
     def paint(self, slide_id: str, mask: "TissueMask | None") -> None:
         """Take a painted mask for a slide; None goes back to the found one."""
+        self._plan = None
         if mask is None:
             self._painted.pop(slide_id, None)
         else:
@@ -55,13 +58,55 @@ class Shelf:
 
     def forget(self, slide_id: str) -> None:
         """Drop what is kept of a slide (it was closed, or its scale has changed)."""
+        self._plan = None
         self._painted.pop(slide_id, None)
         self._masks.pop(slide_id, None)
 
     def forget_model(self, name: str) -> None:
         """Drop a model whose folder was written to; a run that uses it goes on with the one it has. For a worker."""
         with self._lock:
+            self._plan = None
             self._models.pop(name, None)
+
+    def plan(
+        self,
+        slide: "Slide",
+        wishes: Wishes,
+        prepared: "PreparedRun | None",
+        staged: Callable[[str], None],
+        *,
+        loading: str,
+        planning: str,
+    ) -> "PreparedRun":
+        """Return the plan there is, else the last one that was made here for these wishes, else a new one.
+
+        Parameters
+        ----------
+        prepared
+            A plan for these wishes, if there is one.
+        staged
+            Told ``loading`` or ``planning`` before either is done, for a person who waits.
+
+        Raises
+        ------
+        GigaclfError
+            The wishes cannot be fulfilled on this slide; the text says why.
+        """
+        if prepared is not None:
+            return prepared
+        key = (slide.id, slide.um_per_px, wishes)
+        with self._lock:
+            known = self._plan if self._plan is not None and self._plan[0] == key else None
+        if known is not None:
+            return known[1]
+        if wishes.model not in self._models:
+            staged(loading)
+            self.model(wishes.model, wishes.threads)
+        staged(planning)
+        plan = self.prepare(slide, wishes)
+        with self._lock:
+            self._plan = (key, plan)
+        return plan
 
     def prepare(self, slide: "Slide", wishes: Wishes) -> "PreparedRun":
         """Return a plan of the run: model loaded, tissue found, level chosen, tiles counted.

@@ -48,3 +48,8 @@ class Wishes:
     def uses_tissue(self) -> bool:
         """True unless the whole slide is asked for, glass and all."""
         return self.choice is not RegionChoice.SLIDE
+
+    @property
+    def question_key(self) -> tuple[object, ...]:
+        """What of it matters for a question about a place: plans of equal keys answer alike."""
+        return (self.model, self.level, self.uses_tissue, self.device, self.memory, self.threads)

@@ -16,7 +16,6 @@ from napari_gigaclf.errors import GigaclfError, RegionError
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.bridge import GuiPost
 from napari_gigaclf.viewer.canvas import SlideCanvas
-from napari_gigaclf.viewer.click_tool import ClickTool
 from napari_gigaclf.viewer.controllers.jobs import (
     Export,
     export_all,
@@ -26,7 +25,6 @@ from napari_gigaclf.viewer.controllers.jobs import (
     read_models,
 )
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
-from napari_gigaclf.viewer.controllers.probe import ProbeController, ProbeRow
 from napari_gigaclf.viewer.controllers.run import RunController, State
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.slide_book import SlideBook
@@ -35,10 +33,10 @@ from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.texts import estimate_text, problem_text, result_lines
 from napari_gigaclf.viewer.warm_up import build_units, import_readers, take_units
+from napari_gigaclf.viewer.widgets.asking import AskSection
 from napari_gigaclf.viewer.widgets.choices import NEW_SLIDE_MS, ChoicesPanel
 from napari_gigaclf.viewer.widgets.controls import choose, line, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
-from napari_gigaclf.viewer.widgets.probe_table import ProbePanel
 from napari_gigaclf.viewer.widgets.run_panel import RunPanel
 from napari_gigaclf.viewer.widgets.wishing import wishes_of
 from napari_gigaclf.viewer.worker import Worker
@@ -69,16 +67,24 @@ class ClassifyWidget(Docked):
         self.overlays = Overlays(self.canvas)
         self.choices = ChoicesPanel()
         self.run_panel = RunPanel()
-        self.probes = ProbePanel()
-        self._lay_out()
         self._post = GuiPost(self)
         self.quick = Worker("gigaclf-quick", self._post)
         self.long = Worker("gigaclf-run", self._post)
         shelf = Shelf()
         self.runs = RunController(self, quick=self.quick, long=self.long, post=self._post, shelf=shelf)
-        self.asks = ProbeController(self, worker=self.quick, shelf=shelf)
+        self.asking = AskSection(
+            self.canvas,
+            self.runs,
+            pictures=self.quick,
+            post=self._post,
+            chosen_slide=self.chosen_slide,
+            wishes=self.wishes,
+            shown_class=self._class_to_look_for,
+            problem=self.show_problem,
+        )
+        self.probes, self.asks, self.tool = self.asking.probes, self.asking.asks, self.asking.tool
         self.book = SlideBook(self, self.canvas, worker=self.quick, post=self._post, runs=self.runs, asks=self.asks)
-        self.tool = ClickTool(napari_viewer, self._clicked)
+        self._lay_out()
         self._closed = False
         self._connect()
         self.quick.submit(lambda _job: first_look(), self._looked, self.show_problem)
@@ -104,7 +110,7 @@ class ClassifyWidget(Docked):
     def hide_findings(self, hidden: bool) -> None:
         """Hide numbers and answers until a reader has made a call of their own, or show them again."""
         self.run_panel.result_note.setVisible(not hidden)
-        self.probes.setVisible(not hidden)
+        self.asking.hide_answers(hidden)
 
     # --- wishes -----------------------------------------------------------------------------------------------------
 
@@ -205,19 +211,7 @@ class ClassifyWidget(Docked):
 
     def drop_rows(self, slide_id: str) -> None:
         """Forget the answers for a slide."""
-        self.probes.drop(slide_id)
-
-    # --- ProbeView --------------------------------------------------------------------------------------------------
-
-    def add_row(self, slide: "Slide", row: ProbeRow) -> None:
-        """Add an answer to the table and outline its field on the slide."""
-        self.probes.add(row, str(self.run_panel.class_box.currentData() or next(iter(row.answer.mean), "")))
-        if row.kind == "field":
-            self.overlays.fields(slide, self.probes.fields(slide.id))
-
-    def show_asking(self, num_waiting: int) -> None:
-        """Show that answers are on their way."""
-        self.probes.show_waiting(num_waiting)
+        self.asking.drop(slide_id)
 
     # --- inside: wishes ---------------------------------------------------------------------------------------------
 
@@ -272,7 +266,7 @@ class ClassifyWidget(Docked):
                 choose(self.choices.model_box, key)
             self.runs.model_changed(key)
 
-    # --- inside: tissue, clicks, export -----------------------------------------------------------------------------
+    # --- inside: tissue, look, export -------------------------------------------------------------------------------
 
     def _painted(self, _event: object = None) -> None:
         slide = self.runs.slide
@@ -285,38 +279,6 @@ class ClassifyWidget(Docked):
         painted, grid = np.asarray(layer.data) > 0, layer.metadata["grid"]
         self.runs.paint(TissueMask.from_array(painted, grid, um_per_px=slide.um_per_px))
 
-    def _clicked(self, world: tuple[float, float]) -> None:
-        slide = self.chosen_slide()
-        if slide is None:
-            return
-        try:
-            wishes = self.wishes(slide)
-        except RegionError:
-            wishes = None
-        if wishes is None:
-            return
-        point = self.canvas.to_corner(slide, np.array([world]))[0]
-        prepared = self.runs.prepared if wishes == self.runs.wishes else None
-        prediction = self.runs.fitting_result(slide, wishes)
-        self.asks.click(slide, wishes, (float(point[0]), float(point[1])), prepared=prepared, prediction=prediction)
-
-    def _measure(self) -> None:
-        slide = self.chosen_slide()
-        if slide is None or slide.id not in self.runs.results:
-            self.show_problem("classify the slide first: a shape is measured in the map of a run")
-            return
-        try:
-            area = self.canvas.selected_area(slide)
-        except RegionError as error:
-            self.show_problem(str(error))
-            return
-        self.asks.measure(slide, area, self.runs.results[slide.id][0])
-
-    def _go_to(self, row: ProbeRow) -> None:
-        slide = self.chosen_slide()
-        if slide is not None and slide.id == row.slide_id:
-            self.canvas.look_at(slide, row.position)
-
     def _look(self, class_name: str, threshold: float) -> None:
         self.runs.look(class_name, threshold)
 
@@ -324,11 +286,11 @@ class ClassifyWidget(Docked):
         chosen = self.run_panel.class_box.currentData()
         return chosen if chosen in live.classes else live.class_name
 
-    def _clear_probes(self) -> None:
-        slides = {row.slide_id for row in self.probes.rows}
-        self.probes.drop()
-        for slide_id in slides:
-            self.canvas.remove(slide_id, "fields")
+    def _class_to_look_for(self) -> str | None:
+        """Return the class on show; before a run the one that the chosen model looks for."""
+        shown = self.run_panel.class_box.currentData()
+        model = self.choices.model
+        return shown or (None if model is None else model.card.positive_class or model.classes[-1])
 
     def _export(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder for the results")
@@ -371,7 +333,7 @@ class ClassifyWidget(Docked):
         column.setContentsMargins(4, 4, 4, 4)
         for panel in (self.choices, line(), self.run_panel, line()):
             column.addWidget(panel)
-        column.addWidget(self.probes, 1)
+        column.addWidget(self.asking, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scrolling(inner))
@@ -386,16 +348,12 @@ class ClassifyWidget(Docked):
         self.run_panel.cancel_wanted.connect(self.runs.cancel)
         self.run_panel.export_wanted.connect(self._export)
         self.run_panel.look_changed.connect(self._look)
-        self.probes.tool_toggled.connect(self.tool.switch)
-        self.probes.measure_wanted.connect(self._measure)
-        self.probes.row_activated.connect(self._go_to)
-        self.probes.clear_button.clicked.connect(self._clear_probes)
         self._disconnect = (
             self.canvas.watch(self.show_slides, self.book.layer_removed),
             self.canvas.watch_view(self.runs.giving_way.moved),
         )
-        quick, long = self.quick, self.long
-        self.destroyed.connect(lambda: (quick.close(), long.close()))
+        workers = (self.quick, self.long, self.asking.stored, self.asking.network, self.asking.gradients)
+        self.destroyed.connect(lambda: [worker.close() for worker in workers])
 
     def _warm_up(self) -> None:
         """Load ahead what the first slide needs."""
@@ -408,7 +366,7 @@ class ClassifyWidget(Docked):
         if self._closed:
             return
         self._closed = True
-        self.tool.switch(False)
+        self.asking.shut_down()
         self._let_go()
         for disconnect in self._disconnect:
             disconnect()

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_gigaclf.viewer.controllers.probe import as_rgb
+from napari_gigaclf.viewer.controllers.thumbnails import as_rgb
 from napari_gigaclf.viewer.properties import property_rows
 from napari_gigaclf.viewer.widgets.pictures import pixmap
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from napari_gigaclf.geometry import PixelGrid
-from napari_gigaclf.inference.cells import CellAxis, cell_grid, seen
+from napari_gigaclf.geometry import Box, PixelGrid
+from napari_gigaclf.inference.cells import CellAxis, Cells, cell_grid, seen
 
 CELL_NET = CellAxis(stride=32, before=32, receptive_field=96)
 
@@ -36,3 +36,20 @@ def test_crops_begin_at_a_cell_and_hold_what_is_seen():
     assert CELL_NET.crop(0, 1, 1000) == (0, 0, 64)
     assert CELL_NET.crop(3, 5, 1000) == (2, 64, 192)
     assert CELL_NET.crop(30, 31, 1000) == (29, 928, 1000)
+
+
+def test_some_cells_are_kept_with_their_box_and_come_back_whole():
+    rng = np.random.default_rng(0)
+    whole = np.zeros((30, 40), dtype=bool)
+    whole[5:20, 8:33] = rng.random((15, 25)) < 0.5
+    cells = Cells.of(whole)
+    assert cells.inside.shape == cells.box.shape
+    assert len(cells) == whole.sum()
+    assert np.array_equal(cells.whole(whole.shape), whole)
+    for box in (Box(0, 30, 0, 40), Box(10, 14, 2, 20), Box(0, 3, 0, 3), Box(18, 30, 30, 40)):
+        assert np.array_equal(cells.within(box), whole[box.slices])
+    other = rng.random(whole.shape) < 0.5
+    assert np.array_equal(cells.only(other).whole(whole.shape), whole & other)
+    nothing = Cells.of(np.zeros((3, 4), dtype=bool))
+    assert len(nothing) == 0
+    assert not nothing.whole((3, 4)).any()

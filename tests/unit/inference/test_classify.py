@@ -9,7 +9,8 @@ from scipy.ndimage import gaussian_filter
 
 from napari_gigaclf.errors import GigaclfError, ModelError, RegionError, ScaleError
 from napari_gigaclf.geometry import Box
-from napari_gigaclf.inference import classify, prepare
+from napari_gigaclf.inference import classify, place_gradient, prepare
+from napari_gigaclf.inference.query import TOO_SMALL
 from napari_gigaclf.models.pooling import POOLING_KINDS
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.tissue import TissueMask
@@ -188,7 +189,7 @@ def test_a_click_before_equals_the_query_after(make_model, slide, tissue, poolin
     prepared = prepare(slide, model, tissue=tissue, tile=TILE)
     prediction = prepared.run(saliency=None)
     for point in [(130.0, 180.0), (60.0, 200.0), (100.0, 77.7), (250.5, 130.0)]:
-        before, after = prepared.field(point), prediction.query(point)
+        before, after = prepared.ask(point), prediction.query(point)
         assert before.num_cells == after.num_cells > 0
         assert before.probabilities == pytest.approx(after.probabilities, abs=2e-3)
         assert before.mean == pytest.approx(after.mean, abs=1e-4)
@@ -198,15 +199,67 @@ def test_a_click_before_equals_the_query_after(make_model, slide, tissue, poolin
         assert before.area_um2 == pytest.approx(128 * 128)
 
 
+@pytest.mark.parametrize("pooling", POOLING_KINDS)
+def test_a_question_before_equals_the_query_after(make_model, slide, tissue, pooling):
+    """A box, an outline with a hole, several parts: the network on the place alone, and the features of a run."""
+    prepared = prepare(slide, make_model(pooling=pooling), tissue=tissue, tile=TILE)
+    prediction = prepared.run(saliency=None)
+    outline = shapely.Polygon([(90, 20), (320, 150), (200, 260), (60, 200)], [[(150, 120), (200, 120), (180, 170)]])
+    parts = shapely.union_all([shapely.box(60, 60, 120, 130), shapely.box(250, 150, 300, 230)])
+    for region in (Box(100, 230, 130, 300), outline, parts, Box(0, 331, 0, 397)):
+        before, after = prepared.ask(region, threshold=0.3), prediction.query(region, threshold=0.3)
+        assert prediction.covers(region)
+        assert before.num_cells == after.num_cells > 0
+        assert before.probabilities == pytest.approx(after.probabilities, abs=2e-3)
+        assert before.maximum == pytest.approx(after.maximum, abs=1e-4)
+        assert before.share_above == after.share_above
+        assert before.outline.equals(after.outline)
+    tiny = shapely.box(100, 100, 101, 101)
+    assert prepared.ask(tiny).message == prediction.query(tiny).message == TOO_SMALL
+
+
+def test_a_question_leaves_the_report_of_a_run_alone(make_model, slide, tissue):
+    """A person asks while a run is under way: its record must count its own tiles."""
+    prepared = prepare(slide, make_model(), tissue=tissue, tile=TILE)
+    expected = prepared.run(saliency=None).record.work
+
+    def ask(_update):
+        prepared.ask((130.0, 180.0))
+        place_gradient(prepared, (130.0, 180.0), "tumour")
+
+    found = prepared.run(saliency=None, on_map=ask).record.work
+    assert (found.tiles_run, found.tiles, found.tiles_skipped_flat) == (
+        expected.tiles_run,
+        expected.tiles,
+        expected.tiles_skipped_flat,
+    )
+    report = prepared.network.streamed.last_report
+    prepared.ask((130.0, 180.0))
+    assert prepared.network.streamed.last_report is report
+
+
+def test_what_a_run_over_a_part_did_not_compute_is_counted(make_model, slide, tissue):
+    prepared = prepare(slide, make_model(), tissue=tissue, tile=TILE)
+    part = classify(slide, make_model(), tissue=tissue, saliency=None, region=Box(96, 224, 128, 256))
+    region = Box(96, 288, 128, 320)
+    whole, found = prepared.run(saliency=None).query(region), part.query(region)
+    assert part.covers(Box(100, 200, 140, 250))
+    assert not part.covers(region)
+    assert found.num_missing == whole.num_cells - found.num_cells > 0
+    assert whole.num_missing == 0
+    assert part.covers((5.0, 390.0))  # glass: there was nothing to compute
+    assert not part.covers((250.0, 200.0))
+
+
 def test_a_click_on_glass_says_no_tissue(make_model, slide, tissue):
     prepared = prepare(slide, make_model(), tissue=tissue)
     prediction = prepared.run(saliency=None)
-    for answer in (prepared.field((5.0, 390.0)), prediction.query((5.0, 390.0))):
+    for answer in (prepared.ask((5.0, 390.0)), prediction.query((5.0, 390.0))):
         assert answer.probabilities is None
         assert answer.message == "no tissue"
         assert answer.num_cells == 0
     with pytest.raises(RegionError, match="outside the slide"):
-        prepared.field((5.0, 4000.0))
+        prepared.ask((5.0, 4000.0))
     with pytest.raises(RegionError, match="outside the slide"):
         prediction.query((-1.0, 5.0))
 

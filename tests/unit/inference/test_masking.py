@@ -22,6 +22,18 @@ def test_share_is_the_exact_area():
     assert share_shown(shown, grid((10.0, 10.0), shown.shape), cells) == pytest.approx(expected)
 
 
+def test_shares_of_some_cells_are_those_of_all_cells():
+    rng = np.random.default_rng(3)
+    shown = rng.random((19, 23)) < 0.5
+    mask, cells = (
+        grid((10.0, 10.0), shown.shape, origin=(-3.0, 4.0)),
+        grid((7.5, 13.0), (40, 30), origin=(-20.0, -30.0)),
+    )
+    everything = share_shown(shown, mask, cells)
+    for box in (Box(0, 1, 0, 1), Box(3, 9, 4, 11), Box(20, 40, 15, 30), Box(39, 40, 29, 30)):
+        assert share_shown(shown, mask, cells.part(box)) == pytest.approx(everything[box.slices], abs=1e-12)
+
+
 def test_a_pixel_is_shown_if_its_centre_is():
     mask = InputMask.over(np.array([[True, False]]), grid((4.0, 4.0), (1, 2)), grid((1.6, 1.6), (3, 5)))
     assert mask.crop(Box(0, 3, 0, 5))[0].tolist() == [True, True, False, False, False]  # centres 0.8 2.4 4.0 5.6 7.2

@@ -23,7 +23,7 @@ def widget(viewer, qtbot, model_folder):
 
     widget = ClassifyWidget(PublicOnlyProxy(viewer))  # what napari gives to plugins
     viewer.window.add_dock_widget(widget, name="Classify slide")
-    qtbot.waitUntil(lambda: not widget.quick.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not widget.quick.busy, timeout=60_000)
     qtbot.wait(10)
     widget.choices.models = {}
     widget.choices.offer_models(read_models(model_folder))

@@ -187,11 +187,11 @@ def test_a_click_while_drawing_belongs_to_the_drawing(widget, show, slide, ready
     widget.probes.tool_box.click()
     shapes = viewer.add_shapes(scale=slide.um_per_px, units=("um", "um"), ndim=2)
     shapes.mode = "add_polygon"
-    count = len(widget.asks._jobs)
+    count = widget.asks.num_waiting
     widget.tool._pressed(viewer, None).close()
     with pytest.raises(StopIteration):
         next(widget.tool._pressed(viewer, None))
-    assert len(widget.asks._jobs) == count
+    assert widget.asks.num_waiting == count
 
 
 def test_a_drawn_shape_is_a_region_and_can_be_measured(widget, show, slide, ready, qtbot, viewer):

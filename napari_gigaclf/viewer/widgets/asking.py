@@ -1,0 +1,317 @@
+"""The lower part of the widget "Classify slide": ask about any place, and why it got its answer."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_gigaclf.errors import RegionError
+from napari_gigaclf.geometry import Box
+from napari_gigaclf.progress import Progress
+from napari_gigaclf.viewer.ask_commands import register
+from napari_gigaclf.viewer.ask_texts import why_text
+from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.canvas_keys import CanvasKeys
+from napari_gigaclf.viewer.click_tool import ClickTool
+from napari_gigaclf.viewer.controllers.probe import ProbeController, ProbeRow, Question, whole_slide_wishes
+from napari_gigaclf.viewer.controllers.run import RunController
+from napari_gigaclf.viewer.controllers.why import Why, WhyController
+from napari_gigaclf.viewer.controllers.wishes import Wishes
+from napari_gigaclf.viewer.overlays import Overlays
+from napari_gigaclf.viewer.texts import count_text, problem_text
+from napari_gigaclf.viewer.viewpoint import Viewpoint
+from napari_gigaclf.viewer.widgets.controls import line
+from napari_gigaclf.viewer.widgets.probe_table import ProbePanel
+from napari_gigaclf.viewer.widgets.why_panel import WhyPanel
+from napari_gigaclf.viewer.worker import Post, Worker
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+    from napari_gigaclf.inference.asked import Place
+    from napari_gigaclf.slides import Slide
+
+BLIND = "the model is not asked before you have recorded your own call (Hotspots, Reader first)"
+
+
+class AskSection(QWidget):
+    """Ties the panels, the tool and the controllers of questions together.
+
+    Parameters
+    ----------
+    canvas
+        Where the layers are.
+    runs
+        Plans and results; its shelf has the models.
+    pictures
+        Worker for thumbnails.
+    post
+        Carries calls to the GUI thread.
+    chosen_slide, wishes, shown_class, problem
+        Give the slide that is chosen, what is chosen for it, and the class on show; and show a problem.
+    """
+
+    def __init__(
+        self,
+        canvas: SlideCanvas,
+        runs: RunController,
+        *,
+        pictures: Worker,
+        post: Post,
+        chosen_slide: "Callable[[], Slide | None]",
+        wishes: "Callable[[Slide], Wishes | None]",
+        shown_class: Callable[[], str | None],
+        problem: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self._canvas, self._runs = canvas, runs
+        self._overlays = Overlays(canvas)
+        self._chosen_slide, self._wishes = chosen_slide, wishes
+        self._shown_class, self._problem = shown_class, problem
+        self.probes, self.why = ProbePanel(), WhyPanel()
+        self.stored, self.network = Worker("gigaclf-ask", post), Worker("gigaclf-look", post)
+        self.gradients = Worker("gigaclf-why", post)
+        self.asks = ProbeController(
+            self, stored=self.stored, network=self.network, pictures=pictures, post=post, shelf=runs.shelf
+        )
+        self.whys = WhyController(self, worker=self.gradients, post=post, shelf=runs.shelf, giving_way=runs.giving_way)
+        self.tool = ClickTool(canvas.viewer, self.click, self.box)
+        self._shown: tuple[Slide, Why] | None = None
+        self._blind = False
+        self._keys = CanvasKeys(canvas.viewer, {"W": self.explain})
+        self._forget = register(canvas.viewer, self)
+        self._lay_out()
+        self._connect()
+
+    # --- questions --------------------------------------------------------------------------------------------------
+
+    def ask(self, slide: "Slide", question: Question) -> None:
+        """Ask about a place: of the result that fits what is chosen where it covers the place, else of the network."""
+        if self._blind:
+            self._problem(BLIND)
+            return
+        try:
+            chosen = self._wishes(slide)
+        except RegionError:  # where a run is to look is no matter here
+            chosen = self._runs.wishes
+        wishes = None if chosen is None else whole_slide_wishes(chosen)
+        prediction = None if wishes is None else self._runs.fitting_result(slide, wishes)
+        if prediction is None and (question.kind == "area" or wishes is None) and slide.id in self._runs.results:
+            prediction = self._runs.results[slide.id][0]  # the map on show is what a drawn area is measured in
+        prepared = None if wishes is None else self._prepared(wishes)
+        self.asks.ask(slide, wishes, question, prepared=prepared, prediction=prediction)
+
+    def click(self, world: tuple[float, float]) -> None:
+        """Ask about the field around a world position (y, x)."""
+        slide = self._chosen_slide()
+        if slide is not None:
+            y, x = self._canvas.to_corner(slide, np.array([world]))[0].tolist()
+            self.ask(slide, Question(kind="field", place=(y, x), position=(y, x), threshold=self.probes.threshold))
+
+    def box(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
+        """Ask about the box between two world positions (y, x)."""
+        slide = self._chosen_slide()
+        if slide is None:
+            return
+        corners = self._canvas.to_corner(slide, np.array([begin, end]))
+        (y0, x0), (y1, x1) = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
+        level0 = Box(0, slide.levels[0].height, 0, slide.levels[0].width)
+        found = Box(int(y0), int(y1), int(x0), int(x1)).intersection(level0)
+        if found.empty:
+            self.show_problem("the box lies outside the slide")
+            return
+        self._ask_box(slide, found, "box")
+
+    def ask_middle(self) -> None:
+        """Ask about the field in the middle of the view."""
+        slide = self._chosen_slide()
+        if slide is not None:
+            seen = Viewpoint(self._canvas.viewer).box(slide)
+            y, x = (seen.y0 + seen.y1) / 2, (seen.x0 + seen.x1) / 2
+            self.ask(slide, Question(kind="field", place=(y, x), position=(y, x), threshold=self.probes.threshold))
+
+    def ask_view(self) -> None:
+        """Ask about all that is in view."""
+        slide = self._chosen_slide()
+        if slide is None:
+            return
+        try:
+            self._ask_box(slide, self._canvas.view_box(slide), "view")
+        except RegionError as error:
+            self.show_problem(str(error))
+
+    def ask_shape(self) -> None:
+        """Ask about the selected shapes, together."""
+        self._ask_area("", self._canvas.selected_area)
+
+    def ask_class(self, class_name: str) -> None:
+        """Ask about all drawn shapes of a class, together."""
+        count = count_text(self._canvas.drawn_classes().get(class_name, 0), "annotation")
+        label = f"{count} of {class_name}" if class_name else f"{count} without a class"
+        self._ask_area(label, lambda slide: self._canvas.class_area(slide, class_name))
+
+    def explain(self) -> None:
+        """Show why the chosen answer is as it is."""
+        row, slide = self.probes.chosen, self._chosen_slide()
+        if self._blind:
+            self._problem(BLIND)
+            return
+        if row is None:
+            self.show_problem("ask about a place first: click on the slide with the tool on, or measure a shape")
+            return
+        if slide is None or slide.id != row.slide_id:
+            self.show_problem("the chosen answer is of another slide: choose that slide in the list")
+            return
+        if row.wishes is None:
+            self.show_problem("no model was chosen when this place was asked about: ask again")
+            return
+        if row.answer.probabilities is None:
+            self.show_problem(f"nothing to explain: {row.answer.message}")
+            return
+        self.why.show_why("")
+        place, prepared = row.question.place, self._prepared(row.wishes)
+        self.whys.explain(slide, row.wishes, place, self.why.choices, prepared=prepared)
+
+    # --- ProbeView --------------------------------------------------------------------------------------------------
+
+    def add_row(self, slide: "Slide", row: ProbeRow) -> None:
+        """Add an answer to the table and outline its place on the slide."""
+        classes = list(row.answer.mean)
+        shown = self._shown_class()
+        shown = shown if shown in classes else next(iter(classes), "")
+        self.probes.add(row, shown)
+        if row in self.probes.fields(slide.id):
+            self._overlays.fields(slide, self.probes.fields(slide.id))
+        if classes:
+            self.why.offer_classes(classes, shown)
+
+    def show_picture(self, number: int, picture: NDArray[np.uint8]) -> None:
+        """Show what the place of a row looks like."""
+        self.probes.show_picture(number, picture)
+
+    def show_problem(self, text: str) -> None:
+        """Show one line that says why there is no answer, here and where the widget shows problems."""
+        self.why.show_why(problem_text(text))
+        self._problem(text)
+
+    def show_asking(self, num_waiting: int, stage: str, *, can_stop: bool) -> None:
+        """Show that answers are on their way."""
+        self.probes.show_waiting(num_waiting, stage, can_stop=can_stop)
+
+    # --- WhyView ----------------------------------------------------------------------------------------------------
+
+    def show_working(self, stage: str) -> None:
+        """Show that a gradient is being made."""
+        self.why.show_working(stage)
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show how far it is."""
+        self.why.show_progress(progress)
+
+    def show_why(self, slide: "Slide", why: Why) -> None:
+        """Show a gradient over its slide."""
+        self._shown = (slide, why)
+        self._overlays.why(slide, why.signed if self.why.signed else why.unsigned)
+        self.why.show_why(why_text(why.found))
+
+    def hide_answers(self, hidden: bool) -> None:
+        """Hide answers, and give none, until a reader has made a call of their own; or show them again."""
+        self._blind = hidden
+        self.setVisible(not hidden)
+
+    # --- closing ----------------------------------------------------------------------------------------------------
+
+    def drop(self, slide_id: str) -> None:
+        """Forget what was found on a slide."""
+        self.probes.drop(slide_id)
+        self.whys.slide_gone(slide_id)
+        if self._shown is not None and self._shown[0].id == slide_id:
+            self._shown = None
+            self.why.show_why("")
+
+    def shut_down(self) -> bool:
+        """Let go of the viewer and end the workers; True if they ended in time."""
+        self.tool.switch(False)
+        self._keys.stop()
+        self._forget()
+        ended = [worker.close() for worker in (self.stored, self.network, self.gradients)]
+        return all(ended)
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _ask_box(self, slide: "Slide", box: Box, label: str) -> None:
+        centre = ((box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2)
+        threshold = self.probes.threshold
+        self.ask(slide, Question(kind="area", place=box, position=centre, threshold=threshold, label=label))
+
+    def _ask_area(self, label: str, area_of: "Callable[[Slide], BaseGeometry]") -> None:
+        slide = self._chosen_slide()
+        if slide is None:
+            self.show_problem("open a slide first")
+            return
+        try:
+            area = area_of(slide)
+        except RegionError as error:
+            self.show_problem(str(error))
+            return
+        place: Place = area
+        position, threshold = (area.centroid.y, area.centroid.x), self.probes.threshold
+        self.ask(slide, Question(kind="area", place=place, position=position, threshold=threshold, label=label))
+
+    def _prepared(self, wishes: Wishes) -> Any:  # noqa: ANN401 - a PreparedRun or None
+        """Return the plan of the run if it was made for the same model, scale, tissue and device."""
+        planned = self._runs.wishes
+        if planned is None or self._runs.prepared is None:
+            return None
+        same = whole_slide_wishes(planned).question_key == wishes.question_key
+        return self._runs.prepared if same else None
+
+    def _look(self) -> None:
+        """Show the gradient that is there with or without its sign."""
+        if self._shown is not None:
+            self.show_why(*self._shown)
+
+    def _choose(self) -> None:
+        """List the classes of the answer that is chosen."""
+        row = self.probes.chosen
+        if row is not None and row.answer.mean:
+            self.why.offer_classes(list(row.answer.mean), self._shown_class() or "")
+
+    def _go_to(self, row: ProbeRow) -> None:
+        slide = self._chosen_slide()
+        if slide is not None and slide.id == row.slide_id:
+            self._canvas.look_at(slide, row.position)
+
+    def _clear(self) -> None:
+        slides = {row.slide_id for row in self.probes.rows}
+        if self._shown is not None:
+            slides.add(self._shown[0].id)
+        self.probes.drop()
+        self._shown = None
+        self.why.show_why("")
+        for slide_id in slides:
+            self._canvas.remove(slide_id, "fields")
+            self._canvas.remove(slide_id, "why")
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.probes, 1)
+        layout.addWidget(line())
+        layout.addWidget(self.why)
+
+    def _connect(self) -> None:
+        self.probes.drawn_classes = self._canvas.drawn_classes
+        self.probes.tool_toggled.connect(self.tool.switch)
+        self.probes.measure_wanted.connect(self.ask_shape)
+        self.probes.view_wanted.connect(self.ask_view)
+        self.probes.class_wanted.connect(self.ask_class)
+        self.probes.stop_wanted.connect(self.asks.cancel)
+        self.probes.row_activated.connect(self._go_to)
+        self.probes.row_chosen.connect(self._choose)
+        self.probes.clear_button.clicked.connect(self._clear)
+        self.why.why_wanted.connect(self.explain)
+        self.why.cancel_wanted.connect(self.whys.cancel)
+        self.why.look_changed.connect(self._look)
