@@ -1,7 +1,9 @@
-"""The feature map of a run, kept so that any region can be asked later: tissue cells only, in half precision.
+"""The feature map of a run, kept so that any region can be asked later: tissue cells only.
 
-Cells are stored in raster order, so a region is a few runs of consecutive rows, which are pooled chunk by chunk without
-being copied together. Reductions are exact on chunks:
+A run has them whole (float32), because teaching needs them so; a saved result has them in half precision. What pools
+them rounds to half precision in either case, so that a question has one answer. Cells are stored in raster order, so a
+region is a few runs of consecutive rows, which are pooled chunk by chunk without being copied together. Reductions are
+exact on chunks:
 
     max         of half floats, as 16-bit integers in the order of their values (integers reduce ten times faster)
     mean        sums of a chunk in float32, over chunks in float64
@@ -33,29 +35,33 @@ class FeatureStore:
     kept: NDArray[np.bool_]
     """Which cells of the map were computed, (rows, columns)."""
     features: Any
-    """Features (N, F) in half precision, raster order: an ndarray, or a zarr array that is read where it is sliced."""
+    """Features (N, F), float32 or float16, raster order: an ndarray, or a zarr array that is read where it is sliced."""
     scores: NDArray[np.float32]
     """Per kept cell (N,): attention logit, or how suspicious it is; zeros where the pooling needs none."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the features are as the network gave them, not rounded to half precision."""
+        return bool(np.dtype(self.features.dtype) == np.float32)
 
     def numbers(self, cells: NDArray[np.bool_]) -> NDArray[np.intp]:
         """Return the positions in the store of the kept ones among some cells (rows, columns), ascending."""
         return np.flatnonzero(cells[self.kept])
 
     def chunks(self, numbers: NDArray[np.intp]) -> Iterator[tuple[slice, Half]]:
-        """Yield (place in ``numbers``, features) of consecutive cells, at most ``CHUNK_CELLS`` at a time."""
+        """Yield (place in ``numbers``, features in half precision) of consecutive cells, ``CHUNK_CELLS`` at most."""
         breaks = np.flatnonzero(np.diff(numbers) != 1) + 1
         for start, stop in zip([0, *breaks], [*breaks, len(numbers)], strict=True):
             for first in range(int(start), int(stop), CHUNK_CELLS):
                 last = min(first + CHUNK_CELLS, int(stop))
                 at = int(numbers[first])
-                yield slice(first, last), np.asarray(self.features[at : at + last - first])
+                yield slice(first, last), to_half(self.features[at : at + last - first])
 
     def pooled(self, numbers: NDArray[np.intp], kind: PoolingKind) -> NDArray[np.float32]:
         """Pool some cells (at least one) to one vector (F,)."""
         if kind == "highest":
             best = numbers[int(self.scores[numbers].argmax())]
-            one: Half = np.asarray(self.features[int(best) : int(best) + 1])
-            return one.astype(np.float32).reshape(-1)
+            return to_half(self.features[int(best) : int(best) + 1]).astype(np.float32).reshape(-1)
         if kind == "max":
             return self._largest(numbers)
         if kind == "mean":
@@ -81,8 +87,10 @@ class FeatureStore:
         return total.astype(np.float32)
 
 
-def to_half(features: NDArray[np.float32]) -> Half:
-    """Round features to half precision; what is too large for it becomes its largest value."""
+def to_half(features: NDArray[np.float32] | Half) -> Half:
+    """Round features to half precision; what is too large for it becomes its largest value. Halves stay as they are."""
+    if features.dtype == np.float16:
+        return np.asarray(features)
     return np.clip(features, -MAX_HALF, MAX_HALF).astype(np.float16)
 
 

@@ -58,5 +58,5 @@ def _answerer(prepared: "PreparedRun", store: FeatureStore, single: NDArray[np.f
 def _nothing(cells: NDArray[np.bool_]) -> FeatureStore:
     """Return a store without cells."""
     return FeatureStore(
-        kept=np.zeros_like(cells), features=np.zeros((0, 0), dtype=np.float16), scores=np.zeros(0, dtype=np.float32)
+        kept=np.zeros_like(cells), features=np.zeros((0, 0), dtype=np.float32), scores=np.zeros(0, dtype=np.float32)
     )
