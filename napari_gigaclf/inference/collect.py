@@ -1,8 +1,5 @@
 """What a run leaves behind while it runs: the map as it fills, and the features of every tissue cell."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,24 +7,9 @@ from torch import Tensor
 
 from napari_gigaclf.inference.features import FeatureStore, to_half
 from napari_gigaclf.inference.head import scores_of
+from napari_gigaclf.inference.map_update import MapCallback, MapUpdate
 from napari_gigaclf.inference.network import Network
 from napari_gigaclf.inference.storage import zeros
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapUpdate:
-    """A part of the probability map that has just been computed."""
-
-    y0: int
-    """First row of the part."""
-    x0: int
-    """First column of the part."""
-    probabilities: NDArray[np.float32]
-    """Class probabilities (class, rows, columns); NaN in cells that are not computed."""
-
-
-MapCallback = Callable[[MapUpdate], object]
-"""Called with each part, on the thread that does the work."""
 
 
 class Collector:

@@ -35,7 +35,7 @@ class FeatureStore:
     kept: NDArray[np.bool_]
     """Which cells of the map were computed, (rows, columns)."""
     features: Any
-    """Features (N, F), float32 or float16, raster order: an ndarray, or a zarr array that is read where it is sliced."""
+    """Features (N, F), float32 or float16, raster order: an ndarray, or an array on disk, read where it is sliced."""
     scores: NDArray[np.float32]
     """Per kept cell (N,): attention logit, or how suspicious it is; zeros where the pooling needs none."""
 

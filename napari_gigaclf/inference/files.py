@@ -79,8 +79,9 @@ def write_prediction(prediction: Prediction, path: Path, *, overwrite: bool, who
     import zarr
 
     if whole_features and not prediction.store.whole:
-        raise OutputError(f"{path}: the features of this result are in half precision; run the slide again for whole ones")
-
+        raise OutputError(
+            f"{path}: the features of this result are in half precision; run the slide again for whole ones"
+        )
     with replacing(path, overwrite=overwrite) as beside:
         group = zarr.create_group(store=str(beside), zarr_format=3)
         _write(group, "probability_map", prediction.probability_map, np.float32)

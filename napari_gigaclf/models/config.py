@@ -16,7 +16,13 @@ FORMAT = "napari-gigaclf model 1"
 Activation = Literal["softmax", "sigmoid", "identity"]
 """How logits become what is shown: one of several classes, any of them, or a score as it is (regression)."""
 NetworkName = Literal[
-    "cell-net", "cell-net-context", "paper-table1", "paper-table2-22", "paper-table2-25", "paper-table2-28", "resnet18",
+    "cell-net",
+    "cell-net-context",
+    "paper-table1",
+    "paper-table2-22",
+    "paper-table2-25",
+    "paper-table2-28",
+    "resnet18",
     "resnet34",
 ]
 Pooling = Literal["max", "mean", "attention", "highest"]
