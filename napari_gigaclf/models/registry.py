@@ -35,15 +35,27 @@ def load_model(name_or_path: str | Path) -> "Classifier":
     ModelError
         If there is no such model (the text names those there are), or its folder is wrong.
     """
+    folder = find_model(name_or_path)
+    from napari_gigaclf.models.checkpoint import load_folder
+
+    return load_folder(folder)
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """Return the folder of a built-in model by its name, or of a model folder; nothing in it is read.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model (the text names those there are).
+    """
     folder = BUILTIN_FOLDER / name_or_path if _is_builtin(name_or_path) else Path(name_or_path)
     if not _is_folder(folder):
         known = ", ".join(config.name for config in list_models())
         raise ModelError(
             f"no model {str(name_or_path)[:MAX_SHOWN]!r}: neither a model folder nor a built-in model ({known})"
         )
-    from napari_gigaclf.models.checkpoint import load_folder
-
-    return load_folder(folder)
+    return folder
 
 
 def _is_folder(path: Path) -> bool:
