@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 MAP, EXAMPLES, SUGGESTIONS = "taught", "examples", "suggestions"
 """Kinds of layers."""
-EXAMPLE_PX, SUGGESTION_PX = 12, 18
+SIDES_PX = {EXAMPLES: 14.0, SUGGESTIONS: 18.0}
+"""Points are so large on the screen. (napari's own limit of a point's size would make its line half as thick.)"""
+LINE = 0.12
+"""Width of a point's line against its size."""
+SIZE_STEP = 1.25
+"""Sizes follow the zoom in steps, so that not every turn of the wheel changes the layers."""
 AGREED, CONTESTED = "disc", "x"
 SEEN_PX = 160.0
 """Going to a place zooms in until so many pixels of the screen show ``SEEN_CELLS`` cells' worth of it."""
@@ -75,17 +80,29 @@ class TeachMarks:
                 [example.place for example in examples],
                 symbol=[CONTESTED if each.key in shown.contested else AGREED for each in examples],
                 colour=np.array([(*(v / 255 for v in colours[each.class_number]), 1.0) for each in examples]),
-                side=EXAMPLE_PX,
             )
 
-    def show_suggestions(self, slide: "Slide", places: Sequence[tuple[float, float]]) -> None:
-        """Show where to click next; the next one is a star."""
-        if not places:
+    def show_suggestions(
+        self, slide: "Slide", places: Sequence[tuple[float, float]], current: tuple[float, float] | None
+    ) -> None:
+        """Show where to click next; the place that a person has gone to is a star."""
+        every = [*places, *([] if current is None else [current])]
+        if not every:
             self._clear(slide.id, SUGGESTIONS)
             return
-        symbols = ["star", *["ring"] * (len(places) - 1)]
-        white = np.tile(np.ones(4), (len(places), 1))
-        self._points(slide, SUGGESTIONS, places, symbol=symbols, colour=white, side=SUGGESTION_PX)
+        symbols = ["diamond"] * len(places) + ["star"] * (len(every) - len(places))
+        white = np.tile(np.ones(4), (len(every), 1))
+        self._points(slide, SUGGESTIONS, every, symbol=symbols, colour=white)
+
+    def follow_zoom(self) -> None:
+        """Keep the points as large as they were on the screen."""
+        zoom = float(self._canvas.viewer.scene.camera.zoom)
+        for layer in self._canvas.viewer.layers:
+            px = SIDES_PX.get(str(layer.metadata.get("kind")))
+            if px is not None and len(layer.data):
+                side = SIZE_STEP ** round(np.log(px / (zoom * float(layer.scale[-2]))) / np.log(SIZE_STEP))
+                if not np.allclose(layer.size, side):
+                    layer.size = side
 
     def go_to(self, slide: "Slide", place: tuple[float, float]) -> None:
         """Look at a place, near enough to see it."""
@@ -110,14 +127,13 @@ class TeachMarks:
         *,
         symbol: list[str],
         colour: Any,  # noqa: ANN401 - an array
-        side: int,
     ) -> None:
         data = corner_to_napari_data(np.array(places))
         layer = self._canvas.overlay(slide.id, kind)
         if layer is not None:
             layer.data = data
             layer.symbol, layer.face_color = symbol, colour
-            layer.size = side
+            self.follow_zoom()
             return
         kwargs: dict[str, Any] = {
             **Frame.of_slide(slide).place(),
@@ -125,14 +141,14 @@ class TeachMarks:
             "symbol": symbol,
             "face_color": colour,
             "border_color": "black",
-            "size": side,
-            "canvas_size_limits": (side, side),
+            "border_width": LINE,
             "opacity": 1.0,
             "blending": "translucent_no_depth",
             "metadata": {"kind": kind},
         }
         found: LayerData = (data, kwargs, "points")
         self._canvas.put(slide.id, found)
+        self.follow_zoom()
 
     def _clear(self, slide_id: str, kind: str) -> None:
         layer = self._canvas.overlay(slide_id, kind)

@@ -103,7 +103,7 @@ class TeachController:
             self._open()
 
         folder = self._folder or lessons_folder()
-        self._quick.submit(lambda _job: jobs.look_up(source, folder), found, self._view.show_note)
+        self._quick.submit(lambda _job: jobs.look_up(source, folder), found, self._problem)
 
     def choose_lesson(self, path: Path | None) -> None:
         """Take up another lesson of the model; None begins a new one."""
@@ -114,9 +114,8 @@ class TeachController:
 
     def choose_slide(self, slide: "Slide | None") -> None:
         """Teach on a slide."""
-        same_scale = slide is not None and self.slide is not None and slide.um_per_px == self.slide.um_per_px
-        if slide is self.slide or (slide is not None and self.slide is not None and slide.id == self.slide.id
-                                   and same_scale):  # fmt: skip
+        before = self.slide
+        if slide is before or (slide and before and (slide.id, slide.um_per_px) == (before.id, before.um_per_px)):
             return
         self.slide = slide
         self._open()
@@ -344,7 +343,7 @@ class TeachController:
 
         def saved(_done: None) -> None:
             if self._file is file:
-                self._view.show_saved(lesson.examples[-1] if lesson.examples else None)
+                self._view.show_saved()
 
         self._saver.submit(lambda _job: file.save(lesson), saved, self._view.show_note)
 
@@ -374,11 +373,11 @@ class TeachController:
                 self._take_features(answer[0], answer[1])
                 if kept_from is not None and jobs.whole_slide(kept_from):
                     self._long.submit(
-                        lambda _job: jobs.keep_once(self.kept, kept_from), lambda _done: None, self._view.show_note
+                        lambda _job: jobs.keep_once(self.kept, kept_from), lambda _done: None, self._problem
                     )
 
         self._show_features("looking for the slide's features...")
-        self._quick.submit(lambda _job: jobs.find_features(slide, base, result, self.kept), found, self._view.show_note)
+        self._quick.submit(lambda _job: jobs.find_features(slide, base, result, self.kept), found, self._problem)
 
     def _take_features(self, opened: "jobs.Opened | None", problem: str = "") -> None:
         self.opened = opened
@@ -439,6 +438,11 @@ class TeachController:
     def _still(self, lesson: Lesson) -> bool:
         """Return whether a lesson is what is taught now."""
         return self.lesson is not None and self.lesson.steps == lesson.steps
+
+    def _problem(self, text: str) -> None:
+        """Show why something failed; what was given up says nothing."""
+        if text:
+            self._view.show_note(text)
 
     def _forgotten(self, num_bytes: int) -> None:
         said = f"Deleted {num_bytes / 1e6:.0f} MB of kept features." if num_bytes else "No features were kept."

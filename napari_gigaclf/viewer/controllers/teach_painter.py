@@ -49,6 +49,8 @@ class TeachPainter:
         """How the examples agree; None while that is not known."""
         self.suggestions: list[tuple[int, int]] = []
         """Cells (row, column) to click next on the slide that is open."""
+        self.current: tuple[int, int] | None = None
+        """The suggestion that a person has gone to; None once something was taught since."""
         self._skipped: set[tuple[int, int]] = set()
         self._generation = 0
         self._job: Job[Head | None] | None = None
@@ -78,7 +80,7 @@ class TeachPainter:
                 self._judge(generation, lesson, at)
 
         self._job = self._quick.submit(
-            lambda job: jobs.repaint(lesson, at.canvas, seen, job, show), done, self._view.show_note
+            lambda job: jobs.repaint(lesson, at.canvas, seen, job, show), done, self._problem
         )
 
     def paint_whole(self, slide: "Slide", at: "jobs.Opened", lesson: Lesson, still: Callable[[Lesson], bool]) -> None:
@@ -92,7 +94,7 @@ class TeachPainter:
                 self._view.show_map(slide, live)
                 self._view.show_note(f"Applied to {slide.name}.")
 
-        self._quick.submit(lambda _job: jobs.paint_whole(lesson, at.canvas), painted, self._view.show_note)
+        self._quick.submit(lambda _job: jobs.paint_whole(lesson, at.canvas), painted, self._problem)
 
     def look(self, slide: "Slide | None", class_name: str, threshold: float) -> None:
         """Show another class or threshold of all maps."""
@@ -108,6 +110,7 @@ class TeachPainter:
             return None
         cell = self.suggestions.pop(0)
         self._skipped.add(cell)
+        self.current = cell
         self._show_suggestions(at)
         return cell
 
@@ -115,7 +118,7 @@ class TeachPainter:
 
     def _give_up(self) -> None:
         self._generation += 1
-        self.check = None
+        self.check, self.current = None, None
         if self._job is not None:
             self._job.cancel()
             self._job = None
@@ -157,7 +160,14 @@ class TeachPainter:
                 self._judged()
                 self._show_suggestions(at)
 
-        self._quick.submit(lambda _job: jobs.judge(lesson, at.canvas, values, skipped), judged, self._view.show_note)
+        self._quick.submit(lambda _job: jobs.judge(lesson, at.canvas, values, skipped), judged, self._problem)
 
     def _show_suggestions(self, at: "jobs.Opened") -> None:
-        self._view.show_suggestions(at.slide, [at.canvas.grid.centre_of(*cell) for cell in self.suggestions])
+        places = [at.canvas.grid.centre_of(*cell) for cell in self.suggestions]
+        current = None if self.current is None else at.canvas.grid.centre_of(*self.current)
+        self._view.show_suggestions(at.slide, places, current)
+
+    def _problem(self, text: str) -> None:
+        """Show why something failed; what was given up says nothing."""
+        if text:
+            self._view.show_note(text)

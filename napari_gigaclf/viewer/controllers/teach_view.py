@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from napari_gigaclf.inference.teaching.checking import Check, Contested
-from napari_gigaclf.inference.teaching.lesson import Example, Lesson
+from napari_gigaclf.inference.teaching.lesson import Lesson
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
 
@@ -61,8 +61,10 @@ class TeachView(Protocol):
         """Show how the examples agree; None while it is not known."""
         ...
 
-    def show_suggestions(self, slide: "Slide | None", places: Sequence[tuple[float, float]]) -> None:
-        """Show where to click next, (y, x) level-0 pixels."""
+    def show_suggestions(
+        self, slide: "Slide | None", places: Sequence[tuple[float, float]], current: tuple[float, float] | None = None
+    ) -> None:
+        """Show where to click next, (y, x) level-0 pixels, and the suggestion that a person has gone to."""
         ...
 
     def seen_box(self, slide: "Slide") -> "Box | None":
@@ -81,6 +83,6 @@ class TeachView(Protocol):
         """Show one line: what was done, or why it cannot be."""
         ...
 
-    def show_saved(self, example: Example | None) -> None:
+    def show_saved(self) -> None:
         """Say that what was taught is on the disk."""
         ...

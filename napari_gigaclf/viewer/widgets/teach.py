@@ -43,7 +43,6 @@ from napari_gigaclf.viewer.worker import Worker
 if TYPE_CHECKING:
     from napari_gigaclf.geometry import Box
     from napari_gigaclf.inference.teaching.checking import Check
-    from napari_gigaclf.inference.teaching.lesson import Example
     from napari_gigaclf.models import ModelConfig
     from napari_gigaclf.progress import Progress
     from napari_gigaclf.slides import Slide
@@ -145,10 +144,12 @@ class TeachWidget(Docked):
         lesson = self.teaching.lesson
         self.check_note.setText(check_text(check, 0 if lesson is None else len(lesson.examples)))
 
-    def show_suggestions(self, slide: "Slide | None", places: Sequence[tuple[float, float]]) -> None:
+    def show_suggestions(
+        self, slide: "Slide | None", places: Sequence[tuple[float, float]], current: tuple[float, float] | None = None
+    ) -> None:
         """Show where to click next."""
         if slide is not None:
-            self.marks.show_suggestions(slide, places)
+            self.marks.show_suggestions(slide, places, current)
 
     def seen_box(self, slide: "Slide") -> "Box | None":
         """Return what is visible of a slide, level-0 pixels."""
@@ -180,9 +181,8 @@ class TeachWidget(Docked):
         self.note.setText(problem_text(text))
         self.note.setVisible(bool(text))
 
-    def show_saved(self, example: "Example | None") -> None:
+    def show_saved(self) -> None:
         """Say that what was taught is on the disk."""
-        del example
         self.saved_note.setText("saved")
 
     # --- what is open -----------------------------------------------------------------------------------------------
@@ -213,7 +213,8 @@ class TeachWidget(Docked):
         self.tool.switch(False)
         self._let_go()
         self.watch.stop()
-        self._stop_watching()
+        for stop in self._stops:
+            stop()
         self.canvas.viewer.layers.events.disconnect(self._layers_event)
         self.keys.stop()
         self._post.close()
@@ -353,7 +354,10 @@ class TeachWidget(Docked):
         self.class_box.currentIndexChanged.connect(self._class_shown)
         self.save_button.clicked.connect(self._ask_where_to_save)
         self.apply_button.clicked.connect(lambda: teaching.apply(self._slides()))
-        self._stop_watching = self.canvas.watch(self.slides_changed, self._layer_gone)
+        self._stops = (
+            self.canvas.watch(self.slides_changed, self._layer_gone),
+            self.canvas.watch_view(self.marks.follow_zoom),
+        )
         self.canvas.viewer.layers.events.connect(self._layers_event)
         workers = (self.saver, self.quick, self.long)
         self.destroyed.connect(lambda: [worker.close() for worker in workers])

@@ -98,6 +98,7 @@ class ClassList(QWidget):
         self.table.setToolTip("The class that a click gives; press its number, or F2 or double-click to rename it")
         self.table.setFixedHeight(HEIGHT)
         self.table.verticalHeader().setVisible(False)
+        self.table.setWordWrap(False)
         self.table.setTabKeyNavigation(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)

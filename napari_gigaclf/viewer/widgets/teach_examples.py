@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("class", "slide", "the others say")
 MIN_HEIGHT = 110
+ROW_PX = 24
 
 
 class ExampleList(QWidget):
@@ -104,11 +105,14 @@ class ExampleList(QWidget):
         self.table.setToolTip("Click or press Enter to go there; the others, without it, would say another class")
         self.table.setMinimumHeight(MIN_HEIGHT)
         self.table.verticalHeader().setVisible(False)
+        self.table.setWordWrap(False)
+        self.table.verticalHeader().setDefaultSectionSize(ROW_PX)
         self.table.setTabKeyNavigation(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
 
     def _lay_out(self) -> None:
         row = QHBoxLayout()
