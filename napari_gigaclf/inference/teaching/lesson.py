@@ -197,6 +197,11 @@ class Lesson:
         return found
 
     @property
+    def can_learn(self) -> bool:
+        """Whether two classes have examples."""
+        return sum(count > 0 for count in self.counts().values()) >= 2
+
+    @property
     def can_undo(self) -> bool:
         """Whether there is a step to take back."""
         return len(self.steps) > self.fixed_steps

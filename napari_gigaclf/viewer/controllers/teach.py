@@ -230,7 +230,7 @@ class TeachController:
     def apply(self, slides: "Sequence[Slide]") -> None:
         """Paint the map of all these slides; those whose features are not there are read first."""
         lesson, base = self.lesson, self.base
-        if lesson is None or base is None or not _can_learn(lesson):
+        if lesson is None or base is None or not lesson.can_learn:
             self._view.show_note(TOO_FEW)
             return
         for slide in slides:
@@ -240,7 +240,7 @@ class TeachController:
     def save_model(self, folder: Path) -> None:
         """Write the taught model, named as the folder is."""
         lesson = self.lesson
-        if lesson is None or not _can_learn(lesson):
+        if lesson is None or not lesson.can_learn:
             self._view.show_note(TOO_FEW)
             return
         self._long.submit(
@@ -447,8 +447,3 @@ class TeachController:
     def _forgotten(self, num_bytes: int) -> None:
         said = f"Deleted {num_bytes / 1e6:.0f} MB of kept features." if num_bytes else "No features were kept."
         self._view.show_note(said)
-
-
-def _can_learn(lesson: Lesson) -> bool:
-    """Return whether two classes have examples."""
-    return sum(count > 0 for count in lesson.counts().values()) >= 2
