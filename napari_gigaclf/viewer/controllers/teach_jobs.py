@@ -53,6 +53,8 @@ class Findings:
 
 def look_up(source: str, folder: Path) -> tuple[BaseModel, Lessons, list[str]]:
     """Return what a model is, the lessons about it (the latest first), and what of the folder cannot be read."""
+    import scipy.optimize  # noqa: F401 - the first click must not wait for it
+
     base = describe_base(source)
     lessons, problems = list_lessons(folder)
     return base, [each for each in lessons if each[1].base.identity == base.identity], problems
