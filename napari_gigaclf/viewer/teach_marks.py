@@ -111,6 +111,11 @@ class TeachMarks:
         camera.zoom = max(float(camera.zoom), SEEN_PX / side)
         self._canvas.look_at(slide, place)
 
+    def remove_from(self, slide_id: str) -> None:
+        """Take all that lies over a slide away: it was closed."""
+        for kind in (MAP, EXAMPLES, SUGGESTIONS):
+            self._canvas.remove(slide_id, kind)
+
     def remove(self) -> None:
         """Take points away; painted maps stay, they are results."""
         for layer in list(self._canvas.viewer.layers):

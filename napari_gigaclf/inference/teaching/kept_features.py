@@ -37,7 +37,9 @@ def features_folder() -> Path:
 
 
 class KeptFeatures:
-    """A folder of results with whole features, limited in size; for one thread at a time.
+    """A folder of results with whole features, limited in size.
+
+    Several threads and programs may use it. A result that is replaced or deleted while it is read is a ``ResultError``.
 
     Parameters
     ----------

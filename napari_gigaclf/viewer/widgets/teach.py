@@ -261,7 +261,7 @@ class TeachWidget(Docked):
         slide = layer.metadata.get("slide")
         if slide is not None and self.canvas.layer_of(slide.id) is None:
             self.teaching.slide_gone(slide.id)
-            self.canvas.remove(slide.id)
+            self.marks.remove_from(slide.id)
         self.slides_changed()
 
     def _layers_event(self, event: Any) -> None:  # noqa: ANN401
