@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gigaclf.errors import TrainingError
 from napari_gigaclf.inference.teaching.fitting import fit_softmax
 from napari_gigaclf.inference.teaching.lesson import Example, Lesson, TaughtClass, TaughtSlide
 from napari_gigaclf.inference.teaching.vectors import from_text
@@ -114,8 +115,10 @@ def learn(evidence: Evidence) -> Head:
     Raises
     ------
     TrainingError
-        The features cannot be learnt from.
+        There are examples of fewer than two classes, or the features cannot be learnt from.
     """
+    if not evidence.can_learn:
+        raise TrainingError(f"examples of two classes are needed, there are examples of {len(evidence.classes)}")
     return _fit(evidence, np.arange(len(evidence.labels)))
 
 

@@ -81,6 +81,8 @@ def test_a_class_without_examples_is_left_out(teach):
     assert learn(evidence).weights.shape == (2, 12)
     assert not evidence_of(teach((4, 0, 0))).can_learn
     assert not evidence_of(teach((0, 0, 0))).can_learn
+    with pytest.raises(TrainingError, match="examples of two classes are needed, there are examples of 1"):
+        learn(evidence_of(teach((4, 0, 0))))
 
 
 def test_features_that_are_no_numbers_end_in_one_line():
