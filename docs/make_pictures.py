@@ -1,6 +1,6 @@
 """Makes the pictures of README and tutorial: the demo's own, and screenshots of napari with the bundled slide.
 
-    xvfb-run -a -s "-screen 0 1920x1200x24" python docs/make_pictures.py [FOLDER] [--only demo|tutorial|ask|navigate]
+    xvfb-run -a -s "-screen 0 1920x1200x24" python docs/make_pictures.py [FOLDER] [--only NAME]
 
 Every step presses the widget's own buttons. Pictures of tissue are JPEG: as PNG they exceed 1 MB.
 """
@@ -35,8 +35,10 @@ from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.controls import choose
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
+from napari_gigaclf.viewer.widgets.teach import TeachWidget
 
 MODEL = "phantom-tumour"
+OTHER_MODEL = "lymph-node-metastasis"
 PATIENCE_SECONDS = 1800.0
 SMALL_WINDOW = (1280, 800)
 JPEG_QUALITY = 88
@@ -251,6 +253,43 @@ def show_the_navigator(studio: Studio) -> None:
     navigator.shut_down()
 
 
+def teach_by_clicking(studio: Studio) -> None:
+    """Run the lymph node's model, teach it the phantom's tumour by clicks, and take a picture in a small window."""
+    widget, viewer, slide = studio.widget, studio.viewer, studio.slide
+    studio.wait(lambda: bool(widget.choices.models), "the list of models")
+    choose(widget.choices.model_box, OTHER_MODEL)
+    choose(widget.choices.saliency_box, "none")
+    settle()
+    studio.wait(lambda: widget.runs.state is State.READY, "the plan")
+    widget.run_panel.run_button.click()
+    studio.wait(lambda: slide.id in widget.runs.results and not widget.runs.running, "the result")
+    viewer.window.remove_dock_widget(widget)
+    truth = viewer.layers["known truth"]
+    tumour = shapely.union_all([shapely.Polygon(swap_xy(ring)) for ring in truth.data])
+    truth.visible = False
+    with tempfile.TemporaryDirectory() as folder:
+        teach = TeachWidget(viewer, lessons=Path(folder, "lessons"), features=Path(folder, "features"))
+        viewer.window.add_dock_widget(teach, name="Teach", area="right")
+        viewer.window.resize(*SMALL_WINDOW)
+        studio.wait(lambda: teach.teaching.opened is not None, "features")
+        Viewpoint(viewer).fit(slide)
+        teach.teaching.rename_class(0, "other")
+        teach.teaching.rename_class(1, "tumour")
+        canvas = teach.teaching.opened.canvas
+        rng = np.random.default_rng(1)
+        centres = [
+            canvas.grid.centre_of(int(row), int(column)) for row, column in rng.permutation(np.argwhere(canvas.kept))
+        ]
+        for number in (0, 1):
+            teach.teaching.choose_class(number)
+            for y, x in [each for each in centres if tumour.contains(shapely.Point(each[::-1])) == bool(number)][:6]:
+                teach._clicked(tuple(corner_to_napari_data(np.array([y, x])) * slide.um_per_px))
+                studio.wait(lambda: teach.teaching.painter.check is not None, "the map")
+        settle()
+        studio.take("teach.jpg")
+        teach.shut_down()
+
+
 def run_the_demo(folder: Path) -> None:
     """Take the picture which the demo leaves."""
     with tempfile.TemporaryDirectory() as output:
@@ -264,7 +303,7 @@ def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "pictures")
-    parser.add_argument("--only", choices=("demo", "tutorial", "ask", "navigate"))
+    parser.add_argument("--only", choices=("demo", "tutorial", "ask", "navigate", "teach"))
     arguments = parser.parse_args()
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -275,6 +314,7 @@ def main() -> None:
         "tutorial": (tell_the_story, go_through_hotspots),
         "ask": (ask_and_explain,),
         "navigate": (show_the_navigator,),
+        "teach": (teach_by_clicking,),
     }
     for name, story in stories.items():
         if arguments.only in (None, name):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference.classification import classify
-    from napari_gigaclf.inference.collect import MapUpdate
     from napari_gigaclf.inference.devices import Device, find_device, list_devices
     from napari_gigaclf.inference.estimate import RunEstimate
     from napari_gigaclf.inference.gradient import PlaceGradient, SmoothGrad, place_gradient
+    from napari_gigaclf.inference.map_update import MapUpdate
     from napari_gigaclf.inference.prediction import Prediction
     from napari_gigaclf.inference.preparation import PreparedRun, prepare
     from napari_gigaclf.inference.query import RegionAnswer
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Device": "devices",
-    "MapUpdate": "collect",
+    "MapUpdate": "map_update",
     "PlaceGradient": "gradient",
     "Prediction": "prediction",
     "PreparedRun": "preparation",

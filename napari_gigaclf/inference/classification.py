@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_gigaclf.errors import OutputError
-from napari_gigaclf.inference.collect import MapCallback
+from napari_gigaclf.inference.map_update import MapCallback
 from napari_gigaclf.inference.prediction import Prediction
 from napari_gigaclf.inference.preparation import SaliencyChoice, TissueChoice, prepare
 from napari_gigaclf.inference.region import Region

@@ -1,8 +1,5 @@
 """What a run leaves behind while it runs: the map as it fills, and the features of every tissue cell."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,24 +7,9 @@ from torch import Tensor
 
 from napari_gigaclf.inference.features import FeatureStore, to_half
 from napari_gigaclf.inference.head import scores_of
+from napari_gigaclf.inference.map_update import MapCallback, MapUpdate
 from napari_gigaclf.inference.network import Network
 from napari_gigaclf.inference.storage import zeros
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapUpdate:
-    """A part of the probability map that has just been computed."""
-
-    y0: int
-    """First row of the part."""
-    x0: int
-    """First column of the part."""
-    probabilities: NDArray[np.float32]
-    """Class probabilities (class, rows, columns); NaN in cells that are not computed."""
-
-
-MapCallback = Callable[[MapUpdate], object]
-"""Called with each part, on the thread that does the work."""
 
 
 class Collector:
@@ -53,7 +35,7 @@ class Collector:
         self._first = first_cell
         self._on_map = on_map
         self._number = np.cumsum(kept, dtype=np.int64).reshape(kept.shape) - 1
-        self._features: NDArray[np.float16] | None = None
+        self._features: NDArray[np.float32] | None = None
         self._scores = np.zeros(int(kept.sum()), dtype=np.float32)
         self._filled = np.zeros(kept.shape, dtype=np.bool_)
         self.probability_map: NDArray[np.float32] = np.full(
@@ -72,11 +54,11 @@ class Collector:
             cells = features[:, torch.from_numpy(wanted).to(features.device)].T
             logits = self._network.model.cell_logits(cells)
             probabilities = self._network.model.probabilities(logits).float().cpu().numpy()
-            half = to_half(cells.float().cpu().numpy())
-            self._scores[self._number[rows, columns][wanted]] = self._scores_of(half)
+            found = cells.float().cpu().numpy()
+            self._scores[self._number[rows, columns][wanted]] = self._scores_of(to_half(found))
         if self._features is None:
-            self._features = zeros((len(self._scores), half.shape[1]), np.float16)
-        self._features[self._number[rows, columns][wanted]] = half
+            self._features = zeros((len(self._scores), found.shape[1]), np.float32)
+        self._features[self._number[rows, columns][wanted]] = found
         self.probability_map[:, rows, columns][:, wanted] = probabilities.T
         self._filled[rows, columns] |= wanted
         if self._on_map is not None:
@@ -84,7 +66,7 @@ class Collector:
             self._on_map(MapUpdate(y0=y0, x0=x0, probabilities=part))
 
     def _scores_of(self, half: NDArray[np.float16]) -> NDArray[np.float32]:
-        """Return the scores of cells as they are stored, so that a query finds what a click found."""
+        """Return the scores of cells as they are pooled, so that a query finds what a click found."""
         model = self._network.model
         device = next(model.parameters()).device
         cells = torch.from_numpy(half).to(device).to(next(model.parameters()).dtype)
@@ -105,7 +87,7 @@ class Collector:
             Features of a cell, for a store without cells.
         """
         if self._features is None:
-            none = np.zeros((0, num_features), dtype=np.float16)
+            none = np.zeros((0, num_features), dtype=np.float32)
             return FeatureStore(kept=self._filled, features=none, scores=np.zeros(0, dtype=np.float32))
         if self._filled.sum() == len(self._scores):
             return FeatureStore(kept=self._filled, features=self._features, scores=self._scores)

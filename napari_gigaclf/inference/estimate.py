@@ -13,7 +13,6 @@ from napari_gigaclf.inference.timing import BACKWARD_SHARE
 from napari_gigaclf.streaming import StreamPlan
 
 FLOAT_BYTES = 4
-HALF_BYTES = 2
 MEMORY_SHARE = 0.4
 """Share of the free memory that the engine may take where the caller does not say."""
 READ_PX = 256
@@ -70,7 +69,7 @@ def estimate_run(
     forward = live_pixels * (per_pixel + read_per_pixel)
     channels, rows, columns = plan.output_shape[-3:]
     feature_map = channels * rows * columns * FLOAT_BYTES
-    kept = num_cells * channels * (HALF_BYTES + FLOAT_BYTES)
+    kept = num_cells * channels * 2 * FLOAT_BYTES  # as the engine hands them on, and as they are stored
     saliency = source.shape[1] * source.shape[2] * FLOAT_BYTES
     return RunEstimate(
         tiles=plan.num_tiles,

@@ -1,8 +1,10 @@
-"""The feature map of a run, kept so that any region can be asked later: tissue cells only, in half precision.
+"""The feature map of a run, kept so that any region can be asked later: tissue cells only.
 
-Cells are stored in raster order, so a region is a few runs of consecutive cells. Blocks of 32 consecutive cells are
-pooled ahead, once; a region is pooled from the blocks that lie in it whole and from the cells at the ends of its runs.
-Reductions are exact on blocks and chunks:
+A run has them whole (float32), because teaching needs them so; a saved result has them in half precision. What pools
+them rounds to half precision in either case, so that a question has one answer. Cells are stored in raster order, so a
+region is a few runs of consecutive cells. Blocks of 32 consecutive cells are pooled ahead, once; a region is pooled
+from the blocks that lie in it whole and from the cells at the ends of its runs. Reductions are exact on blocks and
+chunks:
 
     max         of half floats, as 16-bit integers in the order of their values (integers reduce ten times faster)
     mean        sums of a chunk in float32, over chunks in float64
@@ -40,12 +42,17 @@ class FeatureStore:
     kept: NDArray[np.bool_]
     """Which cells of the map were computed, (rows, columns)."""
     features: Any
-    """Features (N, F) in half precision, raster order: an ndarray, or a zarr array that is read where it is sliced."""
+    """Features (N, F), float32 or float16, raster order: an ndarray, or an array on disk, read where it is sliced."""
     scores: NDArray[np.float32]
     """Per kept cell (N,): attention logit, or how suspicious it is; zeros where the pooling needs none."""
     _known: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """What was found once and is asked again: where rows begin, pooled blocks."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the features are as the network gave them, not rounded to half precision."""
+        return bool(np.dtype(self.features.dtype) == np.float32)
 
     def numbers(self, cells: Cells) -> NDArray[np.intp]:
         """Return the positions in the store of the kept ones among some cells, ascending."""
@@ -59,7 +66,7 @@ class FeatureStore:
         """Pool some cells (at least one, ascending) to one vector (F,)."""
         if kind == "highest":
             best = numbers[int(self.scores[numbers].argmax())]
-            one: Half = np.asarray(self.features[int(best) : int(best) + 1])
+            one = to_half(self.features[int(best) : int(best) + 1])
             return one.astype(np.float32).reshape(-1)
         blocks, singles = split(numbers) if len(numbers) >= BLOCKS_FROM else (np.zeros(0, dtype=np.intp), numbers)
         if kind == "max":
@@ -88,14 +95,14 @@ class FeatureStore:
         return starts
 
     def _block_chunks(self) -> Iterator[tuple[int, Half]]:
-        """Yield (first cell, features) of whole blocks, a chunk at a time."""
+        """Yield (first cell, features in half precision) of whole blocks, a chunk at a time."""
         chunk = max(1, CHUNK_CELLS // BLOCK) * BLOCK
         whole = int(self.features.shape[0]) // BLOCK * BLOCK
         for first in range(0, whole, chunk):
-            yield first, np.asarray(self.features[first : min(first + chunk, whole)])
+            yield first, to_half(self.features[first : min(first + chunk, whole)])
 
     def _chunks(self, numbers: NDArray[np.intp]) -> Iterator[tuple[slice, Half]]:
-        """Yield (place in ``numbers``, features) of some cells, at most ``CHUNK_CELLS`` at a time."""
+        """Yield (place in ``numbers``, halves) of some cells, at most ``CHUNK_CELLS`` at a time."""
         for first in range(0, len(numbers), CHUNK_CELLS):
             last = min(first + CHUNK_CELLS, len(numbers))
             yield slice(first, last), self._read(numbers[first:last])
@@ -103,10 +110,9 @@ class FeatureStore:
     def _read(self, numbers: NDArray[np.intp]) -> Half:
         """Return the features of some cells; of a file, runs of consecutive cells are read."""
         if isinstance(self.features, np.ndarray):
-            found: Half = self.features[numbers]
-            return found
+            return to_half(self.features[numbers])
         runs = np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1)
-        return np.concatenate([np.asarray(self.features[int(run[0]) : int(run[-1]) + 1]) for run in runs])
+        return np.concatenate([to_half(self.features[int(run[0]) : int(run[-1]) + 1]) for run in runs])
 
     def _largest(self, blocks: NDArray[np.intp], singles: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return the largest value of each feature."""
@@ -140,6 +146,8 @@ class FeatureStore:
         return total
 
 
-def to_half(features: NDArray[np.float32]) -> Half:
-    """Round features to half precision; what is too large for it becomes its largest value."""
+def to_half(features: NDArray[np.float32] | Half) -> Half:
+    """Round features to half precision; what is too large for it becomes its largest value. Halves stay as they are."""
+    if features.dtype == np.float16:
+        return np.asarray(features)
     return np.clip(features, -MAX_HALF, MAX_HALF).astype(np.float16)

@@ -62,7 +62,7 @@ def _nothing(cells: Cells) -> FeatureStore:
     """Return a store without cells, whose map is the box of some cells."""
     return FeatureStore(
         kept=np.zeros(cells.box.shape, dtype=np.bool_),
-        features=np.zeros((0, 0), dtype=np.float16),
+        features=np.zeros((0, 0), dtype=np.float32),
         scores=np.zeros(0, dtype=np.float32),
     )
 

@@ -7,7 +7,7 @@ slide.gigaclf/
   zarr.json             zarr v3 group
   probability_map/      float32 (class, y, x), NaN where nothing was computed
   kept/                 uint8 (y, x), cells that were computed
-  features/ scores/     float16 (N, F), float32 (N,), those cells in raster order
+  features/ scores/     float16 (float32 if asked for) (N, F), float32 (N,), those cells in raster order
   tissue/               uint8 (y, x), if a tissue mask was used
   saliency/ saliency_raw/   float32 (y, x), if there is one
 """
@@ -17,13 +17,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_gigaclf.errors import ModelError, ResultError
+from napari_gigaclf.errors import ModelError, OutputError, ResultError
 from napari_gigaclf.geometry import PixelGrid
-from napari_gigaclf.inference.features import CHUNK_CELLS, FeatureStore
+from napari_gigaclf.inference.features import CHUNK_CELLS, FeatureStore, to_half
 from napari_gigaclf.inference.head import StoredHead
 from napari_gigaclf.inference.prediction import Prediction
 from napari_gigaclf.inference.record import FORMAT, RunRecord
@@ -65,6 +65,7 @@ class ResultJson:
     input_step: tuple[float, float]
     num_cells: int
     num_features: int
+    features: Literal["float16", "float32"] = "float16"
     complete: bool
     message: str
     tissue_grid: PixelGrid | None
@@ -73,22 +74,26 @@ class ResultJson:
     format: str = FORMAT
 
 
-def write_prediction(prediction: Prediction, path: Path, *, overwrite: bool) -> Path:
+def write_prediction(prediction: Prediction, path: Path, *, overwrite: bool, whole_features: bool = False) -> Path:
     """Write a result folder and return its path; see ``Prediction.save``."""
     import zarr
 
+    if whole_features and not prediction.store.whole:
+        raise OutputError(
+            f"{path}: the features of this result are in half precision; run the slide again for whole ones"
+        )
     with replacing(path, overwrite=overwrite) as beside:
         group = zarr.create_group(store=str(beside), zarr_format=3)
         _write(group, "probability_map", prediction.probability_map, np.float32)
         _write(group, "kept", prediction.store.kept.astype(np.uint8), np.uint8)
-        _write(group, "features", prediction.store.features, np.float16)
+        _write(group, "features", prediction.store.features, np.float32 if whole_features else np.float16)
         _write(group, "scores", prediction.store.scores, np.float32)
         if prediction.tissue is not None:
             _write(group, "tissue", prediction.tissue.mask.astype(np.uint8), np.uint8)
         if prediction.saliency is not None:
             _write(group, "saliency", prediction.saliency.values, np.float32)
             _write(group, "saliency_raw", prediction.saliency.raw, np.float32)
-        text = json.dumps(plain(_json_of(prediction)), indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(plain(_json_of(prediction, whole_features)), indent=2, ensure_ascii=False, allow_nan=False)
         (beside / "result.json").write_text(text + "\n", encoding="utf-8")
         (beside / "model.json").write_text(prediction.head.config_text, encoding="utf-8")
         (beside / "head.safetensors").write_bytes(prediction.head.weights)
@@ -104,10 +109,11 @@ def _write(group: Any, name: str, values: Any, dtype: type[np.generic]) -> None:
     array = group.create_array(name, shape=shape, dtype=np.dtype(dtype), chunks=chunks)
     strip = shape[0] if len(shape) == 3 else side
     for start in range(0, shape[0], max(strip, 1)):
-        write_chunks(array, np.asarray(values[start : start + strip], dtype=dtype), first=start)
+        part = values[start : start + strip]
+        write_chunks(array, to_half(part) if dtype is np.float16 else np.asarray(part, dtype=dtype), first=start)
 
 
-def _json_of(prediction: Prediction) -> ResultJson:
+def _json_of(prediction: Prediction, whole_features: bool) -> ResultJson:
     """Collect what goes into ``result.json``."""
     saliency = prediction.saliency
     return ResultJson(
@@ -117,6 +123,7 @@ def _json_of(prediction: Prediction) -> ResultJson:
         input_step=prediction.input_step,
         num_cells=int(prediction.store.features.shape[0]),
         num_features=int(prediction.store.features.shape[1]),
+        features="float32" if whole_features else "float16",
         complete=prediction.complete,
         message=prediction.message,
         tissue_grid=None if prediction.tissue is None else prediction.tissue.grid,
@@ -144,7 +151,11 @@ def read_prediction(path: Path) -> Prediction:
         raise ResultError(f"{path}: {result.num_cells} cells are stored for the {int(kept.sum())} that were computed")
     store = FeatureStore(
         kept=kept,
-        features=StoredArray(path / "features", (result.num_cells, result.num_features), np.float16),
+        features=StoredArray(
+            path / "features",
+            (result.num_cells, result.num_features),
+            np.float32 if result.features == "float32" else np.float16,
+        ),
         scores=np.asarray(StoredArray(path / "scores", (result.num_cells,), np.float32)[...]),
     )
     return Prediction(

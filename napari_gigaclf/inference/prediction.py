@@ -108,17 +108,27 @@ class Prediction:
         if pooling != "highest":
             self.store.pool_ahead(pooling)
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+    def save(self, path: str | Path, *, overwrite: bool = False, whole_features: bool = False) -> Path:
         """Write the result to a ``.gigaclf`` folder, whole or not at all, and return its path.
+
+        Parameters
+        ----------
+        path
+            The folder to write.
+        overwrite
+            Whether one that stands there is replaced.
+        whole_features
+            Keep the cells' features in float32, as teaching needs them, and not in half precision: twice as much.
 
         Raises
         ------
         OutputError
-            The folder cannot be written to, the disk is full, or something stands there and ``overwrite`` is false.
+            The folder cannot be written to, the disk is full, something stands there and ``overwrite`` is false, or
+            whole features are asked for and this result was opened from a file that has none.
         """
         from napari_gigaclf.inference.files import write_prediction
 
-        return write_prediction(self, Path(path), overwrite=overwrite)
+        return write_prediction(self, Path(path), overwrite=overwrite, whole_features=whole_features)
 
     @classmethod
     def load(cls, path: str | Path) -> "Prediction":

@@ -36,7 +36,7 @@ from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.tissue import TissueMask, TissueSettings, find_tissue
 
 if TYPE_CHECKING:
-    from napari_gigaclf.inference.collect import MapCallback
+    from napari_gigaclf.inference.map_update import MapCallback
     from napari_gigaclf.models import Classifier
     from napari_gigaclf.slides import Slide
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_gigaclf.errors import Cancelled, GigaclfError, ModelError
-from napari_gigaclf.inference.collect import Collector, MapCallback
+from napari_gigaclf.inference.collect import Collector
+from napari_gigaclf.inference.map_update import MapCallback
 from napari_gigaclf.inference.precision import full_precision
 from napari_gigaclf.inference.prediction import Prediction
 from napari_gigaclf.inference.record_run import record_run

@@ -30,7 +30,7 @@ def model_config(name_or_path: str | Path) -> ModelConfig:
     ModelError
         If there is no such model (the text names those there are), or its config is wrong.
     """
-    return read_config(_folder_of(name_or_path))
+    return read_config(find_model(name_or_path))
 
 
 def load_model(name_or_path: str | Path) -> "Classifier":
@@ -46,20 +46,27 @@ def load_model(name_or_path: str | Path) -> "Classifier":
     ModelError
         If there is no such model (the text names those there are), or its folder is wrong.
     """
-    folder = _folder_of(name_or_path)
+    folder = find_model(name_or_path)
     from napari_gigaclf.models.checkpoint import load_folder
 
     return load_folder(folder)
 
 
-def _folder_of(name_or_path: str | Path) -> Path:
+def find_model(name_or_path: str | Path) -> Path:
+    """Return the folder of a built-in model by its name, or of a model folder; nothing in it is read.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model (the text names those there are).
+    """
     folder = BUILTIN_FOLDER / name_or_path if _is_builtin(name_or_path) else Path(name_or_path)
-    if _is_folder(folder):
-        return folder
-    known = ", ".join(config.name for config in list_models())
-    raise ModelError(
-        f"no model {str(name_or_path)[:MAX_SHOWN]!r}: neither a model folder nor a built-in model ({known})"
-    )
+    if not _is_folder(folder):
+        known = ", ".join(config.name for config in list_models())
+        raise ModelError(
+            f"no model {str(name_or_path)[:MAX_SHOWN]!r}: neither a model folder nor a built-in model ({known})"
+        )
+    return folder
 
 
 def _is_folder(path: Path) -> bool:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 MICROMETRE = ("micrometer", "um", "µm")
 
 
-ORDER = ("probability", "saliency", "why", "tissue", "mask", "truth", "annotations", "fields", "hotspots")
+ORDER = (
+    "probability", "saliency", "taught", "why", "tissue", "mask", "truth", "annotations", "fields", "hotspots",
+    "suggestions", "examples",
+)  # fmt: skip
 """Overlays from bottom to top."""
 
 

@@ -27,7 +27,7 @@ class ClickTool(MouseTool):
     clicked
         Called with the world position (y, x) of each click.
     boxed
-        Called with two opposite corners of each box, world positions (y, x).
+        Called with two opposite corners of each box, world positions (y, x); None: Shift and a drag pan, too.
 
     Notes
     -----
@@ -39,7 +39,7 @@ class ClickTool(MouseTool):
         self,
         viewer: Any,  # noqa: ANN401 - napari has no stubs
         clicked: Callable[[tuple[float, float]], None],
-        boxed: Callable[[tuple[float, float], tuple[float, float]], None],
+        boxed: Callable[[tuple[float, float], tuple[float, float]], None] | None = None,
     ) -> None:
         super().__init__(viewer)
         self._clicked = clicked
@@ -49,8 +49,8 @@ class ClickTool(MouseTool):
         active = viewer.layers.selection.active
         if active is not None and str(getattr(active, "mode", PAN_ZOOM)) != PAN_ZOOM:
             return
-        if "Shift" in event.modifiers:
-            yield from self._drag_box(viewer, event)
+        if self._boxed is not None and "Shift" in event.modifiers:
+            yield from self._drag_box(viewer, event, self._boxed)
             return
         gesture = ClickGesture()
         gesture.press(_screen(event), getattr(event, "button", None))
@@ -62,7 +62,12 @@ class ClickTool(MouseTool):
         if gesture.release():
             self._clicked(position)
 
-    def _drag_box(self, viewer: Any, event: Any) -> Iterator[None]:  # noqa: ANN401
+    def _drag_box(
+        self,
+        viewer: Any,
+        event: Any,
+        boxed: Callable[[tuple[float, float], tuple[float, float]], None],  # noqa: ANN401
+    ) -> Iterator[None]:
         """Draw a box while the mouse moves; the view stands still meanwhile."""
         camera = viewer.scene.camera
         panned = camera.mouse_pan
@@ -79,7 +84,7 @@ class ClickTool(MouseTool):
             camera.mouse_pan = panned
             self._hide()
         if begin[0] != end[0] and begin[1] != end[1]:
-            self._boxed(begin, end)
+            boxed(begin, end)
 
     def _show(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
         slide = Viewpoint(self._viewer).slide()

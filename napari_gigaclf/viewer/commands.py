@@ -105,7 +105,7 @@ def upright_view(viewer: "napari.viewer.Viewer") -> None:
 
 def toggle_probability(viewer: "napari.viewer.Viewer") -> None:
     """Show or hide the probability map."""
-    _toggle(viewer, "probability")
+    _toggle(viewer, "probability", "taught")
 
 
 def toggle_saliency(viewer: "napari.viewer.Viewer") -> None:
@@ -177,14 +177,15 @@ def key_actions(viewer: Any) -> dict[str, Callable[[], None]]:  # noqa: ANN401 -
     return {key: partial(each.run, viewer) for each in COMMANDS for key in each.keys if key != PLUS}
 
 
-def _toggle(viewer: Any, kind: str) -> None:  # noqa: ANN401 - napari has no stubs
-    """Show the overlays of a kind over the topmost slide, or hide them if one is seen."""
+def _toggle(viewer: Any, *kinds: str) -> None:  # noqa: ANN401 - napari has no stubs
+    """Hide the overlays of some kinds over the topmost slide if one is seen; else show those of the last kind there."""
     slide = Viewpoint(viewer).slide()
     over = [
         layer
         for layer in viewer.layers
-        if slide is not None and layer.metadata.get("slide_id") == slide.id and layer.metadata.get("kind") == kind
+        if slide is not None and layer.metadata.get("slide_id") == slide.id and layer.metadata.get("kind") in kinds
     ]
     visible = any(layer.visible for layer in over)
+    last = max((kinds.index(layer.metadata["kind"]) for layer in over), default=0)
     for layer in over:
-        layer.visible = not visible
+        layer.visible = not visible and layer.metadata["kind"] == kinds[last]

@@ -89,15 +89,19 @@ def _colour(canvas: SlideCanvas, slide: "Slide", world: tuple[float, float]) -> 
 
 
 def _probabilities(canvas: SlideCanvas, slide: "Slide", point: tuple[float, float]) -> dict[str, float] | None:
-    """Return all classes of a result, or the one class of a map that is still being computed."""
-    layer = canvas.overlay(slide.id, "probability")
-    if layer is None or not layer.visible:
+    """Return all classes of the map one sees: taught, or a result; one class of a map that is being computed."""
+    maps = [canvas.overlay(slide.id, kind) for kind in ("taught", "probability")]
+    layer = next((each for each in maps if each is not None and each.visible), None)
+    if layer is None:
         return None
     cell = _cell(layer, point)
     if cell is None:
         return {}
-    prediction = layer.metadata.get("prediction")
-    if prediction is None:
+    prediction, live = layer.metadata.get("prediction"), layer.metadata.get("live")
+    if live is not None:
+        values = np.asarray(live.values[:, cell[0], cell[1]], dtype=float)
+        found = dict(zip(live.classes, values.tolist(), strict=True))
+    elif prediction is None:
         found = {layer.metadata["class_name"]: float(layer.data[cell])}
     else:
         values = np.asarray(prediction.probability_map[:, cell[0], cell[1]], dtype=float)

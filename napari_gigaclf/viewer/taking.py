@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RAMP = 64
 """Colours of a legend."""
-LEGEND_KINDS = ("probability", "saliency", "why")
+LEGEND_KINDS = ("probability", "saliency", "taught", "why")
 
 
 def canvas_is_sharp(viewer: Any) -> bool:  # noqa: ANN401 - napari has no stubs

@@ -38,6 +38,7 @@ def test_the_widgets_are_in_the_classify_menu_and_settings_are_declared(manifest
     assert [item.command for item in menu[:-1]] == [
         "napari-gigaclf.classify",
         "napari-gigaclf.hotspots",
+        "napari-gigaclf.teach",
         "napari-gigaclf.train",
     ]
     asking = manifest.contributions.menus[menu[-1].submenu]
@@ -69,7 +70,16 @@ def test_slide_suffixes_are_claimed(manifest: PluginManifest, name: str) -> None
 
 @pytest.mark.parametrize(
     "module",
-    ["reader", "commands", "ask_commands", "widgets.classify", "widgets.train", "widgets.hotspots", "widgets.navigate"],
+    [
+        "reader",
+        "commands",
+        "ask_commands",
+        "widgets.classify",
+        "widgets.train",
+        "widgets.hotspots",
+        "widgets.navigate",
+        "widgets.teach",
+    ],
 )
 def test_plugin_modules_import_nothing_heavy(module: str) -> None:
     done = subprocess.run(

@@ -1,5 +1,6 @@
 """Result folders: what is loaded is what was saved, and what is damaged is refused in one line."""
 
+import dataclasses
 import errno
 import json
 import shutil
@@ -12,6 +13,7 @@ import zarr
 from napari_gigaclf.errors import GigaclfError, ModelError, OutputError, ResultError
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.inference import Prediction, classify
+from napari_gigaclf.inference.features import MAX_HALF, to_half
 from napari_gigaclf.models.pooling import POOLING_KINDS
 
 
@@ -35,14 +37,16 @@ def folder(predict, tmp_path):
     return predict().save(tmp_path / "slide.gigaclf")
 
 
+@pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("pooling", POOLING_KINDS)
-def test_round_trip(predict, tmp_path, pooling):
+def test_round_trip(predict, tmp_path, pooling, whole):
     saved = predict(pooling)
-    loaded = Prediction.load(saved.save(tmp_path / "a" / "slide.gigaclf"))
+    loaded = Prediction.load(saved.save(tmp_path / "a" / "slide.gigaclf", whole_features=whole))
     for name in ("classes", "probabilities", "grid", "complete", "message", "record", "input_step"):
         assert getattr(loaded, name) == getattr(saved, name), name
     assert np.array_equal(loaded.probability_map, saved.probability_map, equal_nan=True)
-    assert np.array_equal(loaded.store.features, saved.store.features)
+    assert np.array_equal(loaded.store.features, saved.store.features if whole else to_half(saved.store.features))
+    assert (saved.store.whole, loaded.store.whole) == (True, whole)
     assert np.array_equal(loaded.saliency.values, saved.saliency.values)
     assert np.array_equal(loaded.saliency.raw, saved.saliency.raw)
     assert (loaded.saliency.grid, loaded.saliency.raw_grid) == (saved.saliency.grid, saved.saliency.raw_grid)
@@ -54,6 +58,22 @@ def test_round_trip(predict, tmp_path, pooling):
     assert loaded.tissue.area_um2 == pytest.approx(loaded.tissue.area_px * um_per_px[0] * um_per_px[1])
     for region in (Box(60, 200, 80, 280), (130.0, 180.0), (5.0, 390.0)):
         assert loaded.query(region) == saved.query(region)
+
+
+def test_what_was_rounded_cannot_be_saved_whole(folder, tmp_path):
+    with pytest.raises(OutputError, match="half precision; run the slide again"):
+        Prediction.load(folder).save(tmp_path / "whole.gigaclf", whole_features=True)
+    assert not (tmp_path / "whole.gigaclf").exists()
+
+
+def test_features_too_large_for_half_precision_stay_finite(predict, tmp_path):
+    saved = predict()
+    large = np.array(saved.store.features)
+    large[0, 0] = 1e6
+    loaded = Prediction.load(
+        dataclasses.replace(saved, store=dataclasses.replace(saved.store, features=large)).save(tmp_path / "large")
+    )
+    assert loaded.store.features[:1][0, 0] == MAX_HALF
 
 
 def test_loaded_once_more_saved_over_itself(folder):

@@ -1,0 +1,160 @@
+"""Keeps lessons in the user's own folder, one JSON file each: whole or not at all, read without trust.
+
+A file is written beside its place, flushed to the disk and renamed, so that a program that is killed leaves the last
+whole one; it is named by a random number, so that two windows never mean the same file with two lessons.
+"""
+
+import json
+import os
+import re
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_gigaclf.errors import GigaclfError, OutputError, ResultError
+from napari_gigaclf.inference.stored_array import read_json
+from napari_gigaclf.inference.teaching.lesson import MAX_SLIDES, MAX_STEPS, Lesson
+from napari_gigaclf.inference.teaching.vectors import from_text
+from napari_gigaclf.models.records import ConfigError, parse, plain
+from napari_gigaclf.writing import reason_of, replacing
+
+FORMAT = "napari-gigaclf lesson 1"
+MAX_BYTES = 1 << 28
+MAX_LISTED = 500
+"""Lessons that are listed, the latest first."""
+REMEDY = "; move it away to begin anew, or keep it and install the version that wrote it"
+_FILE = re.compile(r"[0-9a-f]{32}\.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LessonJson:
+    """What stands in the file."""
+
+    format: str
+    lesson: Lesson
+
+
+def lessons_folder() -> Path:
+    """Return the folder where this user's lessons are kept on this machine."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("napari-gigaclf")) / "lessons"
+
+
+class LessonFile:
+    """The file of one lesson, as this program last saw it; for one thread at a time.
+
+    Parameters
+    ----------
+    path
+        Where it lies, or will lie.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._seen: tuple[int, int, int] | None = None
+
+    @classmethod
+    def new(cls, folder: Path) -> "LessonFile":
+        """Return a file that does not exist yet."""
+        return cls(folder / f"{uuid.uuid4().hex}.json")
+
+    def load(self) -> Lesson:
+        """Return what was taught.
+
+        Raises
+        ------
+        ResultError
+            The file is missing, damaged, too large, or of another version.
+        """
+        self._seen = self._state()
+        return read_lesson(self.path)
+
+    def save(self, lesson: Lesson) -> None:
+        """Write a lesson in place of the one that was there.
+
+        Raises
+        ------
+        OutputError
+            The folder cannot be written to, or another program has written there since.
+        """
+        if self._state() != self._seen:
+            raise OutputError(
+                f"{self.path}: another window has changed this lesson; what is taught here is not saved: close one of "
+                "the two, and choose the lesson again"
+            )
+        write_lesson(self.path, lesson)
+        self._seen = self._state()
+
+    def _state(self) -> tuple[int, int, int] | None:
+        """Return what changes whenever a file is replaced; None without one."""
+        try:
+            found = self.path.lstat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be looked at: {error.strerror}") from error
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def list_lessons(folder: Path) -> tuple[list[tuple[Path, Lesson]], list[str]]:
+    """Return the lessons of a folder, the one that was changed last first, and why others cannot be read."""
+    try:
+        found = [path for path in folder.iterdir() if _FILE.fullmatch(path.name)] if folder.is_dir() else []
+        found.sort(key=lambda path: path.lstat().st_mtime_ns, reverse=True)
+    except OSError as error:
+        return [], [f"{folder}: cannot be listed: {reason_of(error)}"]
+    lessons, problems = [], []
+    for path in found[:MAX_LISTED]:
+        try:
+            lessons.append((path, read_lesson(path)))
+        except GigaclfError as error:
+            problems.append(str(error))
+    return lessons, problems
+
+
+def read_lesson(path: Path) -> Lesson:
+    """Read a lesson; see ``LessonFile.load``."""
+    raw = read_json(path, MAX_BYTES)
+    if raw.get("format") != FORMAT:
+        raise ResultError(f"{path}: format {str(raw.get('format'))[:60]!r}; this version reads {FORMAT!r}{REMEDY}")
+    stored = raw.get("lesson")
+    if isinstance(stored, dict):
+        for name, most in (("steps", MAX_STEPS), ("slides", MAX_SLIDES)):
+            value = stored.get(name)
+            if isinstance(value, list) and len(value) > most:
+                raise ResultError(f"{path}: {len(value)} {name}, more than the {most} that are read{REMEDY}")
+    try:
+        found = parse(LessonJson, raw, path.name)
+        assert isinstance(found, LessonJson)
+        _check(found.lesson)
+    except ValueError as error:  # ConfigError is one
+        raise ResultError(f"{path}: this lesson cannot be read: {error}{REMEDY}") from error
+    return found.lesson
+
+
+def _check(lesson: Lesson) -> None:
+    """Raise for features that are none; they are turned into numbers again where they are used."""
+    length = lesson.base.num_features
+    for step in lesson.steps:
+        if step.example is not None:
+            from_text(step.example.features, length)
+    for slide in lesson.slides:
+        from_text(slide.mean, length)
+        if from_text(slide.deviation, length).min() < 0:
+            raise ConfigError("a deviation is negative")
+
+
+def write_lesson(path: Path, lesson: Lesson) -> None:
+    """Write a lesson, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written; the one that stood there stays.
+    """
+    text = json.dumps(plain(LessonJson(format=FORMAT, lesson=lesson)), allow_nan=False, indent=1) + "\n"
+    with replacing(path) as beside, beside.open("w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

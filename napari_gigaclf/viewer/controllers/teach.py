@@ -1,0 +1,449 @@
+"""Decides what happens in the Teach widget: which lesson, which slide, what is learnt and painted when.
+
+Every request has a generation; an answer for a slide or a lesson that is not shown any more is dropped. Three workers:
+a quick one learns and paints, what is taught is written by one of its own, and slides are streamed by a long one.
+"""
+
+import dataclasses
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_gigaclf.errors import GigaclfError
+from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
+from napari_gigaclf.inference.teaching.lesson import BaseModel, Example, Lesson, new_lesson
+from napari_gigaclf.inference.teaching.lesson_file import LessonFile, lessons_folder
+from napari_gigaclf.inference.teaching.vectors import to_text
+from napari_gigaclf.viewer.controllers import teach_jobs as jobs
+from napari_gigaclf.viewer.controllers.seldom import seldom
+from napari_gigaclf.viewer.controllers.shelf import Shelf
+from napari_gigaclf.viewer.controllers.teach_painter import TeachPainter
+from napari_gigaclf.viewer.controllers.teach_view import Shown, TeachView
+from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, Wishes
+from napari_gigaclf.viewer.teach_texts import NO_CELL, READING, TOO_FEW, features_text, undone_text
+from napari_gigaclf.viewer.worker import Job, Post, Worker
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference import Prediction
+    from napari_gigaclf.slides import Slide
+
+FLUSH_SECONDS = 10.0
+"""So long the end of the program waits for the last click to be written."""
+PROGRESS_SECONDS = 0.25
+
+
+class TeachController:
+    """One lesson on one slide at a time.
+
+    Parameters
+    ----------
+    view
+        The widget, or a fake of it.
+    quick, saver, long
+        Workers for learning and painting, for the file of the lesson, and for streaming slides.
+    post
+        Carries calls to the GUI thread.
+    folder
+        Where lessons are kept; None takes the user's own folder.
+    kept
+        Where features are kept.
+    """
+
+    def __init__(
+        self,
+        view: TeachView,
+        *,
+        quick: Worker,
+        saver: Worker,
+        long: Worker,
+        post: Post,
+        shelf: Shelf,
+        folder: Path | None = None,
+        kept: KeptFeatures | None = None,
+    ) -> None:
+        self._view = view
+        self._quick, self._saver, self._long = quick, saver, long
+        self._post = post
+        self.shelf = shelf
+        self._folder = folder
+        self.kept = kept or KeptFeatures()
+        self.base: BaseModel | None = None
+        self.lesson: Lesson | None = None
+        self.slide: Slide | None = None
+        self.opened: jobs.Opened | None = None
+        self.current_class = 0
+        self.painter = TeachPainter(view, quick=quick, post=post, judged=self._show)
+        self.wishes = Wishes(model="", saliency=NO_SALIENCY)
+        """How slides are read: device, memory, threads."""
+        self._results: dict[str, Prediction] = {}
+        self._file: LessonFile | None = None
+        self._lessons: dict[Path, Lesson] = {}
+        self._model_generation = 0
+        self._slide_generation = 0
+        self._read_job: Job[tuple[jobs.Opened, str]] | None = None
+
+    # --- which model, lesson and slide ------------------------------------------------------------------------------
+
+    def choose_model(self, source: str) -> None:
+        """Teach on the features of a model; its latest lesson is taken up."""
+        self._model_generation += 1
+        generation = self._model_generation
+        self._drop_lesson()
+        self.base = None
+
+        def found(answer: tuple[BaseModel, jobs.Lessons, list[str]]) -> None:
+            if generation != self._model_generation:
+                return
+            self.base, lessons, problems = answer
+            self._lessons = dict(lessons)
+            self._take_up(lessons[0][0] if lessons else None)
+            if problems:
+                self._view.show_note(problems[0])
+            self._open()
+
+        folder = self._folder or lessons_folder()
+        self._quick.submit(lambda _job: jobs.look_up(source, folder), found, self._problem)
+
+    def choose_lesson(self, path: Path | None) -> None:
+        """Take up another lesson of the model; None begins a new one."""
+        if self.base is not None:
+            self._keep_in_list()
+            self._take_up(path)
+            self._repaint()
+
+    def choose_slide(self, slide: "Slide | None") -> None:
+        """Teach on a slide."""
+        before = self.slide
+        if slide is before or (slide and before and (slide.id, slide.um_per_px) == (before.id, before.um_per_px)):
+            return
+        self.slide = slide
+        self._open()
+
+    def offer_results(self, results: "dict[str, Prediction]") -> None:
+        """Take the results that are open, by slide id; their features need not be made again."""
+        self._results = dict(results)
+        if self.opened is None and self.slide is not None and self.slide.id in results and self._read_job is None:
+            self._open()
+
+    def slide_gone(self, slide_id: str) -> None:
+        """Forget a slide that was closed; what was taught on it stays in the lesson."""
+        self.painter.maps.pop(slide_id, None)
+        self.shelf.forget(slide_id)
+        if self.slide is not None and self.slide.id == slide_id:
+            self.choose_slide(None)
+
+    # --- teaching ---------------------------------------------------------------------------------------------------
+
+    def choose_class(self, number: int) -> None:
+        """Let clicks give a class from now on."""
+        if self.lesson is not None and number in {each.number for each in self.lesson.classes}:
+            self.current_class = number
+            self._show()
+
+    def choose_class_at(self, position: int) -> None:
+        """Let clicks give the class at a place of the list, from 0."""
+        if self.lesson is not None and position < len(self.lesson.classes):
+            self.choose_class(self.lesson.classes[position].number)
+
+    def click(self, slide: "Slide", point: tuple[float, float]) -> None:
+        """Give the place at a point (y, x), level-0 corner coordinates, the current class."""
+        at = self.opened
+        if self.lesson is None or at is None or at.slide.id != slide.id:
+            self._view.show_note("The slide's features are not there yet: press Read slide.")
+            return
+        cell = at.canvas.cell_at(point)
+        if cell is None:
+            self._view.show_note(NO_CELL)
+            return
+        example = Example(
+            slide_id=slide.id,
+            place=at.canvas.grid.centre_of(*cell),
+            class_number=self.current_class,
+            features=to_text(at.canvas.features[at.canvas.number_of(cell)]),
+        )
+        self._change(lambda lesson: lesson.with_slide(at.about).with_example(example))
+
+    def remove(self, example: Example) -> None:
+        """Take an example back; that can be undone."""
+        self._change(lambda lesson: lesson.without_example(example))
+
+    def undo(self) -> None:
+        """Take the last step back."""
+        lesson = self.lesson
+        if lesson is None or not lesson.can_undo:
+            self._view.show_note("There is nothing to undo.")
+            return
+        if self._change(lambda each: each.undone()):
+            self._view.show_note(undone_text(lesson))
+
+    def add_class(self, name: str) -> None:
+        """Add a class, and let clicks give it."""
+        if self._change(lambda lesson: lesson.with_class(name)) and self.lesson is not None:
+            self.choose_class(self.lesson.classes[-1].number)
+
+    def rename_class(self, number: int, name: str) -> None:
+        """Give a class another name."""
+        self._change(lambda lesson: lesson.renamed(number, name))
+
+    def remove_class(self, number: int) -> None:
+        """Remove a class and its examples; that can be undone."""
+        self._change(lambda lesson: lesson.without_class(number))
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    def go_to(self, example: Example) -> None:
+        """Look at an example."""
+        if not self._view.go_to(example.slide_id, example.place) and self.lesson is not None:
+            names = {each.slide_id: each.name for each in self.lesson.slides}
+            self._view.show_note(f"{names.get(example.slide_id, 'Its slide')} is not open: open it to look there.")
+
+    def next_suggestion(self) -> None:
+        """Look at the next place where a click teaches much; those that were passed are not suggested again."""
+        if self.opened is None:
+            self._view.show_note("There is no suggestion yet: read the slide first.")
+            return
+        cell = self.painter.take_suggestion(self.opened)
+        if cell is None:
+            self._view.show_note("There are no more suggestions for what is taught now.")
+            return
+        self._view.go_to(self.opened.slide.id, self.opened.canvas.grid.centre_of(*cell))
+        self._view.show_note("What is it? Press the number of its class and click it, or go on.")
+
+    def look(self, class_name: str, threshold: float) -> None:
+        """Show another class or threshold of the painted maps."""
+        self.painter.look(self.slide, class_name, threshold)
+
+    # --- reading, applying, saving ----------------------------------------------------------------------------------
+
+    def read(self) -> None:
+        """Stream the slide through the model for its features."""
+        if self.slide is None or self.base is None or self._read_job is not None:
+            return
+        self._read(self.slide, self.base, None)
+        self._show_features()
+
+    def cancel(self) -> None:
+        """Stop reading."""
+        self._long.cancel_all()
+
+    def apply(self, slides: "Sequence[Slide]") -> None:
+        """Paint the map of all these slides; those whose features are not there are read first."""
+        lesson, base = self.lesson, self.base
+        if lesson is None or base is None or not lesson.can_learn:
+            self._view.show_note(TOO_FEW)
+            return
+        for slide in slides:
+            self._read(slide, base, lesson)
+        self._show_features()
+
+    def save_model(self, folder: Path) -> None:
+        """Write the taught model, named as the folder is."""
+        lesson = self.lesson
+        if lesson is None or not lesson.can_learn:
+            self._view.show_note(TOO_FEW)
+            return
+        self._long.submit(
+            lambda _job: jobs.save_model(lesson, self.shelf, folder, self.wishes.threads),
+            self._view.show_model,
+            self._view.show_note,
+        )
+
+    def forget_features(self) -> None:
+        """Delete what is kept of the slide by the model; what is in memory stays until the slide is closed."""
+        slide, base = self.slide, self.base
+        if slide is not None and base is not None:
+            self._long.submit(
+                lambda _job: self.kept.forget(slide.id, base.identity), self._forgotten, self._view.show_note
+            )
+
+    def forget_all_features(self) -> None:
+        """Delete what is kept of all slides."""
+        self._long.submit(lambda _job: self.kept.forget_all(), self._forgotten, self._view.show_note)
+
+    def close(self) -> bool:
+        """Write what is not yet written and end the workers; True if they ended in time."""
+        self._model_generation += 1
+        self._slide_generation += 1
+        self.painter.drop()
+        self._quick.cancel_all()
+        self._long.cancel_all()
+        written = threading.Event()
+        self._saver.submit(lambda _job: written.set(), lambda _done: None, lambda _text: None)
+        in_time = written.wait(FLUSH_SECONDS)
+        return all([self._saver.close(), self._quick.close(), self._long.close(), in_time])
+
+    # --- inside: lessons --------------------------------------------------------------------------------------------
+
+    def _take_up(self, path: Path | None) -> None:
+        """Make a lesson the one that is taught."""
+        assert self.base is not None
+        self._drop_lesson()
+        folder = self._folder or lessons_folder()
+        if path is None:
+            number = 1 + len(self._lessons)
+            self.lesson, self._file = new_lesson(f"lesson {number}", self.base), LessonFile.new(folder)
+        else:
+            self._file = LessonFile(path)
+            try:
+                lesson = self._file.load()
+            except GigaclfError as error:
+                self._view.show_note(str(error))
+                self._lessons.pop(path, None)
+                self._take_up(None)
+                return
+            # The model may lie elsewhere now than when the lesson was begun.
+            self.lesson = dataclasses.replace(lesson, base=dataclasses.replace(lesson.base, source=self.base.source))
+        self.current_class = self.lesson.classes[0].number if self.lesson.classes else 0
+        self._show_lessons()
+        self._show()
+
+    def _drop_lesson(self) -> None:
+        self.painter.drop()
+        self.lesson, self._file = None, None
+        self._view.show_lesson(None)
+        self._view.show_check(None)
+
+    def _keep_in_list(self) -> None:
+        if self.lesson is not None and self._file is not None and self.lesson.can_undo:
+            self._lessons[self._file.path] = self.lesson
+
+    def _show_lessons(self) -> None:
+        assert self.lesson is not None
+        assert self._file is not None
+        entries: list[tuple[str, Path | None]] = [(each.name, path) for path, each in self._lessons.items()]
+        if self._file.path not in self._lessons:
+            entries.insert(0, (self.lesson.name, self._file.path))
+        self._view.show_lessons(entries, self._file.path)
+
+    def _change(self, change: Callable[[Lesson], Lesson]) -> bool:
+        """Change the lesson, save it, and paint anew; False if nothing changed."""
+        if self.lesson is None:
+            return False
+        try:
+            changed = change(self.lesson)
+        except (GigaclfError, ValueError) as error:
+            self._view.show_note(f"Not taken: {error}")
+            return False
+        if changed.steps == self.lesson.steps:
+            return False
+        self.lesson = changed
+        if self.current_class not in {each.number for each in changed.classes} and changed.classes:
+            self.current_class = changed.classes[0].number
+        self._view.show_note("")
+        self._save()
+        self._show()
+        self._repaint()
+        return True
+
+    def _save(self) -> None:
+        file, lesson = self._file, self.lesson
+        assert file is not None
+        assert lesson is not None
+
+        def saved(_done: None) -> None:
+            if self._file is file:
+                self._view.show_saved()
+
+        self._saver.submit(lambda _job: file.save(lesson), saved, self._view.show_note)
+
+    def _show(self) -> None:
+        if self.lesson is not None:
+            there = () if self.painter.check is None else self.painter.check.contested
+            contested = {each.example.key: each for each in there}
+            self._view.show_lesson(Shown(lesson=self.lesson, current_class=self.current_class, contested=contested))
+
+    # --- inside: slides ---------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Find the features of the slide."""
+        self._slide_generation += 1
+        generation, slide, base = self._slide_generation, self.slide, self.base
+        self.opened = None
+        self.painter.drop()
+        self._view.show_suggestions(slide, [])
+        if slide is None or base is None:
+            self._show_features()
+            return
+        result = self._results.get(slide.id)
+        kept_from = result if result is not None and jobs.fits(result, slide, base) else None
+
+        def found(answer: tuple[jobs.Opened | None, str]) -> None:
+            if generation == self._slide_generation:
+                self._take_features(answer[0], answer[1])
+                if kept_from is not None and jobs.whole_slide(kept_from):
+                    self._long.submit(
+                        lambda _job: jobs.keep_once(self.kept, kept_from), lambda _done: None, self._problem
+                    )
+
+        self._show_features("looking for the slide's features...")
+        self._quick.submit(lambda _job: jobs.find_features(slide, base, result, self.kept), found, self._problem)
+
+    def _take_features(self, opened: "jobs.Opened | None", problem: str = "") -> None:
+        self.opened = opened
+        self._show_features()
+        if problem:
+            self._view.show_note(problem)
+        self._repaint()
+
+    def _show_features(self, text: str = "") -> None:
+        reading = self._read_job is not None
+        readable = self.slide is not None and self.base is not None and self.opened is None and not reading
+        said = text or (
+            READING if reading and self.opened is None else features_text(self.slide, self.base, self.opened)
+        )
+        self._view.show_features(said, ready=self.opened is not None, readable=readable, reading=reading)
+
+    def _read(self, slide: "Slide", base: BaseModel, lesson: Lesson | None) -> None:
+        """Have a slide's features found or made; with a lesson, its map painted whole."""
+        wishes = dataclasses.replace(self.wishes, model=base.source)
+        result, here = self._results.get(slide.id), self.opened
+        report = seldom(lambda each: self._post(lambda: self._view.show_progress(each)), lambda: PROGRESS_SECONDS)
+
+        def work(job: Job[tuple[jobs.Opened, str]]) -> tuple[jobs.Opened, str]:
+            if here is not None and here.slide.id == slide.id:
+                return here, ""
+            found, _ = jobs.find_features(slide, base, result, self.kept)
+            if found is not None:
+                return found, ""
+            prediction = jobs.read_slide(slide, base, wishes, self.shelf, job, report)
+            problem = ""
+            try:
+                self.kept.keep(prediction)
+            except GigaclfError as error:  # not kept is no reason not to teach
+                problem = str(error)
+            return jobs.opened(prediction, slide, "read just now"), problem
+
+        def done(answer: tuple[jobs.Opened, str]) -> None:
+            opened, problem = answer
+            if base is not self.base:
+                return
+            if self.slide is not None and self.slide.id == slide.id and self.opened is None:
+                self._take_features(opened, problem)
+            elif lesson is not None and (self.slide is None or self.slide.id != slide.id):
+                self.painter.paint_whole(slide, opened, lesson, self._still)
+
+        def finished() -> None:
+            if self._read_job is job:
+                self._read_job = None
+                self._show_features()
+
+        job = self._long.submit(work, done, lambda text: self._view.show_note(text or "Stopped."), finished)
+        self._read_job = job
+
+    def _repaint(self) -> None:
+        """Learn from the lesson as it is now, and paint the slide that is open."""
+        self.painter.repaint(self.lesson, self.opened)
+
+    def _still(self, lesson: Lesson) -> bool:
+        """Return whether a lesson is what is taught now."""
+        return self.lesson is not None and self.lesson.steps == lesson.steps
+
+    def _problem(self, text: str) -> None:
+        """Show why something failed; what was given up says nothing."""
+        if text:
+            self._view.show_note(text)
+
+    def _forgotten(self, num_bytes: int) -> None:
+        said = f"Deleted {num_bytes / 1e6:.0f} MB of kept features." if num_bytes else "No features were kept."
+        self._view.show_note(said)

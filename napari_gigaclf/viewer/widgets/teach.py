@@ -1,0 +1,367 @@
+"""The dock widget "Teach": click examples of classes, see the map of the slide follow, save what was learnt as a model.
+
+The widget ties panels, controller and canvas together, without logic of its own. It imports no torch: the network is
+needed only to read a slide whose features are not there yet, and to save a model.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
+
+from napari_gigaclf.errors import RegionError
+from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
+from napari_gigaclf.inference.teaching.lesson import MAX_CLASSES
+from napari_gigaclf.viewer.bridge import GuiPost
+from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.canvas_keys import CanvasKeys
+from napari_gigaclf.viewer.click_tool import ClickTool
+from napari_gigaclf.viewer.controllers.jobs import first_look, read_models
+from napari_gigaclf.viewer.controllers.mapping import LiveMap
+from napari_gigaclf.viewer.controllers.shelf import Shelf
+from napari_gigaclf.viewer.controllers.teach import TeachController
+from napari_gigaclf.viewer.controllers.teach_view import Shown
+from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, Wishes
+from napari_gigaclf.viewer.preferences import Preferences
+from napari_gigaclf.viewer.result_watch import ResultWatch
+from napari_gigaclf.viewer.teach_marks import TeachMarks
+from napari_gigaclf.viewer.teach_texts import check_text, keys_text
+from napari_gigaclf.viewer.texts import problem_text
+from napari_gigaclf.viewer.viewpoint import Viewpoint
+from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.controls import choose, combo_box, line, note, refill, scrolling
+from napari_gigaclf.viewer.widgets.docked import Docked
+from napari_gigaclf.viewer.widgets.teach_choices import TeachChoices
+from napari_gigaclf.viewer.widgets.teach_classes import ClassList
+from napari_gigaclf.viewer.widgets.teach_examples import ExampleList
+from napari_gigaclf.viewer.worker import Worker
+
+if TYPE_CHECKING:
+    from napari_gigaclf.geometry import Box
+    from napari_gigaclf.inference.teaching.checking import Check
+    from napari_gigaclf.models import ModelConfig
+    from napari_gigaclf.progress import Progress
+    from napari_gigaclf.slides import Slide
+
+
+class TeachWidget(Docked):
+    """Teach a head by clicks on the features of a model.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer; napari passes it by this name.
+    lessons, features
+        Where lessons and features are kept; None takes the user's own folders.
+    """
+
+    def __init__(
+        self,
+        napari_viewer: Any,  # noqa: ANN401 - no stubs
+        parent: QWidget | None = None,
+        *,
+        lessons: Path | None = None,
+        features: Path | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.canvas = SlideCanvas(napari_viewer)
+        self.marks = TeachMarks(self.canvas)
+        self.choices = TeachChoices()
+        self.classes = ClassList()
+        self.examples = ExampleList()
+        self.tool_box = QCheckBox("A click gives the chosen class")
+        self.class_box = combo_box("Class whose probability is shown over the slide")
+        self.check_note = note()
+        self.save_button = QPushButton("Save as model...")
+        self.apply_button = QPushButton("Apply to open slides")
+        self.forget_button = QPushButton("Features")
+        self.note = note()
+        self.saved_note = note()
+        self._shown: Shown | None = None
+        self._post = GuiPost(self)
+        self.quick = Worker("gigaclf-teach", self._post)
+        self.saver = Worker("gigaclf-lessons", self._post)
+        self.long = Worker("gigaclf-teach-read", self._post)
+        self.teaching = TeachController(
+            self, quick=self.quick, saver=self.saver, long=self.long, post=self._post, shelf=Shelf(), folder=lessons,
+            kept=KeptFeatures(features),
+        )  # fmt: skip
+        self.tool = ClickTool(napari_viewer, self._clicked)
+        self._set_up()
+        self._lay_out()
+        self.keys = self._bind_keys(napari_viewer)
+        self._closed = False
+        self._connect()
+        self.watch = ResultWatch(napari_viewer, self.results_changed)
+        self.quick.submit(lambda _job: first_look(), self._looked, self.show_note)
+        self.results_changed()
+        self.slides_changed()
+
+    # --- TeachView --------------------------------------------------------------------------------------------------
+
+    def show_lessons(self, lessons: Sequence[tuple[str, Path | None]], chosen: Path | None) -> None:
+        """List the lessons of the chosen model."""
+        self.choices.show_lessons(lessons, chosen)
+        self.saved_note.setText("")
+
+    def show_lesson(self, shown: Shown | None) -> None:
+        """Show classes and examples anew."""
+        self._shown = shown
+        self.classes.show_lesson(shown)
+        self.examples.show_lesson(shown)
+        self.marks.show_examples(self._slides(), shown)
+
+    def show_features(self, text: str, *, ready: bool, readable: bool, reading: bool) -> None:
+        """Say whether the slide's features are there."""
+        self.choices.show_features(text, ready=ready, readable=readable, reading=reading)
+
+    def show_progress(self, progress: "Progress") -> None:
+        """Show how far the reading of a slide is."""
+        self.choices.show_progress(progress)
+
+    def show_map(self, slide: "Slide", live: LiveMap) -> None:
+        """Show a map over its slide."""
+        refill(self.class_box, [(name, name) for name in live.classes])
+        self.class_box.blockSignals(True)
+        self.class_box.setCurrentIndex(self.class_box.findData(live.class_name))
+        self.class_box.blockSignals(False)
+        self.marks.show_map(slide, live)
+
+    def refresh_map(self, slide: "Slide") -> None:
+        """Redraw a map, whose array has changed."""
+        self.marks.refresh_map(slide)
+
+    def hide_map(self, slide_id: str) -> None:
+        """Take a map away."""
+        self.marks.hide_map(slide_id)
+
+    def show_check(self, check: "Check | None") -> None:
+        """Show how the examples agree."""
+        lesson = self.teaching.lesson
+        self.check_note.setText(check_text(check, 0 if lesson is None else len(lesson.examples)))
+
+    def show_suggestions(
+        self, slide: "Slide | None", places: Sequence[tuple[float, float]], current: tuple[float, float] | None = None
+    ) -> None:
+        """Show where to click next."""
+        if slide is not None:
+            self.marks.show_suggestions(slide, places, current)
+
+    def seen_box(self, slide: "Slide") -> "Box | None":
+        """Return what is visible of a slide, level-0 pixels."""
+        try:
+            return self.canvas.view_box(slide)
+        except RegionError:
+            return None
+
+    def go_to(self, slide_id: str, place: tuple[float, float]) -> bool:
+        """Look at a place; False if that slide is not open."""
+        layer = self.canvas.layer_of(slide_id)
+        if layer is None:
+            return False
+        slide = layer.metadata["slide"]
+        top = Viewpoint(self.canvas.viewer).slide()
+        if top is None or top.id != slide_id:
+            self.canvas.bring_forward(slide)
+        self.marks.go_to(slide, place)
+        return True
+
+    def show_model(self, folder: Path) -> None:
+        """Say that a model was saved, and list it in Classify, if that is open."""
+        self.show_note(f"Saved {folder.name} in {folder.parent}; it loads like any other model.")
+        for classify in self._classifiers():
+            classify.use_model(folder, select=False)
+
+    def show_note(self, text: str) -> None:
+        """Show one line."""
+        self.note.setText(problem_text(text))
+        self.note.setVisible(bool(text))
+
+    def show_saved(self) -> None:
+        """Say that what was taught is on the disk."""
+        self.saved_note.setText("saved")
+
+    # --- what is open -----------------------------------------------------------------------------------------------
+
+    def results_changed(self) -> None:
+        """Take the results that are open: their features need not be made again."""
+        self.teaching.offer_results({result.slide_id: result.prediction for result in self.watch.results()})
+
+    def slides_changed(self, _event: object = None) -> None:
+        """List the open slides anew; the one on top is taught on."""
+        slides = self._slides()
+        top = Viewpoint(self.canvas.viewer).slide()
+        names = [(layer.name, layer.metadata["slide"].id) for layer in self._slide_layers()]
+        self.choices.offer_slides(names, "" if top is None else top.id)
+        self.teaching.choose_slide(top)
+        self.marks.show_examples(slides, self._shown)
+
+    def save_to(self, folder: Path) -> None:
+        """Write the taught model, named as the folder is."""
+        self.show_note("saving...")
+        self.teaching.save_model(folder)
+
+    def shut_down(self) -> None:
+        """Write what is not yet written, give the keys back and let go of the viewer."""
+        if self._closed:
+            return
+        self._closed = True
+        self.tool.switch(False)
+        self._let_go()
+        self.watch.stop()
+        for stop in self._stops:
+            stop()
+        self.canvas.viewer.layers.events.disconnect(self._layers_event)
+        self.keys.stop()
+        self._post.close()
+        self.teaching.close()
+        self.marks.remove()
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _looked(self, found: "tuple[dict[str, ModelConfig], Preferences]") -> None:
+        models, preferences = found
+        self.teaching.wishes = Wishes(
+            model="", saliency=NO_SALIENCY, device=preferences.device, memory=preferences.memory,
+            threads=preferences.threads,
+        )  # fmt: skip
+        self.choices.offer_models(models)
+        made_by = [result.prediction.record.model.name for result in self.watch.results()]
+        if made_by:
+            choose(self.choices.model_box, made_by[-1])
+        self.teaching.choose_model(str(self.choices.model_box.currentData()))
+
+    def _slide_layers(self) -> list[Any]:
+        return [layer for layer in self.canvas.slide_layers() if layer.metadata.get("slide") is not None]
+
+    def _slides(self) -> "list[Slide]":
+        return [layer.metadata["slide"] for layer in self._slide_layers()]
+
+    def _slide_wanted(self, slide_id: str) -> None:
+        layer = self.canvas.layer_of(slide_id)
+        if layer is not None:
+            self.canvas.bring_forward(layer.metadata["slide"])
+            self.slides_changed()
+
+    def _clicked(self, world: tuple[float, float]) -> None:
+        slide = self.teaching.slide
+        if slide is not None and self.isVisible():
+            point = self.canvas.to_corner(slide, np.array([world]))[0]
+            self.teaching.click(slide, (float(point[0]), float(point[1])))
+
+    def _class_shown(self) -> None:
+        if self.class_box.count():
+            self.teaching.look(str(self.class_box.currentData()), 0.0)
+
+    def _layer_gone(self, layer: Any) -> None:  # noqa: ANN401 - a napari layer
+        slide = layer.metadata.get("slide")
+        if slide is not None and self.canvas.layer_of(slide.id) is None:
+            self.teaching.slide_gone(slide.id)
+            self.marks.remove_from(slide.id)
+        self.slides_changed()
+
+    def _layers_event(self, event: Any) -> None:  # noqa: ANN401
+        if event.type in ("reordered", "visible"):
+            self.slides_changed()
+
+    def _ask_where_to_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Name and place of the taught model")
+        if path:
+            self.save_to(Path(path))
+
+    def _add_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of a model")
+        if folder:
+            self.quick.submit(lambda _job: read_models(Path(folder)), self._folder_read, self.show_note)
+
+    def _folder_read(self, models: "dict[str, ModelConfig]") -> None:
+        self.choices.offer_models(models)
+        choose(self.choices.model_box, next(iter(models)))
+
+    def _classifiers(self) -> list[ClassifyWidget]:
+        """Return the widgets in the same window that classify."""
+        window = self.main_window()
+        return [] if window is None else [each for each in window.findChildren(ClassifyWidget) if not each.is_closed]
+
+    def _bind_keys(self, viewer: Any) -> CanvasKeys:  # noqa: ANN401 - no stubs
+        teaching = self.teaching
+        actions: dict[str, Any] = {"S": teaching.next_suggestion, "Z": teaching.undo}
+        for number in range(MAX_CLASSES):
+            actions[str(number + 1)] = lambda at=number: teaching.choose_class_at(at)
+        for key, action in actions.items():
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(action)
+        return CanvasKeys(viewer, actions)
+
+    def _set_up(self) -> None:
+        self.tool_box.setToolTip("Click the slide to give the place the class chosen above; dragging still pans")
+        self.tool_box.setChecked(True)
+        self.tool.switch(True)
+        self.setToolTip(keys_text())
+        self.save_button.setToolTip("A model folder: the model's own trunk with the taught head; loads like any other")
+        self.apply_button.setToolTip("Paint the map of every open slide; those not read yet are read first")
+        self.forget_button.setToolTip("Features that are kept on this computer, to be deleted")
+        menu = QMenu(self.forget_button)
+        menu.addAction("Delete those of this slide and model", self.teaching.forget_features)
+        menu.addAction("Delete those of all slides", self.teaching.forget_all_features)
+        self.forget_button.setMenu(menu)
+        self.note.setVisible(False)
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow("Shown class", self.class_box)
+        last = QHBoxLayout()
+        for button in (self.save_button, self.apply_button, self.forget_button):
+            last.addWidget(button)
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(4, 4, 4, 4)
+        for part in (self.choices, line(), self.classes, self.tool_box):
+            column.addWidget(part)
+        column.addLayout(form)
+        column.addWidget(self.check_note)
+        column.addWidget(self.examples, 1)
+        column.addWidget(self.note)
+        column.addLayout(last)
+        column.addWidget(self.saved_note)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scrolling(inner))
+
+    def _connect(self) -> None:
+        teaching = self.teaching
+        self.choices.slide_chosen.connect(self._slide_wanted)
+        self.choices.model_chosen.connect(teaching.choose_model)
+        self.choices.folder_button.clicked.connect(self._add_folder)
+        self.choices.lesson_chosen.connect(teaching.choose_lesson)
+        self.choices.read_wanted.connect(teaching.read)
+        self.choices.stop_wanted.connect(teaching.cancel)
+        self.classes.chosen.connect(teaching.choose_class)
+        self.classes.added.connect(teaching.add_class)
+        self.classes.renamed.connect(self._renamed)
+        self.classes.removed.connect(teaching.remove_class)
+        self.examples.wanted.connect(teaching.go_to)
+        self.examples.removed.connect(teaching.remove)
+        self.examples.suggestion_wanted.connect(teaching.next_suggestion)
+        self.examples.undo_wanted.connect(teaching.undo)
+        self.tool_box.toggled.connect(self.tool.switch)
+        self.class_box.currentIndexChanged.connect(self._class_shown)
+        self.save_button.clicked.connect(self._ask_where_to_save)
+        self.apply_button.clicked.connect(lambda: teaching.apply(self._slides()))
+        self._stops = (
+            self.canvas.watch(self.slides_changed, self._layer_gone),
+            self.canvas.watch_view(self.marks.follow_zoom),
+        )
+        self.canvas.viewer.layers.events.connect(self._layers_event)
+        workers = (self.saver, self.quick, self.long)
+        self.destroyed.connect(lambda: [worker.close() for worker in workers])
+
+    def _renamed(self, number: int, name: str) -> None:
+        self.teaching.rename_class(number, name)
+        self.classes.show_lesson(self._shown)  # a name that was not taken goes back

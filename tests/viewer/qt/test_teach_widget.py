@@ -1,0 +1,294 @@
+"""The Teach widget in a real napari window: mouse, keys and controls, on phantom slides with the phantom model."""
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QApplication, QLineEdit
+
+from napari_gigaclf.geometry import corner_to_napari_data
+from napari_gigaclf.inference import classify
+from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
+from napari_gigaclf.models import load_model
+from napari_gigaclf.slides.phantom import PhantomSlide
+from napari_gigaclf.viewer import commands
+from napari_gigaclf.viewer.reader import open_layers
+from napari_gigaclf.viewer.readings import read_at
+from napari_gigaclf.viewer.viewpoint import Viewpoint
+from napari_gigaclf.viewer.widgets.controls import choose
+from napari_gigaclf.viewer.widgets.teach import TeachWidget
+
+MODEL = "phantom-tumour"
+SIDE = 1600
+
+
+@pytest.fixture(autouse=True)
+def usual_priority(monkeypatch):
+    """Let the workers have their share of a machine on which other tests run."""
+    monkeypatch.setattr("napari_gigaclf.viewer.worker.lower_priority", lambda: None)
+
+
+@pytest.fixture(scope="module")
+def first():
+    return PhantomSlide(seed=3, shape=(SIDE, SIDE))
+
+
+@pytest.fixture(scope="module")
+def second():
+    return PhantomSlide(seed=4, shape=(SIDE, SIDE))
+
+
+@pytest.fixture(scope="module")
+def result(first):
+    return classify(first, MODEL, saliency=None, device="cpu")
+
+
+@pytest.fixture
+def window(viewer, qtbot):
+    """Have the window on the screen and with the focus (not returned: napari looks for windows that are held)."""
+    window = viewer.window._qt_window
+    window.resize(1280, 800)
+    window.show()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=10_000)
+
+
+@pytest.fixture
+def make_teach(viewer, window, qtbot, tmp_path):
+    """Dock widgets on the phantom's model; they are shut down in the end."""
+    from napari.utils._proxies import PublicOnlyProxy
+
+    made = []
+
+    def make(viewer=viewer):
+        folders = {"lessons": tmp_path / "lessons", "features": tmp_path / "features"}
+        made.append(TeachWidget(PublicOnlyProxy(viewer), **folders))
+        widget = made[-1]
+        viewer.window.add_dock_widget(widget, name="Teach")
+        qtbot.waitUntil(lambda: widget.teaching.lesson is not None, timeout=60_000)
+        choose(widget.choices.model_box, MODEL)
+        qtbot.waitUntil(
+            lambda: widget.teaching.lesson is not None and widget.teaching.base.name == MODEL, timeout=60_000
+        )
+        return widget
+
+    yield make
+    for widget in made:
+        widget.shut_down()
+        assert all(worker.close(60) for worker in (widget.quick, widget.saver, widget.long))
+
+
+@pytest.fixture
+def kept(result, tmp_path):
+    """Have the first slide's features kept from an earlier run."""
+    KeptFeatures(tmp_path / "features").keep(result)
+
+
+@pytest.fixture
+def press(viewer, qtbot):
+    canvas = viewer.window._qt_viewer.canvas.native
+
+    def keys(letters):
+        canvas.setFocus()
+        for letter in letters:
+            qtbot.keyClick(canvas, getattr(Qt.Key, f"Key_{letter}"))
+
+    return keys
+
+
+@pytest.fixture
+def click_cell(viewer, qtbot):
+    """Click the middle of a cell with the mouse, wherever it is on the screen."""
+    canvas = viewer.window._qt_viewer.canvas.native
+
+    def click(widget, cell):
+        slide, at = widget.teaching.slide, widget.teaching.opened
+        world = corner_to_napari_data(np.array([at.canvas.grid.centre_of(*cell)]))[0] * slide.um_per_px
+        camera = viewer.scene.camera
+        y, x = np.array([canvas.height(), canvas.width()]) / 2 + (world - camera.center[-2:]) * camera.zoom
+        qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=QPoint(round(x), round(y)))
+
+    return click
+
+
+def open_in(viewer, slide):
+    for data, kwargs, kind in open_layers(slide):
+        getattr(viewer, f"add_{kind}")(data, **kwargs)
+
+
+def ready(widget, qtbot):
+    qtbot.waitUntil(
+        lambda: widget.teaching.opened is not None and widget.teaching.painter.check is not None, timeout=120_000
+    )
+
+
+def judged(widget, qtbot):
+    qtbot.waitUntil(lambda: widget.teaching.painter.check is not None, timeout=30_000)
+
+
+def teach_ten(widget, viewer, qtbot, press, click_cell, result):
+    """Give five examples of cells without tumour and five of cells with it, by keys and mouse, all on the screen."""
+    Viewpoint(viewer).fit(widget.teaching.slide)
+    tumour = np.nan_to_num(result.probability_map[1], nan=0.5)
+    for key, cells in (("1", np.argwhere(tumour < 0.01)), ("2", np.argwhere(tumour > 0.99))):
+        press(key)
+        for row, column in cells[:: max(1, len(cells) // 5)][:5]:
+            click_cell(widget, (int(row), int(column)))
+            judged(widget, qtbot)
+
+
+def taught(widget, slide):
+    return np.array(widget.canvas.overlay(slide.id, "taught").metadata["live"].values)
+
+
+def test_ten_clicks_two_undone_saved_reopened_and_applied_to_another_slide(
+    viewer, make_napari_viewer, make_teach, first, second, result, press, click_cell, qtbot, tmp_path
+):
+    open_in(viewer, first)
+    widget = make_teach()
+    qtbot.waitUntil(widget.choices.read_button.isEnabled, timeout=30_000)
+    qtbot.mouseClick(widget.choices.read_button, Qt.MouseButton.LeftButton)
+    ready(widget, qtbot)
+    assert "read just now" in widget.choices.features_note.text()
+    teach_ten(widget, viewer, qtbot, press, click_cell, result)
+    assert [widget.classes.table.item(row, 2).text() for row in range(2)] == ["5", "5"]
+    ten = taught(widget, first)
+    press("ZZ")
+    judged(widget, qtbot)
+    assert len(widget.teaching.lesson.examples) == 8
+    assert "8 of 8 examples right" in widget.check_note.text()
+    eight = taught(widget, first)
+    assert not np.array_equal(eight, ten, equal_nan=True)
+    assert ((eight[1] > 0.5) == (result.probability_map[1] > 0.5))[result.store.kept].mean() > 0.95
+    widget.save_to(tmp_path / "two by ten")
+    qtbot.waitUntil(lambda: "Saved two by ten" in widget.note.text(), timeout=60_000)
+    widget.shut_down()
+
+    # In a window of its own: napari 0.9.2 crashes where all layers are closed and two are opened again.
+    anew = make_napari_viewer()
+    open_in(anew, first)
+    again = make_teach(anew)
+    ready(again, qtbot)
+    assert "kept from an earlier run" in again.choices.features_note.text()
+    assert len(again.teaching.lesson.examples) == 8
+    qtbot.waitUntil(lambda: again.canvas.overlay(first.id, "taught") is not None, timeout=30_000)
+    assert np.array_equal(taught(again, first), eight, equal_nan=True)
+
+    open_in(anew, second)
+    qtbot.waitUntil(lambda: again.teaching.slide is second and again.choices.read_button.isEnabled(), timeout=30_000)
+    qtbot.mouseClick(again.apply_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: again.canvas.overlay(second.id, "taught") is not None, timeout=120_000)
+    judged(again, qtbot)
+    streamed = classify(second, load_model(tmp_path / "two by ten"), saliency=None, device="cpu")
+    assert np.isfinite(streamed.probability_map).any()
+    assert streamed.probability_map == pytest.approx(taught(again, second), abs=2e-5, nan_ok=True)
+    assert "taught by clicks on 1 slide" in streamed.head.config.card.title
+
+
+def test_a_result_beside_it_is_taught_on_at_once(viewer, make_teach, show, first, result, press, click_cell, qtbot):
+    from napari_gigaclf.viewer.layers import Frame, prediction_layers
+
+    show(first)
+    for data, kwargs, kind in prediction_layers(result, Frame.of_slide(first), "tumour"):
+        getattr(viewer, f"add_{kind}")(data, **kwargs)
+    widget = make_teach()
+    ready(widget, qtbot)
+    assert "from the result that is open" in widget.choices.features_note.text()
+    teach_ten(widget, viewer, qtbot, press, click_cell, result)
+    map_, model_map = (widget.canvas.overlay(first.id, kind) for kind in ("taught", "probability"))
+    assert (map_.visible, model_map.visible) == (True, False)
+    assert map_.name == "taught: probability of class 2"
+    point = widget.teaching.lesson.examples[-1].place
+    world = tuple(corner_to_napari_data(np.array([point]))[0] * first.um_per_px)
+    reading = read_at(widget.canvas, first, world)
+    assert reading.probabilities["class 2"] > 0.5 > reading.probabilities["class 1"]
+    commands.toggle_probability(viewer)
+    assert not map_.visible
+    commands.toggle_probability(viewer)
+    assert (map_.visible, model_map.visible) == (True, False)
+    choose(widget.class_box, "class 1")
+    assert map_.name == "taught: probability of class 1"
+    qtbot.waitUntil(lambda: widget.teaching.kept.size() > 0, timeout=30_000)
+
+
+def test_lists_and_keys(viewer, make_teach, show, first, result, kept, press, click_cell, qtbot):
+    show(first)
+    widget = make_teach()
+    ready(widget, qtbot)
+    teach_ten(widget, viewer, qtbot, press, click_cell, result)
+    table = widget.classes.table
+    table.setFocus()
+    qtbot.keyClick(table, Qt.Key.Key_F2)
+    editor = QApplication.focusWidget()
+    assert isinstance(editor, QLineEdit)
+    qtbot.keyClicks(editor, "metastasis 12")
+    qtbot.keyClick(editor, Qt.Key.Key_Return)
+    names = lambda: [each.name for each in widget.teaching.lesson.classes]  # noqa: E731
+    qtbot.waitUntil(lambda: names() == ["class 1", "metastasis 12"], timeout=5_000)  # Qt takes the text soon
+    assert len(widget.teaching.lesson.examples) == 10
+    judged(widget, qtbot)
+
+    press("1")
+    click_cell(widget, tuple(map(int, np.argwhere(np.nan_to_num(result.probability_map[1]) > 0.99)[1])))
+    judged(widget, qtbot)
+    examples = widget.examples.table
+    assert examples.item(0, 2).text().startswith("rather metastasis 12")
+    symbols = [str(each) for each in widget.canvas.overlay(first.id, "examples").symbol]
+    assert symbols.count("x") == sum(bool(examples.item(row, 2).text()) for row in range(examples.rowCount()))
+    liar = widget.examples.examples[0]
+    where = examples.visualItemRect(examples.item(0, 0)).center()
+    qtbot.mouseClick(examples.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert viewer.scene.camera.center[-2:] == pytest.approx(
+        corner_to_napari_data(np.array([liar.place]))[0] * first.um_per_px
+    )
+    examples.setFocus()
+    qtbot.keyClick(examples, Qt.Key.Key_Delete)
+    judged(widget, qtbot)
+    assert liar not in widget.teaching.lesson.examples
+
+    first_place = widget.teaching.opened.canvas.grid.centre_of(*widget.teaching.painter.suggestions[0])
+    press("S")
+    assert viewer.scene.camera.center[-2:] == pytest.approx(
+        corner_to_napari_data(np.array([first_place]))[0] * first.um_per_px
+    )
+    assert "star" in [str(each) for each in widget.canvas.overlay(first.id, "suggestions").symbol]
+    widget.shut_down()
+    press("12SZ")
+    assert all(key not in map(str, viewer.keymap) for key in "12SZ")
+    assert widget.canvas.overlay(first.id, "examples") is None
+    assert widget.canvas.overlay(first.id, "taught") is not None
+
+
+def test_dragging_and_a_tool_that_is_off_teach_nothing(
+    viewer, make_teach, show, first, result, kept, press, click_cell, clicker, qtbot
+):
+    show(first)
+    widget = make_teach()
+    ready(widget, qtbot)
+    cell = tuple(map(int, np.argwhere(widget.teaching.opened.canvas.kept)[40]))
+    world = corner_to_napari_data(np.array([widget.teaching.opened.canvas.grid.centre_of(*cell)]))[0] * first.um_per_px
+    clicker(tuple(world), moves=[(30, 0)])
+    assert widget.teaching.lesson.examples == ()
+    widget.tool_box.click()
+    clicker(tuple(world))
+    assert widget.teaching.lesson.examples == ()
+    widget.tool_box.click()
+    clicker(tuple(world))
+    assert len(widget.teaching.lesson.examples) == 1
+    judged(widget, qtbot)
+
+
+def test_another_slide_on_top_is_taught_on(viewer, make_teach, show, first, second, kept, qtbot):
+    show(first)
+    widget = make_teach()
+    ready(widget, qtbot)
+    top = show(second)
+    qtbot.waitUntil(lambda: widget.teaching.slide is second, timeout=10_000)
+    assert widget.choices.slide_box.currentData() == second.id
+    choose(widget.choices.slide_box, first.id)
+    assert widget.teaching.slide.id == first.id
+    ready(widget, qtbot)
+    viewer.layers.remove(top)
+    assert widget.choices.slide_box.count() == 1
+    viewer.layers.clear()
+    assert widget.teaching.slide is None
+    assert widget.choices.features_note.text() == "Open a slide first."
