@@ -12,3 +12,4 @@ autodoc_member_order = "bysource"
 html_theme = "alabaster"
 html_theme_options = {"page_width": "1100px", "description": "Gigapixel slides, classified exactly, in napari"}
 exclude_patterns = ["_build"]
+myst_heading_anchors = 3  # links to sections of other pages

@@ -64,9 +64,9 @@ class ClickTool(MouseTool):
 
     def _drag_box(
         self,
-        viewer: Any,
-        event: Any,
-        boxed: Callable[[tuple[float, float], tuple[float, float]], None],  # noqa: ANN401
+        viewer: Any,  # noqa: ANN401
+        event: Any,  # noqa: ANN401
+        boxed: Callable[[tuple[float, float], tuple[float, float]], None],
     ) -> Iterator[None]:
         """Draw a box while the mouse moves; the view stands still meanwhile."""
         camera = viewer.scene.camera
