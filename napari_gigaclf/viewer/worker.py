@@ -70,10 +70,21 @@ class Job(Generic[T]):
 
 
 class Worker:
-    """A background thread for jobs, started on the first one."""
+    """A background thread for jobs, started on the first one.
 
-    def __init__(self, name: str, post: Post) -> None:
+    Parameters
+    ----------
+    name
+        Of the thread.
+    post
+        Carries calls to the GUI thread.
+    gives_way
+        Whether it has a low priority; False for jobs of some milliseconds that a person waits for.
+    """
+
+    def __init__(self, name: str, post: Post, *, gives_way: bool = True) -> None:
         self.name = name
+        self._gives_way = gives_way
         self._post = post
         self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
         self._pending: set[Job[Any]] = set()
@@ -138,7 +149,8 @@ class Worker:
         return not thread.is_alive()
 
     def _loop(self) -> None:
-        lower_priority()
+        if self._gives_way:
+            lower_priority()
         while (job := self._jobs.get()) is not None:
             try:
                 job.run(self._post)

@@ -71,7 +71,7 @@ class AskSection(QWidget):
         self._chosen_slide, self._wishes = chosen_slide, wishes
         self._shown_class, self._problem = shown_class, problem
         self.probes, self.why = ProbePanel(), WhyPanel()
-        self.stored, self.network = Worker("gigaclf-ask", post), Worker("gigaclf-look", post)
+        self.stored, self.network = Worker("gigaclf-ask", post, gives_way=False), Worker("gigaclf-look", post)
         self.gradients = Worker("gigaclf-why", post)
         self.asks = ProbeController(
             self, stored=self.stored, network=self.network, pictures=pictures, post=post, shelf=runs.shelf
