@@ -365,7 +365,7 @@ def test_lessons_are_listed_and_chosen(make, view, pump, slide, results, tmp_pat
     assert len(controller.lesson.examples) == 5
     assert [name for name, _ in view.lessons] == ["lesson 1", "lesson 2"]
     assert {path for _, path in view.lessons} == {first, second}
-    assert len(list_lessons(tmp_path / "lessons")[0]) == 2
+    pump.until(lambda: len(list_lessons(tmp_path / "lessons")[0]) == 2)
 
 
 def test_a_lesson_that_another_window_changed_is_not_overwritten(make, view, pump, slide, results, tmp_path):

@@ -79,6 +79,7 @@ class TeachController:
         self._results: dict[str, Prediction] = {}
         self._file: LessonFile | None = None
         self._lessons: dict[Path, Lesson] = {}
+        self._files: dict[Path, LessonFile] = {}
         self._model_generation = 0
         self._slide_generation = 0
         self._read_job: Job[tuple[jobs.Opened, str]] | None = None
@@ -96,14 +97,15 @@ class TeachController:
             if generation != self._model_generation:
                 return
             self.base, lessons, problems = answer
-            self._lessons = dict(lessons)
+            self._lessons, self._files = dict(lessons), {}
             self._take_up(lessons[0][0] if lessons else None)
             if problems:
                 self._view.show_note(problems[0])
             self._open()
 
         folder = self._folder or lessons_folder()
-        self._quick.submit(lambda _job: jobs.look_up(source, folder), found, self._problem)
+        # On the worker that saves: what was taught last is on the disk by then.
+        self._saver.submit(lambda _job: jobs.look_up(source, folder), found, self.painter.problem)
 
     def choose_lesson(self, path: Path | None) -> None:
         """Take up another lesson of the model; None begins a new one."""
@@ -218,10 +220,9 @@ class TeachController:
 
     def read(self) -> None:
         """Stream the slide through the model for its features."""
-        if self.slide is None or self.base is None or self._read_job is not None:
-            return
-        self._read(self.slide, self.base, None)
-        self._show_features()
+        if self.slide is not None and self.base is not None and self._read_job is None:
+            self._read(self.slide, self.base, None)
+            self._show_features()
 
     def cancel(self) -> None:
         """Stop reading."""
@@ -283,6 +284,8 @@ class TeachController:
         if path is None:
             number = 1 + len(self._lessons)
             self.lesson, self._file = new_lesson(f"lesson {number}", self.base), LessonFile.new(folder)
+        elif path in self._files:  # what is on the disk may still be on its way there
+            self.lesson, self._file = self._lessons[path], self._files[path]
         else:
             self._file = LessonFile(path)
             try:
@@ -294,6 +297,7 @@ class TeachController:
                 return
             # The model may lie elsewhere now than when the lesson was begun.
             self.lesson = dataclasses.replace(lesson, base=dataclasses.replace(lesson.base, source=self.base.source))
+        self._files[self._file.path] = self._file
         self.current_class = self.lesson.classes[0].number if self.lesson.classes else 0
         self._show_lessons()
         self._show()
@@ -305,7 +309,11 @@ class TeachController:
         self._view.show_check(None)
 
     def _keep_in_list(self) -> None:
-        if self.lesson is not None and self._file is not None and self.lesson.can_undo:
+        if (
+            self.lesson is not None
+            and self._file is not None
+            and (self.lesson.can_undo or self._file.path in self._lessons)
+        ):
             self._lessons[self._file.path] = self.lesson
 
     def _show_lessons(self) -> None:
@@ -373,11 +381,11 @@ class TeachController:
                 self._take_features(answer[0], answer[1])
                 if kept_from is not None and jobs.whole_slide(kept_from):
                     self._long.submit(
-                        lambda _job: jobs.keep_once(self.kept, kept_from), lambda _done: None, self._problem
+                        lambda _job: jobs.keep_once(self.kept, kept_from), lambda _done: None, self.painter.problem
                     )
 
         self._show_features("looking for the slide's features...")
-        self._quick.submit(lambda _job: jobs.find_features(slide, base, result, self.kept), found, self._problem)
+        self._quick.submit(lambda _job: jobs.find_features(slide, base, result, self.kept), found, self.painter.problem)
 
     def _take_features(self, opened: "jobs.Opened | None", problem: str = "") -> None:
         self.opened = opened
@@ -421,7 +429,9 @@ class TeachController:
             if self.slide is not None and self.slide.id == slide.id and self.opened is None:
                 self._take_features(opened, problem)
             elif lesson is not None and (self.slide is None or self.slide.id != slide.id):
-                self.painter.paint_whole(slide, opened, lesson, self._still)
+                self.painter.paint_whole(
+                    slide, opened, lesson, lambda each: self.lesson is not None and self.lesson.steps == each.steps
+                )
 
         def finished() -> None:
             if self._read_job is job:
@@ -434,15 +444,6 @@ class TeachController:
     def _repaint(self) -> None:
         """Learn from the lesson as it is now, and paint the slide that is open."""
         self.painter.repaint(self.lesson, self.opened)
-
-    def _still(self, lesson: Lesson) -> bool:
-        """Return whether a lesson is what is taught now."""
-        return self.lesson is not None and self.lesson.steps == lesson.steps
-
-    def _problem(self, text: str) -> None:
-        """Show why something failed; what was given up says nothing."""
-        if text:
-            self._view.show_note(text)
 
     def _forgotten(self, num_bytes: int) -> None:
         said = f"Deleted {num_bytes / 1e6:.0f} MB of kept features." if num_bytes else "No features were kept."

@@ -79,9 +79,7 @@ class TeachPainter:
                     self._view.hide_map(at.slide.id)
                 self._judge(generation, lesson, at)
 
-        self._job = self._quick.submit(
-            lambda job: jobs.repaint(lesson, at.canvas, seen, job, show), done, self._problem
-        )
+        self._job = self._quick.submit(lambda job: jobs.repaint(lesson, at.canvas, seen, job, show), done, self.problem)
 
     def paint_whole(self, slide: "Slide", at: "jobs.Opened", lesson: Lesson, still: Callable[[Lesson], bool]) -> None:
         """Paint the map of a slide that is not the one in view, if the lesson is still the same then."""
@@ -94,7 +92,7 @@ class TeachPainter:
                 self._view.show_map(slide, live)
                 self._view.show_note(f"Applied to {slide.name}.")
 
-        self._quick.submit(lambda _job: jobs.paint_whole(lesson, at.canvas), painted, self._problem)
+        self._quick.submit(lambda _job: jobs.paint_whole(lesson, at.canvas), painted, self.problem)
 
     def look(self, slide: "Slide | None", class_name: str, threshold: float) -> None:
         """Show another class or threshold of all maps."""
@@ -160,14 +158,14 @@ class TeachPainter:
                 self._judged()
                 self._show_suggestions(at)
 
-        self._quick.submit(lambda _job: jobs.judge(lesson, at.canvas, values, skipped), judged, self._problem)
+        self._quick.submit(lambda _job: jobs.judge(lesson, at.canvas, values, skipped), judged, self.problem)
 
     def _show_suggestions(self, at: "jobs.Opened") -> None:
         places = [at.canvas.grid.centre_of(*cell) for cell in self.suggestions]
         current = None if self.current is None else at.canvas.grid.centre_of(*self.current)
         self._view.show_suggestions(at.slide, places, current)
 
-    def _problem(self, text: str) -> None:
+    def problem(self, text: str) -> None:
         """Show why something failed; what was given up says nothing."""
         if text:
             self._view.show_note(text)
