@@ -10,6 +10,7 @@ Blocks are (batch, channels, *space). Where in its map a block lies, an operatio
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import reduce
 from typing import Protocol
 
 import numpy as np
@@ -260,12 +261,12 @@ class MaxPooling(Windowed):
         padding = border_padding(self.windows, place.wanted, place.given)
         block = cut(blocks[self.source.index], padding, -float("inf"), traced=place.traced)
         if not block.requires_grad and block.device.type == "cpu":
-            return self.by_axes(block)
+            return self.by_axes(block, place.traced)
         function = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[len(padding) - 1]
         kernel, stride, dilation = zip(*((r.kernel, r.stride, r.dilation) for r in self.windows), strict=True)
         return function(block, kernel, stride, 0, dilation)
 
-    def by_axes(self, block: Tensor) -> Tensor:
+    def by_axes(self, block: Tensor, traced: bool) -> Tensor:
         """Return the maximum axis by axis: the same numbers, six times faster without indices."""
         layout = memory_format(block)
         for axis, rule in enumerate(self.windows, start=2):
@@ -273,6 +274,9 @@ class MaxPooling(Windowed):
             taps = [strided(block, axis, tap * rule.dilation, count, rule.stride) for tap in range(rule.kernel)]
             if len(taps) == 1:
                 block = taps[0]
+                continue
+            if traced:  # a compiler wants no results written into blocks that are there
+                block = reduce(torch.maximum, taps)
                 continue
             block = torch.empty(taps[0].shape, dtype=block.dtype, device=block.device, memory_format=layout)
             torch.maximum(taps[0], taps[1], out=block)
