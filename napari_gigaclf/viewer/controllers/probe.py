@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.progress import CancelToken, Progress
+from napari_gigaclf.viewer.controllers.seldom import REPORT_SECONDS, seldom
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.thumbnails import thumbnail
 from napari_gigaclf.viewer.controllers.wishes import Wishes
@@ -95,7 +96,7 @@ class ProbeView(Protocol):
         ...
 
     def show_asking(self, num_waiting: int, stage: str, *, can_stop: bool) -> None:
-        """Show how many answers are on their way, what is being done for them, and whether it can be stopped."""
+        """Show how many answers the network is wanted for, what is being done, and whether it can be stopped."""
         ...
 
 
@@ -202,12 +203,8 @@ class ProbeController:
 
             plan = self._shelf.plan(asked.slide, wishes, prepared, staged, loading=LOADING, planning=PLANNING)
             staged(LOOKING)
-            answer = plan.ask(
-                question.place,
-                threshold=question.threshold,
-                cancel=job,
-                progress=lambda progress: staged(looking_text(progress)),
-            )
+            report = seldom(lambda progress: staged(looking_text(progress)), lambda: REPORT_SECONDS)
+            answer = plan.ask(question.place, threshold=question.threshold, cancel=job, progress=report)
             return answer, plan.model.name
 
         def answered(found: "tuple[RegionAnswer, str]") -> None:
@@ -231,7 +228,8 @@ class ProbeController:
             finished=lambda: self._finished(job),
         )
         self._jobs[job] = (asked.slide.id, needs_network)
-        self._show_asking()
+        if needs_network:  # stored features answer before a window could be drawn that says so
+            self._show_asking()
 
     def _is_current(self, asked: "_Asked") -> bool:
         return asked.generation == self._generation.get(asked.slide.id, 0)
@@ -269,14 +267,15 @@ class ProbeController:
             self._view.show_problem(text)
 
     def _finished(self, job: Job[Any]) -> None:
-        self._jobs.pop(job, None)
+        _, needed_network = self._jobs.pop(job, ("", True))
         if not any(needs_network for _, needs_network in self._jobs.values()):
             self._stage = ""
-        self._show_asking()
+        if needed_network:
+            self._show_asking()
 
     def _show_asking(self) -> None:
-        can_stop = any(needs_network for _, needs_network in self._jobs.values())
-        self._view.show_asking(len(self._jobs), self._stage, can_stop=can_stop)
+        num_waiting = sum(needs_network for _, needs_network in self._jobs.values())
+        self._view.show_asking(num_waiting, self._stage, can_stop=num_waiting > 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

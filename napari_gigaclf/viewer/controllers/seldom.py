@@ -5,6 +5,9 @@ from collections.abc import Callable
 
 from napari_gigaclf.progress import Progress, ProgressCallback
 
+REPORT_SECONDS = 0.25
+"""Least time between two redraws of the progress of what is soon done."""
+
 
 def seldom(report: ProgressCallback, interval: Callable[[], float]) -> ProgressCallback:
     """Pass reports on with at least so many seconds in between, and always the last one: each costs a new layout."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.controllers.giving_way import GivingWay
 from napari_gigaclf.viewer.controllers.probe import LOADING, PLANNING
-from napari_gigaclf.viewer.controllers.seldom import seldom
+from napari_gigaclf.viewer.controllers.seldom import REPORT_SECONDS, seldom
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.wishes import Wishes
 from napari_gigaclf.viewer.layers import Frame, LayerData
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference import PlaceGradient, PreparedRun
     from napari_gigaclf.inference.asked import Place
     from napari_gigaclf.slides import Slide
-
-REPORT_SECONDS = 0.25
-"""Least time between two redraws of the progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
