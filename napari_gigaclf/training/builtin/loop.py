@@ -26,6 +26,7 @@ from torch.optim.swa_utils import AveragedModel
 from napari_gigaclf.models.classifier import Classifier
 from napari_gigaclf.models.networks.cell_net import without_padding
 from napari_gigaclf.training.augment import Augmentation, augment
+from napari_gigaclf.training.averaging import decaying_groups, moving_average
 from napari_gigaclf.training.builtin.distractors import distractors
 from napari_gigaclf.training.evaluation.ranking import auc
 from napari_gigaclf.training.tiles import Tiles
@@ -108,9 +109,10 @@ def fit(
     """
     torch.manual_seed(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
-    averaged = AveragedModel(network, avg_fn=_moving_average(settings.average), use_buffers=True)
+    averaged = AveragedModel(network, avg_fn=moving_average(settings.average), use_buffers=True)
     steps = max(1, len(train) // settings.batch_size)
-    optimiser = _optimiser(network, settings)
+    groups = decaying_groups(network, settings.weight_decay)
+    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=steps * settings.epochs, pct_start=0.2, final_div_factor=1e3
     )
@@ -135,26 +137,6 @@ def fit(
             if on_better is not None:
                 on_better(best_network, best)
     return best_network
-
-
-def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Average over the recent steps, of which there are fewer at the start: the first weights are soon forgotten."""
-
-    def average(mean: Tensor, value: Tensor, num_averaged: Tensor | int) -> Tensor:
-        if not mean.is_floating_point():  # batch norm's count of batches
-            return value
-        steps = float(num_averaged)
-        return torch.lerp(mean, value, 1.0 - min(decay, (1.0 + steps) / (10.0 + steps)))
-
-    return average
-
-
-def _optimiser(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Weights decay; biases and batch norm do not."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    free = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
 
 
 def _batch(tiles: Tiles, settings: TrainSettings, generator: torch.Generator) -> tuple[Tensor, Tensor]:
