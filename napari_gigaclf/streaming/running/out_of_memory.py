@@ -4,8 +4,11 @@ import errno
 
 import torch
 
-_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
-"""What PyTorch's allocators say, on the CPU in a plain RuntimeError."""
+_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "could not create a primitive")
+"""What PyTorch's allocators say, on the CPU in a plain RuntimeError, and oneDNN where there is no room for its code.
+
+oneDNN may mean something else; then the same error comes again with smaller tiles, and is raised in the end.
+"""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from napari_gigaclf.streaming import stream
+from napari_gigaclf.streaming.running.out_of_memory import is_out_of_memory
 
 SIZE = (3, 150, 130)
 
@@ -118,6 +119,16 @@ def test_other_errors_are_not_tried_again(pixels):
     with pytest.raises(OSError, match="the disk is gone"):
         stream(network("trunk"), tile=200)(source)
     assert source.blocks == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes", "could not create a primitive"],
+)
+def test_what_libraries_say_when_memory_ran_out(words):
+    assert is_out_of_memory(RuntimeError(words))
+    assert not is_out_of_memory(RuntimeError("sizes do not match"))
+    assert not is_out_of_memory(ValueError(words))
 
 
 LIMITED = """
