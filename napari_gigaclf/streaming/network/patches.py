@@ -10,11 +10,12 @@ from itertools import repeat
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.cutting import cut
-from napari_gigaclf.streaming.network.intervals import Rule, Window
-from napari_gigaclf.streaming.network.operations import Blocks, NodeRef, Place, TensorRef, border_padding
+from napari_gigaclf.streaming.network.intervals import Window
+from napari_gigaclf.streaming.network.operations import Blocks, NodeRef, Place, TensorRef, Windowed, border_padding
 
 PATCHES_PER_CALL = 64
 
@@ -128,12 +129,12 @@ class Patchwise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, features, *cells) for a map (B, C, *space)."""
-        padded = cut(x, [(p, p) for p in self.padding])
+        padded = F.pad(x, [p for p in reversed(self.padding) for _ in range(2)])
         return on_patches(padded, self.module, self.kernel, self.stride, self.patches_per_call)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PatchOperation:
+class PatchOperation(Windowed):
     """A module called on patches."""
 
     source: NodeRef
@@ -142,16 +143,11 @@ class PatchOperation:
     """Of the module's parameters and buffers."""
     tensors: tuple[TensorRef, ...]
     """The same, as tensors of the graph."""
-    windows: tuple[Window, ...]
     per_call: int
     path: str
     """Of the module, for a person."""
     checked: set[str]
     """Holds the path once the module was found to draw no random numbers: looked at once, when a run is planned."""
-
-    def rules(self, num_axes: int) -> tuple[Rule, ...]:
-        """Return the windows."""
-        return self.windows
 
     def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the features of the patches, padded only where they reach over the image's border."""
