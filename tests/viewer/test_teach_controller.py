@@ -396,18 +396,18 @@ def test_too_little_is_neither_saved_nor_applied(make, view, pump, slide, result
 
 
 def test_closing_writes_the_last_click(make, view, pump, slide, results, tmp_path, monkeypatch):
-    from napari_gigaclf.inference.teaching import lesson_file
+    from napari_gigaclf.inference import own_file
 
     controller = make()
     open_with(controller, pump, slide, results)
     ones, _ = some_cells(controller)
-    slow, write = threading.Event(), lesson_file.write_lesson
+    slow, write = threading.Event(), own_file.write_record
 
-    def waits(path, lesson):
+    def waits(path, record):
         slow.wait(0.3)
-        write(path, lesson)
+        write(path, record)
 
-    monkeypatch.setattr(lesson_file, "write_lesson", waits)
+    monkeypatch.setattr(own_file, "write_record", waits)
     controller.choose_class(0)
     for cell in ones:
         controller.click(slide, controller.opened.canvas.grid.centre_of(*cell))

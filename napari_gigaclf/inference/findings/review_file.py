@@ -1,21 +1,18 @@
 """Keeps verdicts in the user's own folder, one JSON file per slide and model: whole or not at all, read without trust.
 
 Slides may lie where nothing can be written, so the file does not lie beside the slide: its name is a digest of the
-slide's fingerprint and the model's, and it is found again wherever the slide is moved to. It is written beside its
-place, flushed to the disk and renamed, so that a program that is killed leaves the last whole one.
+slide's fingerprint and the model's, and it is found again wherever the slide is moved to.
 """
 
-import json
-import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from napari_gigaclf.errors import OutputError, ResultError
+from napari_gigaclf.errors import ResultError
 from napari_gigaclf.inference.findings.reviews import MAX_REVIEWS, ReaderCall, Review, ReviewKey, ReviewLog
+from napari_gigaclf.inference.own_file import OwnFile
 from napari_gigaclf.inference.stored_array import read_json
-from napari_gigaclf.models.records import ConfigError, parse, plain
-from napari_gigaclf.writing import replacing
+from napari_gigaclf.models.records import ConfigError, parse
 
 FORMAT = "napari-gigaclf reviews 1"
 MAX_BYTES = 1 << 26
@@ -60,7 +57,11 @@ class ReviewStore:
     def __init__(self, folder: Path, key: ReviewKey) -> None:
         self.key = key
         self.path = review_path(folder, key)
-        self._seen: tuple[int, int, int] | None = None
+        self._file = OwnFile(
+            self.path,
+            "another window has changed the verdicts on this slide; what is said here is not saved: close one of the "
+            "two, and open the slide again",
+        )
 
     def load(self) -> ReviewLog:
         """Return what was said before; an empty log where nothing was.
@@ -70,8 +71,7 @@ class ReviewStore:
         ResultError
             The file is damaged, too large, of another version, or speaks of something else.
         """
-        self._seen = self._state()
-        return ReviewLog(key=self.key) if self._seen is None else read_log(self.path, self.key)
+        return read_log(self.path, self.key) if self._file.look() else ReviewLog(key=self.key)
 
     def save(self, log: ReviewLog) -> None:
         """Write a log in place of the one that was there.
@@ -81,23 +81,9 @@ class ReviewStore:
         OutputError
             The folder cannot be written to, or another program has written there since.
         """
-        if self._state() != self._seen:
-            raise OutputError(
-                f"{self.path}: another window has changed the verdicts on this slide; what is said here is not saved: "
-                "close one of the two, and open the slide again"
-            )
-        write_log(self.path, log)
-        self._seen = self._state()
-
-    def _state(self) -> tuple[int, int, int] | None:
-        """Return what changes whenever a file is replaced; None without one."""
-        try:
-            found = self.path.lstat()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be looked at: {error.strerror}") from error
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        self._file.write(
+            ReviewJson(format=FORMAT, key=log.key, slide_name=log.slide_name[:1000], call=log.call, reviews=log.reviews)
+        )
 
 
 def read_log(path: Path, key: ReviewKey) -> ReviewLog:
@@ -116,21 +102,3 @@ def read_log(path: Path, key: ReviewKey) -> ReviewLog:
     if found.key != key:
         raise ResultError(f"{path}: speaks of another slide or model{REMEDY}")
     return ReviewLog(key=found.key, slide_name=found.slide_name, reviews=found.reviews, call=found.call)
-
-
-def write_log(path: Path, log: ReviewLog) -> None:
-    """Write a file of verdicts, whole or not at all.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written; the one that stood there stays.
-    """
-    content = ReviewJson(
-        format=FORMAT, key=log.key, slide_name=log.slide_name[:1000], call=log.call, reviews=log.reviews
-    )
-    text = json.dumps(plain(content), allow_nan=False, indent=1) + "\n"
-    with replacing(path) as beside, beside.open("w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

@@ -1,22 +1,20 @@
 """Keeps lessons in the user's own folder, one JSON file each: whole or not at all, read without trust.
 
-A file is written beside its place, flushed to the disk and renamed, so that a program that is killed leaves the last
-whole one; it is named by a random number, so that two windows never mean the same file with two lessons.
+A file is named by a random number, so that two windows never mean the same file with two lessons.
 """
 
-import json
-import os
 import re
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_gigaclf.errors import GigaclfError, OutputError, ResultError
+from napari_gigaclf.errors import GigaclfError, ResultError
+from napari_gigaclf.inference.own_file import OwnFile
 from napari_gigaclf.inference.stored_array import read_json
 from napari_gigaclf.inference.teaching.lesson import MAX_SLIDES, MAX_STEPS, Lesson
 from napari_gigaclf.inference.teaching.vectors import from_text
-from napari_gigaclf.models.records import ConfigError, parse, plain
-from napari_gigaclf.writing import reason_of, replacing
+from napari_gigaclf.models.records import ConfigError, parse
+from napari_gigaclf.writing import reason_of
 
 FORMAT = "napari-gigaclf lesson 1"
 MAX_BYTES = 1 << 28
@@ -52,7 +50,11 @@ class LessonFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._file = OwnFile(
+            path,
+            "another window has changed this lesson; what is taught here is not saved: close one of the two, and "
+            "choose the lesson again",
+        )
 
     @classmethod
     def new(cls, folder: Path) -> "LessonFile":
@@ -67,7 +69,7 @@ class LessonFile:
         ResultError
             The file is missing, damaged, too large, or of another version.
         """
-        self._seen = self._state()
+        self._file.look()
         return read_lesson(self.path)
 
     def save(self, lesson: Lesson) -> None:
@@ -78,23 +80,7 @@ class LessonFile:
         OutputError
             The folder cannot be written to, or another program has written there since.
         """
-        if self._state() != self._seen:
-            raise OutputError(
-                f"{self.path}: another window has changed this lesson; what is taught here is not saved: close one of "
-                "the two, and choose the lesson again"
-            )
-        write_lesson(self.path, lesson)
-        self._seen = self._state()
-
-    def _state(self) -> tuple[int, int, int] | None:
-        """Return what changes whenever a file is replaced; None without one."""
-        try:
-            found = self.path.lstat()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be looked at: {error.strerror}") from error
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        self._file.write(LessonJson(format=FORMAT, lesson=lesson))
 
 
 def list_lessons(folder: Path) -> tuple[list[tuple[Path, Lesson]], list[str]]:
@@ -143,18 +129,3 @@ def _check(lesson: Lesson) -> None:
         from_text(slide.mean, length)
         if from_text(slide.deviation, length).min() < 0:
             raise ConfigError("a deviation is negative")
-
-
-def write_lesson(path: Path, lesson: Lesson) -> None:
-    """Write a lesson, whole or not at all.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written; the one that stood there stays.
-    """
-    text = json.dumps(plain(LessonJson(format=FORMAT, lesson=lesson)), allow_nan=False, indent=1) + "\n"
-    with replacing(path) as beside, beside.open("w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from napari_gigaclf.errors import OutputError, ResultError
-from napari_gigaclf.inference.teaching.lesson_file import LessonFile, list_lessons, read_lesson, write_lesson
+from napari_gigaclf.inference.teaching.lesson_file import LessonFile, list_lessons, read_lesson
 
 
 def test_round_trip(teach, tmp_path):
@@ -75,7 +75,7 @@ def damage(raw, *keys, value):
 )
 def test_damage_is_refused_in_one_line(teach, tmp_path, keys, value, words):
     path = tmp_path / "lesson.json"
-    write_lesson(path, teach())
+    LessonFile(path).save(teach())
     raw = json.loads(path.read_text())
     damage(raw, *keys, value=value)
     path.write_text(json.dumps(raw))
