@@ -11,7 +11,7 @@ Blocks are (batch, channels, *space). Where in its map a block lies, an operatio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import reduce
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -162,10 +162,16 @@ class Windowed:
     """Slides a window along every axis, and cuts what it reads out of larger blocks itself, padded where it has to."""
 
     windows: tuple[Window, ...]
+    frame: ClassVar[float] = 0.0
+    """The value of what it sees beyond the image's border."""
 
     def rules(self, num_axes: int) -> tuple[Rule, ...]:
         """Return the windows."""
         return self.windows
+
+    def pads_itself(self, padding: Sequence[tuple[int, int]]) -> bool:
+        """Return whether PyTorch pads a block so while it reads it, without a copy."""
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +229,16 @@ class Pointwise(PlaceByPlace):
         return put_back(self.function(*args, **kwargs), self.order)
 
 
+RECTIFIERS = (torch.relu, F.relu, torch.Tensor.relu)
+
+
+def rectifies(operation: Operation) -> bool:
+    """Return whether an operation is a ReLU of one map."""
+    if not isinstance(operation, Pointwise) or operation.function not in RECTIFIERS or operation.kwargs:
+        return False
+    return len(operation.args) == 1 and isinstance(operation.args[0], NodeRef)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convolution(Windowed):
     """A convolution over 1, 2 or 3 axes with zero padding."""
@@ -234,14 +250,18 @@ class Convolution(Windowed):
     macs_per_output: int
     """Multiply-accumulates per output position, all channels."""
 
+    def pads_itself(self, padding: Sequence[tuple[int, int]]) -> bool:
+        """Return whether PyTorch's convolution can pad a block so."""
+        return all(before == after >= 0 for before, after in padding)
+
     def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the convolution, padded only where the block reaches over the image's border."""
         block, weight = blocks[self.source.index], tensors[self.weight.index]
         bias = None if self.bias is None else tensors[self.bias.index]
         padding = border_padding(self.windows, place.wanted, place.given)
         symmetric = [0] * len(padding)
-        if all(before == after >= 0 for before, after in padding):
-            symmetric = [before for before, _ in padding]  # let the convolution pad, without a copy
+        if self.pads_itself(padding):
+            symmetric = [before for before, _ in padding]
         else:
             block = cut(block, padding, dense=True, traced=place.traced)
         function = (F.conv1d, F.conv2d, F.conv3d)[len(padding) - 1]
@@ -255,6 +275,7 @@ class MaxPooling(Windowed):
     """The highest value of each window; padding counts as minus infinity."""
 
     source: NodeRef
+    frame: ClassVar[float] = -float("inf")
 
     def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the pooled block."""

@@ -201,7 +201,7 @@ class Builder:
         schedules = self._schedules(stage, cuts, tile)
         memory = TileMemory(
             graph=graph, schedules=schedules, position_bytes=self.position_bytes,
-            item_bytes=[response.element_size() for response in task.responses],
+            item_bytes=[response.element_size() for response in task.responses], targets=stage.targets,
         )  # fmt: skip
         channels = tuple(response.shape[1] for response in task.responses)
         carry_bytes = memory.all_carries() if task.backward else memory.strip_carries()

@@ -24,7 +24,7 @@ Tiles behind a rest may have up to MOST_STRAIN as much: their size is what a res
 LEAST_STRAIN, MOST_STRAIN = 0.1, 8.0
 """Shares of that arithmetic between which tiles are tried: below, Python's work counts; above, a tile is long."""
 
-LITTLE_MORE, LITTLE_BYTES = 1.65, 100_000_000
+LITTLE_MORE, LITTLE_BYTES = 1.8, 100_000_000
 """A plan of its own choice holds at most so much more than the leanest one, or so little (see :func:`_frugal`)."""
 
 THRIFT = 1 / 8

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.streaming.network.graph import Graph
-from napari_gigaclf.streaming.network.operations import MaxPooling, Pointwise
+from napari_gigaclf.streaming.network.operations import MaxPooling, Pointwise, rectifies
 from napari_gigaclf.streaming.planning.schedule import AxisSchedule
 
 INDEX_BYTES = 8
@@ -29,6 +29,8 @@ class TileMemory:
     """Bytes of every map per position of space: samples x channels x bytes of a number."""
     item_bytes: Sequence[int]
     """Bytes of a number of every map."""
+    targets: frozenset[int] = frozenset()
+    """Maps that the stage delivers."""
 
     def made(self, node: int) -> int:
         """Return the bytes of a map's largest computed block."""
@@ -98,7 +100,9 @@ class TileMemory:
         overwritten = self._overwritten()
         total = 0
         for index, node in enumerate(self.graph.nodes):
-            total += self.joined(index) + (0 if index in overwritten else self.made(index))
+            joined = self.joined(index)
+            at_once = joined and index not in self.targets and rectifies(node.operation)  # made where it is joined
+            total += joined + (0 if at_once or index in overwritten else self.made(index))
             if isinstance(node.operation, MaxPooling):
                 total += self.made(index) * INDEX_BYTES // self.item_bytes[index]
         return total

@@ -26,8 +26,9 @@ from napari_gigaclf.streaming.network.operations import (
 from napari_gigaclf.streaming.network.patches import PatchOperation
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
 from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, borderless, looks_back
+from napari_gigaclf.streaming.running.joining import shape_of
 from napari_gigaclf.streaming.running.source import Image
-from napari_gigaclf.streaming.running.tiles import TileResult, shape_of
+from napari_gigaclf.streaming.running.tiles import TileResult
 
 
 @runtime_checkable

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from napari_gigaclf.streaming.running.compiled import CompiledTiles
-from napari_gigaclf.streaming.running.tiles import Part, PieceKey, TileResult, TileRun, Work
+from napari_gigaclf.streaming.running.joining import Part
+from napari_gigaclf.streaming.running.tiles import PieceKey, TileResult, TileRun, Work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

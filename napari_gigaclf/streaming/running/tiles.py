@@ -17,93 +17,11 @@ from napari_gigaclf.streaming.network.cutting import cut, memory_format
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.operations import Extent, NodeRef, Operation, Place, Pointwise, Windowed
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
+from napari_gigaclf.streaming.running.joining import Join, Part, Room, crop
+from napari_gigaclf.streaming.running.rooms import readers_of, room_of
 
 PieceKey = tuple[int, int]
 """(map, axis) of a piece of carried border, for a given tile."""
-
-
-def shape_of(extent: Extent) -> tuple[int, ...]:
-    """Return the lengths of an extent."""
-    return tuple(stop - start for start, stop in extent)
-
-
-def crop(block: Tensor, have: Extent, want: Extent) -> Tensor:
-    """Return the part ``want`` of a block that covers ``have``, as a view."""
-    for axis, ((have_start, have_stop), (start, stop)) in enumerate(zip(have, want, strict=True)):
-        if (start, stop) != (have_start, have_stop):
-            block = block.narrow(2 + axis, start - have_start, stop - start)
-    return block
-
-
-def overlap(one: Extent, two: Extent) -> Extent:
-    """Return what two extents have in common (perhaps nothing)."""
-    return tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(one, two, strict=True))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A tensor and where it lies."""
-
-    extent: Extent
-    tensor: Tensor
-
-
-def put_together(extent: Extent, parts: Sequence[Part]) -> Tensor:
-    """Return one block over ``extent`` from the parts that fill it."""
-    first = parts[-1].tensor
-    shape = (*first.shape[:2], *shape_of(extent))
-    block = torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=memory_format(first))
-    for part in parts:
-        crop(block, extent, part.extent).copy_(part.tensor)
-    return block
-
-
-class Join(torch.autograd.Function):
-    """Joins parts into one block; backward adds the gradients that later tiles found for pieces of this block.
-
-    Those gradients (``seeds``) may come into their list after the block was joined: a tile whose graph is kept is
-    joined before the tiles behind it have run. The second output is a switch of one number: its gradient only serves
-    to run backward where no operation of this tile reads the block, but later tiles do.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx,
-        extent: Extent,
-        extents: tuple[Extent, ...],
-        seeds: list[Part],
-        *tensors: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Return the joined block and the switch."""
-        ctx.set_materialize_grads(False)
-        ctx.layout = (extent, extents, seeds)  # type: ignore[attr-defined]
-        switch = tensors[0].new_zeros(())
-        if extents == (extent,):
-            return tensors[0].view_as(tensors[0]), switch
-        parts = [Part(extent=e, tensor=t) for e, t in zip(extents, tensors, strict=True)]
-        return put_together(extent, parts), switch
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Return the gradient of each part: its share of the block's, plus that of the pieces cut from it."""
-        extent, extents, seeds = ctx.layout  # type: ignore[attr-defined]
-        grad = grads[0]
-        given: list[Tensor | None] = []
-        for index, where in enumerate(extents):
-            if not ctx.needs_input_grad[3 + index] or (grad is None and not seeds):  # type: ignore[attr-defined]
-                given.append(None)
-                continue
-            like = grad if grad is not None else seeds[0].tensor
-            share = (
-                crop(grad, extent, where).clone(memory_format=memory_format(grad)) if grad is not None
-                else like.new_zeros((*like.shape[:2], *shape_of(where)))
-            )  # fmt: skip
-            for seed in seeds:
-                common = overlap(where, seed.extent)
-                if not is_empty(common):
-                    crop(share, where, common).add_(crop(seed.tensor, seed.extent, common))
-            given.append(share)
-        return (None, None, None, *given)
 
 
 def overwritten(operation: Operation) -> int | None:
@@ -176,46 +94,63 @@ class TileRun:
 
     def run(self) -> TileResult:
         """Compute every map's block in order, freeing each after its last use."""
-        nodes, stage = self.work.graph.nodes, self.work.plan.stage
+        graph, plan = self.work.graph, self.work.plan
         result = TileResult(targets={}, pieces={}, joints={})
-        inputs = {index: nodes[index].inputs for index in stage.computed}
-        last_use = {source: index for index, sources in inputs.items() for source in sources}
-        blocks: dict[int, Tensor | None] = {}
-        for index in stage.active:
-            made = None if is_empty(self.work.plan.made(index, self.tile)) else self.compute(index, blocks)
-            if made is not None and index in stage.targets:
+        readers = readers_of(graph, plan)
+        blocks: dict[int, Part | None] = {}
+        for index in plan.stage.active:
+            room = self.room(index, readers[index])
+            made = None
+            if not is_empty(plan.made(index, self.tile)):
+                made = self.unrectified(index, blocks) if room.rectified else self.compute(index, blocks)
+            if made is not None and index in plan.stage.targets:
                 result.targets[index] = made
-            for source in inputs.get(index, ()):
-                if last_use[source] == index:
+            for source in graph.nodes[index].inputs if index in plan.stage.computed else ():
+                if readers[source][-1] == index:
                     del blocks[source]
-            if index in last_use:
-                blocks[index] = self.hand_on(index, made, result)
+            if readers[index]:
+                blocks[index] = self.hand_on(index, made, room, result)
         return result
 
-    def compute(self, index: int, blocks: Mapping[int, Tensor | None]) -> Tensor:
+    def room(self, index: int, readers: Sequence[int]) -> Room:
+        """Return what a map's block is to cover."""
+        if self.pure:  # a compiler decides itself what is written when
+            held = self.work.plan.held(index, self.tile)
+            return Room(extent=held, inside=held, value=0.0)
+        return room_of(self.work.graph, self.work.plan, self.tile, index, readers)
+
+    def unrectified(self, index: int, blocks: Mapping[int, Part | None]) -> Tensor:
+        """Return the block whose positive part a map's block is."""
+        (source,) = self.work.graph.nodes[index].inputs
+        block = blocks[source]
+        assert block is not None, "the schedule makes every input before its reader"
+        return self.cropped(block, self.work.plan.made(index, self.tile))
+
+    def compute(self, index: int, blocks: Mapping[int, Part | None]) -> Tensor:
         """Return the block of a map that this tile makes."""
         if index in self.sources:
             return self.sources[index]
         plan, node = self.work.plan, self.work.graph.nodes[index]
         wanted, given = plan.made(index, self.tile), plan.read(index, self.tile)
-        if isinstance(node.operation, Windowed):
-            given = plan.held(node.inputs[0], self.tile)  # it cuts out what it reads itself
-        inputs: dict[int, Tensor] = {}
+        found: dict[int, Part] = {}
         for source in node.inputs:
             block = blocks[source]
             assert block is not None, "the schedule makes every input before its reader"
-            inputs[source] = self.cropped(block, plan.held(source, self.tile), given)
+            found[source] = block
+        if isinstance(node.operation, Windowed):
+            given = found[node.inputs[0]].extent  # it cuts out what it reads itself
+        inputs = {source: self.cropped(block, given) for source, block in found.items()}
         first = overwritten(node.operation)
-        overwrite = first is not None and self.may_overwrite(first, inputs[first] is blocks[first])
+        overwrite = first is not None and self.may_overwrite(first, inputs[first] is found[first].tensor)
         place = Place(
             wanted=wanted, given=given, sizes=plan.sizes(node.inputs[0]), overwrite=overwrite, traced=self.pure
         )
         return node.operation.compute(inputs, self.work.tensors, place)
 
-    def cropped(self, block: Tensor, have: Extent, want: Extent) -> Tensor:
-        """Return the part ``want`` of a block that covers ``have``, as a view: the block itself where that is all."""
-        taken_off = [(a - start, stop - b) for (a, b), (start, stop) in zip(have, want, strict=True)]
-        return cut(block, taken_off, traced=self.pure)
+    def cropped(self, block: Part, want: Extent) -> Tensor:
+        """Return the part ``want`` of a block, as a view: the block itself where that is all."""
+        taken_off = [(a - start, stop - b) for (a, b), (start, stop) in zip(block.extent, want, strict=True)]
+        return cut(block.tensor, taken_off, traced=self.pure)
 
     def may_overwrite(self, source: int, whole: bool) -> bool:
         """Return whether a reader may overwrite a block: it is fresh, whole, and nothing is cut from it."""
@@ -223,7 +158,7 @@ class TileRun:
         kept = source in stage.targets or source in stage.given or self.work.plan.is_carried(source)
         return whole and source in self.work.overwritable and not kept
 
-    def hand_on(self, index: int, made: Tensor | None, result: TileResult) -> Tensor | None:
+    def hand_on(self, index: int, made: Tensor | None, room: Room, result: TileResult) -> Part | None:
         """Join a map's new block with its carried borders, axis by axis, and cut off the pieces for the next tiles."""
         plan, tile = self.work.plan, self.tile
         kept = [plan.carried(index, axis, tile) for axis in range(len(tile))]
@@ -235,7 +170,7 @@ class TileRun:
         parts = received if made is None else [*received, Part(extent=plan.made(index, tile), tensor=made)]
         if not parts:
             return None
-        block = self.join(index, parts, kept, result)
+        block = self.join(index, parts, room, kept, result)
         if self.hands_on:
             self.cut_off(index, block, kept, result)
         return block
@@ -245,27 +180,27 @@ class TileRun:
         giver = tuple(t - (other == axis) for other, t in enumerate(self.tile))
         return self.work.plan.carried(index, axis, giver)
 
-    def join(self, index: int, parts: list[Part], kept: Sequence[Extent], result: TileResult) -> Tensor:
+    def join(self, index: int, parts: list[Part], room: Room, kept: Sequence[Extent], result: TileResult) -> Part:
         """Return the joined block; with gradients, let it take in those of the pieces handed on."""
-        held = self.work.plan.held(index, self.tile)
         gives = any(self.is_given(axis, extent) for axis, extent in enumerate(kept))
-        if not self.work.needs_grad[index] or not (gives or len(parts) > 1):
-            return parts[0].tensor if len(parts) == 1 else put_together(held, parts)
+        whole = len(parts) == 1 and not room.rectified and room.extent == parts[0].extent
+        if not self.work.needs_grad[index] or (whole and not gives):
+            return parts[0] if whole else Part(extent=room.extent, tensor=room.filled(parts))
         extents, tensors = tuple(part.extent for part in parts), [part.tensor for part in parts]
         seeds: list[Part] = []
-        block, switch = Join.apply(held, extents, seeds, *tensors)  # type: ignore[no-untyped-call]
+        block, switch = Join.apply(room, extents, seeds, *tensors)  # type: ignore[no-untyped-call]
         if gives:
             result.joints[index] = Joint(switch=switch, seeds=seeds)
-        return block  # type: ignore[no-any-return]
+        return Part(extent=room.extent, tensor=block)
 
     def is_given(self, axis: int, extent: Extent) -> bool:
         """Return whether there is a piece, and a tile along the axis that takes it."""
         return self.tile[axis] + 1 < self.work.plan.grid[axis] and not is_empty(extent)
 
-    def cut_off(self, index: int, block: Tensor, kept: Sequence[Extent], result: TileResult) -> None:
+    def cut_off(self, index: int, block: Part, kept: Sequence[Extent], result: TileResult) -> None:
         """Copy the pieces for the next tiles."""
-        held, block = self.work.plan.held(index, self.tile), block if self.pure else block.detach()
+        tensor = block.tensor if self.pure else block.tensor.detach()
         for axis, extent in enumerate(kept):
             if self.is_given(axis, extent):
-                piece = crop(block, held, extent)
-                result.pieces[index, axis] = piece.clone(memory_format=memory_format(block))
+                piece = crop(tensor, block.extent, extent)
+                result.pieces[index, axis] = piece.clone(memory_format=memory_format(tensor))

@@ -31,6 +31,7 @@ from napari_gigaclf.viewer.widgets.pictures import pixmap
 COLUMNS = ("", "y", "x", "what the model says")
 MIN_HEIGHT = 170
 ICON_PX = 48
+ROW_MARGIN_PX = 8
 ASKING = "asking the model..."
 
 
@@ -101,9 +102,14 @@ class ProbePanel(QWidget):
             item.setFlags(Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled)
             item.setToolTip(row_details(row, shown_class))
             self.table.setItem(index, column, item)
-        self.table.resizeRowToContents(index)
+        self._fit_row(index)
         self.table.selectRow(index)
         self.table.scrollToBottom()
+
+    def _fit_row(self, index: int) -> None:
+        """Make a row as high as its text: Qt forgets the cell's own margin where a text has several lines."""
+        self.table.resizeRowToContents(index)
+        self.table.setRowHeight(index, self.table.rowHeight(index) + ROW_MARGIN_PX)
 
     def show_picture(self, number: int, picture: NDArray[np.uint8]) -> None:
         """Show what the place of a row looks like, (h, w, 3)."""
@@ -111,7 +117,7 @@ class ProbePanel(QWidget):
             item = self.table.item(index, 0)
             if row.number == number and item is not None:
                 item.setIcon(QIcon(pixmap(picture, THUMBNAIL_PX)))
-                self.table.resizeRowToContents(index)
+                self._fit_row(index)
 
     def drop(self, slide_id: str | None = None) -> None:
         """Take the rows of one slide away, or all."""
