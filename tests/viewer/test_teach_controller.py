@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from napari_gigaclf.inference.teaching.learning import evidence_of, learn
 from napari_gigaclf.inference.teaching.lesson_file import list_lessons
 from napari_gigaclf.models import load_model
 from napari_gigaclf.slides import open_slide
+from napari_gigaclf.viewer.controllers import teach_jobs
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.teach import TeachController
 
@@ -24,6 +26,7 @@ class View:
         self.lessons, self.chosen, self.shown, self.features = [], None, None, ("", {})
         self.maps, self.refreshed, self.hidden, self.checks = {}, 0, [], []
         self.suggestions, self.went, self.models, self.notes, self.saved = [], [], [], [], 0
+        self.progress = []
         self.open = True
         self.box = Box(0, 64, 0, 64)
 
@@ -37,7 +40,7 @@ class View:
         self.features = text, state
 
     def show_progress(self, progress):
-        pass
+        self.progress.append(progress)
 
     def show_map(self, slide, live):
         self.maps[slide.id] = live
@@ -110,6 +113,43 @@ def results(model_folder):
         return found[slide.id]
 
     return result
+
+
+class Held:
+    """Holds up the reading of slides at its first report until it may go on."""
+
+    def __init__(self):
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def read(self, slide, base, wishes, shelf, job, progress, read=teach_jobs.read_slide):
+        def report(each):
+            progress(each)
+            self.begun.set()
+            assert self.go.wait(100)
+
+        return read(slide, base, wishes, shelf, job, report)
+
+
+@pytest.fixture
+def held(monkeypatch):
+    made = Held()
+    monkeypatch.setattr(teach_jobs, "read_slide", made.read)
+    yield made
+    made.go.set()
+
+
+@pytest.fixture
+def other(pixels):
+    """Another slide."""
+    return open_slide([pixels[::-1].copy(), pixels[::-4, ::4].copy()], um_per_px=1.0)
+
+
+def idle(worker):
+    """Wait until a worker has nothing to do, without taking its answers."""
+    end = time.monotonic() + 100
+    while worker.busy:
+        time.sleep(0.01)
+        assert time.monotonic() < end
 
 
 def checked(controller):
@@ -205,15 +245,76 @@ def test_a_slide_without_features_is_read_and_kept(make, view, pump, slide):
     click(controller, pump, ones[:1], 0)  # what is in memory stays
 
 
-def test_reading_can_be_stopped(make, view, pump, slide):
+def test_reading_can_be_stopped(make, view, pump, slide, held):
     controller = make()
     controller.choose_slide(slide)
     pump.until(lambda: view.features[1].get("readable", False))
     controller.read()
+    pump.until(lambda: bool(view.progress))
+    assert view.progress[0].done < view.progress[0].total
     controller.cancel()
+    held.go.set()
     pump.until(lambda: view.features[1]["readable"])
     assert view.notes[-1] == "Stopped."
     assert controller.kept.size() == 0
+
+
+def test_stopping_stops_all_reading_and_nothing_else(make, view, pump, slide, results, other, pixels, tmp_path, held):
+    controller = make()
+    open_with(controller, pump, slide, results)
+    ones, twos = some_cells(controller)
+    click(controller, pump, ones, 0)
+    click(controller, pump, twos, 1)
+    third = open_slide([pixels[:, ::-1].copy(), pixels[::4, ::-4].copy()], um_per_px=1.0)
+    controller.apply([other, third])
+    assert held.begun.wait(100)
+    controller.save_model(tmp_path / "taught")
+    controller.cancel()
+    held.go.set()
+    pump.until(lambda: bool(view.models))
+    assert load_model(tmp_path / "taught").classes == ("class 1", "class 2")
+    assert not view.features[1]["reading"]
+    assert view.maps.keys() == {slide.id}
+    assert all(controller.kept.find(each.id, controller.base.identity) is None for each in (other, third))
+
+
+def test_closing_a_slide_stops_its_reading(make, view, pump, slide, other, held):
+    controller = make()
+    controller.choose_slide(other)
+    pump.until(lambda: view.features[1].get("readable", False))
+    controller.read()
+    assert held.begun.wait(100)
+    controller.slide_gone(other.id)
+    held.go.set()
+    pump.until(lambda: not view.features[1]["reading"])
+    assert controller.kept.size() == 0
+    assert "Stopped." not in view.notes  # nobody pressed it
+    controller.choose_slide(slide)
+    pump.until(lambda: view.features[1]["readable"])
+    controller.read()
+    pump.until(lambda: controller.opened is not None)
+
+
+@pytest.mark.parametrize("until", ["read", "painted"])
+def test_a_slide_that_has_gone_is_not_painted(make, view, pump, slide, results, other, until):
+    controller = make()
+    open_with(controller, pump, slide, results)
+    ones, twos = some_cells(controller)
+    click(controller, pump, ones, 0)
+    click(controller, pump, twos, 1)
+    controller.apply([other])
+    idle(controller._long)
+    if until == "painted":
+        go = threading.Event()
+        controller._quick.submit(lambda _job: go.wait(100), lambda _done: None, pytest.fail)
+        pump.until(lambda: not view.features[1]["reading"])
+        go.set()
+        idle(controller._quick)
+    controller.slide_gone(other.id)
+    pump.drain()
+    idle(controller._quick)
+    pump.drain()
+    assert view.maps.keys() == controller.painter.maps.keys() == {slide.id}
 
 
 def test_a_result_with_rounded_features_is_not_taken(make, view, pump, slide, results, tmp_path):

@@ -16,13 +16,13 @@ from napari_gigaclf.inference.teaching.lesson import BaseModel, Example, Lesson,
 from napari_gigaclf.inference.teaching.lesson_file import LessonFile, lessons_folder
 from napari_gigaclf.inference.teaching.vectors import to_text
 from napari_gigaclf.viewer.controllers import teach_jobs as jobs
-from napari_gigaclf.viewer.controllers.seldom import seldom
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.teach_painter import TeachPainter
+from napari_gigaclf.viewer.controllers.teach_reader import TeachReader
 from napari_gigaclf.viewer.controllers.teach_view import Shown, TeachView
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, Wishes
 from napari_gigaclf.viewer.teach_texts import NO_CELL, READING, TOO_FEW, features_text, undone_text
-from napari_gigaclf.viewer.worker import Job, Post, Worker
+from napari_gigaclf.viewer.worker import Post, Worker
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 10.0
 """So long the end of the program waits for the last click to be written."""
-PROGRESS_SECONDS = 0.25
 
 
 class TeachController:
@@ -64,7 +63,6 @@ class TeachController:
     ) -> None:
         self._view = view
         self._quick, self._saver, self._long = quick, saver, long
-        self._post = post
         self.shelf = shelf
         self._folder = folder
         self.kept = kept or KeptFeatures()
@@ -74,6 +72,9 @@ class TeachController:
         self.opened: jobs.Opened | None = None
         self.current_class = 0
         self.painter = TeachPainter(view, quick=quick, post=post, judged=self._show)
+        self.reader = TeachReader(
+            view, long=long, post=post, shelf=shelf, kept=self.kept, ended=lambda: self._show_features()
+        )
         self.wishes = Wishes(model="", saliency=NO_SALIENCY)
         """How slides are read: device, memory, threads."""
         self._results: dict[str, Prediction] = {}
@@ -82,7 +83,6 @@ class TeachController:
         self._files: dict[Path, LessonFile] = {}
         self._model_generation = 0
         self._slide_generation = 0
-        self._read_job: Job[tuple[jobs.Opened, str]] | None = None
 
     # --- which model, lesson and slide ------------------------------------------------------------------------------
 
@@ -125,12 +125,13 @@ class TeachController:
     def offer_results(self, results: "dict[str, Prediction]") -> None:
         """Take the results that are open, by slide id; their features need not be made again."""
         self._results = dict(results)
-        if self.opened is None and self.slide is not None and self.slide.id in results and self._read_job is None:
+        if self.opened is None and self.slide is not None and self.slide.id in results and not self.reader.busy:
             self._open()
 
     def slide_gone(self, slide_id: str) -> None:
         """Forget a slide that was closed; what was taught on it stays in the lesson."""
-        self.painter.maps.pop(slide_id, None)
+        self.reader.slide_gone(slide_id)
+        self.painter.slide_gone(slide_id)
         self.shelf.forget(slide_id)
         if self.slide is not None and self.slide.id == slide_id:
             self.choose_slide(None)
@@ -220,13 +221,13 @@ class TeachController:
 
     def read(self) -> None:
         """Stream the slide through the model for its features."""
-        if self.slide is not None and self.base is not None and self._read_job is None:
+        if self.slide is not None and self.base is not None and not self.reader.busy:
             self._read(self.slide, self.base, None)
             self._show_features()
 
     def cancel(self) -> None:
-        """Stop reading."""
-        self._long.cancel_all()
+        """Stop reading; what else the worker is to do, such as saving, it does."""
+        self.reader.cancel()
 
     def apply(self, slides: "Sequence[Slide]") -> None:
         """Paint the map of all these slides; those whose features are not there are read first."""
@@ -395,7 +396,7 @@ class TeachController:
         self._repaint()
 
     def _show_features(self, text: str = "") -> None:
-        reading = self._read_job is not None
+        reading = self.reader.busy
         readable = self.slide is not None and self.base is not None and self.opened is None and not reading
         said = text or (
             READING if reading and self.opened is None else features_text(self.slide, self.base, self.opened)
@@ -404,26 +405,8 @@ class TeachController:
 
     def _read(self, slide: "Slide", base: BaseModel, lesson: Lesson | None) -> None:
         """Have a slide's features found or made; with a lesson, its map painted whole."""
-        wishes = dataclasses.replace(self.wishes, model=base.source)
-        result, here = self._results.get(slide.id), self.opened
-        report = seldom(lambda each: self._post(lambda: self._view.show_progress(each)), lambda: PROGRESS_SECONDS)
 
-        def work(job: Job[tuple[jobs.Opened, str]]) -> tuple[jobs.Opened, str]:
-            if here is not None and here.slide.id == slide.id:
-                return here, ""
-            found, _ = jobs.find_features(slide, base, result, self.kept)
-            if found is not None:
-                return found, ""
-            prediction = jobs.read_slide(slide, base, wishes, self.shelf, job, report)
-            problem = ""
-            try:
-                self.kept.keep(prediction)
-            except GigaclfError as error:  # not kept is no reason not to teach
-                problem = str(error)
-            return jobs.opened(prediction, slide, "read just now"), problem
-
-        def done(answer: tuple[jobs.Opened, str]) -> None:
-            opened, problem = answer
+        def done(opened: jobs.Opened, problem: str) -> None:
             if base is not self.base:
                 return
             if self.slide is not None and self.slide.id == slide.id and self.opened is None:
@@ -433,13 +416,8 @@ class TeachController:
                     slide, opened, lesson, lambda each: self.lesson is not None and self.lesson.steps == each.steps
                 )
 
-        def finished() -> None:
-            if self._read_job is job:
-                self._read_job = None
-                self._show_features()
-
-        job = self._long.submit(work, done, lambda text: self._view.show_note(text or "Stopped."), finished)
-        self._read_job = job
+        wishes = dataclasses.replace(self.wishes, model=base.source)
+        self.reader.read(slide, base, wishes, done, here=self.opened, result=self._results.get(slide.id))
 
     def _repaint(self) -> None:
         """Learn from the lesson as it is now, and paint the slide that is open."""

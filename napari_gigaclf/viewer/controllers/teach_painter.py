@@ -54,11 +54,20 @@ class TeachPainter:
         self._skipped: set[tuple[int, int]] = set()
         self._generation = 0
         self._job: Job[Head | None] | None = None
+        self._wholes: dict[Job[tuple[Head, NDArray[np.float32]]], str] = {}
+        """Slide of each whole map that waits or is painted."""
 
     def drop(self) -> None:
         """Give up what is under way: another slide or lesson is opened."""
         self._give_up()
         self.suggestions, self._skipped = [], set()
+
+    def slide_gone(self, slide_id: str) -> None:
+        """Forget the map of a slide that was closed, also one that is on its way."""
+        self.maps.pop(slide_id, None)
+        for job, about in self._wholes.items():
+            if about == slide_id:
+                job.cancel()
 
     def repaint(self, lesson: Lesson | None, at: "jobs.Opened | None") -> None:
         """Learn from a lesson as it is now, and paint the slide that is open."""
@@ -86,13 +95,17 @@ class TeachPainter:
 
         def painted(answer: tuple[Head, NDArray[np.float32]]) -> None:
             head, values = answer
-            if still(lesson):
+            if still(lesson) and not job.is_set():
                 live = self._live(at, head)
                 live.fill(values)
                 self._view.show_map(slide, live)
                 self._view.show_note(f"Applied to {slide.name}.")
 
-        self._quick.submit(lambda _job: jobs.paint_whole(lesson, at.canvas), painted, self.problem)
+        def finished() -> None:
+            self._wholes.pop(job, None)
+
+        job = self._quick.submit(lambda _job: jobs.paint_whole(lesson, at.canvas), painted, self.problem, finished)
+        self._wholes[job] = slide.id
 
     def look(self, slide: "Slide | None", class_name: str, threshold: float) -> None:
         """Show another class or threshold of all maps."""
