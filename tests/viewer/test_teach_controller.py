@@ -9,6 +9,7 @@ import pytest
 
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.inference import classify
+from napari_gigaclf.inference.teaching import checking
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
 from napari_gigaclf.inference.teaching.learning import evidence_of, learn
 from napari_gigaclf.inference.teaching.lesson_file import list_lessons
@@ -170,8 +171,12 @@ def click(controller, pump, cells, number):
         pump.until(lambda: checked(controller))
 
 
+def canvas_cells(controller):
+    return [tuple(map(int, each)) for each in np.argwhere(controller.opened.canvas.kept)]
+
+
 def some_cells(controller):
-    cells = [tuple(map(int, each)) for each in np.argwhere(controller.opened.canvas.kept)]
+    cells = canvas_cells(controller)
     return cells[:5], cells[-5:]
 
 
@@ -315,6 +320,46 @@ def test_a_slide_that_has_gone_is_not_painted(make, view, pump, slide, results, 
     idle(controller._quick)
     pump.drain()
     assert view.maps.keys() == controller.painter.maps.keys() == {slide.id}
+
+
+def test_a_click_does_not_wait_for_the_check_of_the_one_before(make, view, pump, slide, results, monkeypatch):
+    controller = make()
+    open_with(controller, pump, slide, results)
+    ones, twos = some_cells(controller)
+    click(controller, pump, ones, 0)
+    click(controller, pump, twos[:4], 1)
+    begun, go, fitted, fit = threading.Event(), threading.Event(), [], checking.fit_softmax
+
+    def waits(x, *others):
+        fitted.append(len(x))
+        begun.set()
+        assert go.wait(100)
+        return fit(x, *others)
+
+    monkeypatch.setattr(checking, "fit_softmax", waits)
+    canvas = controller.opened.canvas
+    controller.choose_class(1)
+    controller.click(slide, canvas.grid.centre_of(*twos[4]))
+    pump.until(begun.is_set)  # ten examples are checked
+    controller.click(slide, canvas.grid.centre_of(*canvas_cells(controller)[6]))
+    go.set()
+    pump.until(lambda: checked(controller))
+    assert controller.painter.check.num_asked == 11
+    assert fitted == [9] + 11 * [10]
+
+
+def test_only_the_slide_that_is_chosen_last_is_looked_up(make, view, pump, slide, other, monkeypatch):
+    controller = make()
+    idle(controller._quick)
+    looked, find, go = [], teach_jobs.find_features, threading.Event()
+    monkeypatch.setattr(teach_jobs, "find_features", lambda *args: looked.append(args[0]) or find(*args))
+    controller._quick.submit(lambda _job: go.wait(100), lambda _done: None, pytest.fail)
+    for each in (slide, other, slide, other):
+        controller.choose_slide(each)
+    go.set()
+    pump.until(lambda: view.features[1]["readable"])
+    idle(controller._quick)
+    assert looked == [other]
 
 
 def test_a_result_with_rounded_features_is_not_taken(make, view, pump, slide, results, tmp_path):

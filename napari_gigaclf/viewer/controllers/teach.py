@@ -22,7 +22,7 @@ from napari_gigaclf.viewer.controllers.teach_reader import TeachReader
 from napari_gigaclf.viewer.controllers.teach_view import Shown, TeachView
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, Wishes
 from napari_gigaclf.viewer.teach_texts import NO_CELL, READING, TOO_FEW, features_text, undone_text
-from napari_gigaclf.viewer.worker import Post, Worker
+from napari_gigaclf.viewer.worker import Job, Post, Worker
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
@@ -83,6 +83,7 @@ class TeachController:
         self._files: dict[Path, LessonFile] = {}
         self._model_generation = 0
         self._slide_generation = 0
+        self._open_job: Job[tuple[jobs.Opened | None, str]] | None = None
 
     # --- which model, lesson and slide ------------------------------------------------------------------------------
 
@@ -367,6 +368,9 @@ class TeachController:
     def _open(self) -> None:
         """Find the features of the slide."""
         self._slide_generation += 1
+        if self._open_job is not None:
+            self._open_job.cancel()
+            self._open_job = None
         generation, slide, base = self._slide_generation, self.slide, self.base
         self.opened = None
         self.painter.drop()
@@ -379,6 +383,7 @@ class TeachController:
 
         def found(answer: tuple[jobs.Opened | None, str]) -> None:
             if generation == self._slide_generation:
+                self._open_job = None  # it holds the result
                 self._take_features(answer[0], answer[1])
                 if kept_from is not None and jobs.whole_slide(kept_from):
                     self._long.submit(
@@ -386,7 +391,9 @@ class TeachController:
                     )
 
         self._show_features("looking for the slide's features...")
-        self._quick.submit(lambda _job: jobs.find_features(slide, base, result, self.kept), found, self.painter.problem)
+        self._open_job = self._quick.submit(
+            lambda _job: jobs.find_features(slide, base, result, self.kept), found, self.painter.problem
+        )
 
     def _take_features(self, opened: "jobs.Opened | None", problem: str = "") -> None:
         self.opened = opened

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_gigaclf.errors import GigaclfError
+from napari_gigaclf.errors import Cancelled, GigaclfError, ModelError
 from napari_gigaclf.inference.map_update import MapUpdate
 from napari_gigaclf.inference.teaching.base import describe_base
 from napari_gigaclf.inference.teaching.checking import Check, cross_validate
@@ -119,8 +119,6 @@ def read_slide(
     Cancelled
         It was stopped; part of a slide is not kept.
     """
-    from napari_gigaclf.errors import Cancelled, ModelError
-
     model = shelf.model(wishes.model, wishes.threads)
     if (model.name, model.version, model.sha256) != base.identity:
         raise ModelError(f"{base.source}: its weights have changed since it was chosen; choose the model again")
@@ -185,12 +183,24 @@ def repaint(
 
 
 def judge(
-    lesson: Lesson, canvas: Canvas | None, values: "np.ndarray | None", skipped: frozenset[tuple[int, int]]
+    lesson: Lesson,
+    canvas: Canvas,
+    values: "np.ndarray | None",
+    skipped: frozenset[tuple[int, int]],
+    job: CancelToken,
 ) -> Findings:
-    """Cross-validate, and say where to click next on the slide that is open."""
+    """Cross-validate, and say where to click next on the slide that is open.
+
+    Raises
+    ------
+    Cancelled
+        Something else was taught meanwhile.
+    """
     evidence = evidence_of(lesson)
-    check = cross_validate(evidence)
-    cells = () if canvas is None else tuple(suggest(canvas, evidence, values, skipped=skipped))
+    check = cross_validate(evidence, job)
+    if job.is_set():
+        raise Cancelled("stopped")
+    cells = tuple(suggest(canvas, evidence, values, skipped=skipped))
     return Findings(check=check, suggestions=cells)
 
 

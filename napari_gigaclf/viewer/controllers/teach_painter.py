@@ -1,11 +1,11 @@
 """Keeps the painted maps in step with what is taught: learns, paints what is in view first, then checks and suggests.
 
-All methods belong to the GUI thread; the work is done on the quick worker. A change gives up the painting under way, so
-that clicks which come faster than it do not queue.
+All methods belong to the GUI thread; the work is done on the quick worker. A change gives up what is under way, so that
+clicks which come faster than it do not queue.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,8 @@ class TeachPainter:
         """The suggestion that a person has gone to; None once something was taught since."""
         self._skipped: set[tuple[int, int]] = set()
         self._generation = 0
-        self._job: Job[Head | None] | None = None
+        self._job: Job[Any] | None = None
+        """What is done for the slide that is open: painting, then checking."""
         self._wholes: dict[Job[tuple[Head, NDArray[np.float32]]], str] = {}
         """Slide of each whole map that waits or is painted."""
 
@@ -171,7 +172,9 @@ class TeachPainter:
                 self._judged()
                 self._show_suggestions(at)
 
-        self._quick.submit(lambda _job: jobs.judge(lesson, at.canvas, values, skipped), judged, self.problem)
+        self._job = self._quick.submit(
+            lambda job: jobs.judge(lesson, at.canvas, values, skipped, job), judged, self.problem
+        )
 
     def _show_suggestions(self, at: "jobs.Opened") -> None:
         places = [at.canvas.grid.centre_of(*cell) for cell in self.suggestions]
