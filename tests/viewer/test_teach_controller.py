@@ -9,7 +9,7 @@ import pytest
 
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.inference import classify
-from napari_gigaclf.inference.teaching import checking
+from napari_gigaclf.inference.teaching import checking, lesson_file
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
 from napari_gigaclf.inference.teaching.learning import evidence_of, learn
 from napari_gigaclf.inference.teaching.lesson_file import list_lessons
@@ -511,7 +511,43 @@ def test_lessons_are_listed_and_chosen(make, view, pump, slide, results, tmp_pat
     assert len(controller.lesson.examples) == 5
     assert [name for name, _ in view.lessons] == ["lesson 1", "lesson 2"]
     assert {path for _, path in view.lessons} == {first, second}
-    pump.until(lambda: len(list_lessons(tmp_path / "lessons")[0]) == 2)
+    pump.until(lambda: len(list_lessons(tmp_path / "lessons", controller.base.identity)[0]) == 2)
+
+
+def test_lessons_are_read_once_and_not_by_the_window(make, view, pump, slide, results, monkeypatch):
+    first = make()
+    open_with(first, pump, slide, results)
+    ones, twos = some_cells(first)
+    click(first, pump, ones[:1], 0)
+    first.choose_lesson(None)
+    click(first, pump, twos[:2], 1)
+    assert first.close()
+    read, threads = lesson_file.read_lesson, []
+
+    def noted(path):
+        threads.append((threading.current_thread().name, path))
+        return read(path)
+
+    monkeypatch.setattr(lesson_file, "read_lesson", noted)
+    again = make()
+    assert len(again.lesson.examples) == 2
+    for path in [path for _, path in view.lessons]:
+        again.choose_lesson(path)
+    assert len(again.lesson.examples) == 1
+    assert again.lesson.base.source == again.base.source
+    again.undo()
+    pump.until(lambda: view.saved >= 3)
+    assert {name for name, _ in threads} == {"saver"}
+    assert len(threads) == len({path for _, path in threads}) == 2
+
+
+def test_an_empty_lesson_is_chosen_again(make, view, pump):
+    controller = make()
+    (entry,) = view.lessons
+    lesson = controller.lesson
+    controller.choose_lesson(entry[1])
+    assert controller.lesson is lesson
+    assert view.lessons == [entry]
 
 
 def test_a_lesson_that_another_window_changed_is_not_overwritten(make, view, pump, slide, results, tmp_path):
@@ -527,7 +563,7 @@ def test_a_lesson_that_another_window_changed_is_not_overwritten(make, view, pum
     pump.until(lambda: view.saved >= 2)
     click(two, pump, twos[:1], 1)
     pump.until(lambda: any("another window has changed this lesson" in note for note in view.notes))
-    ((_, kept),) = list_lessons(tmp_path / "lessons")[0]
+    ((_, kept),) = list_lessons(tmp_path / "lessons", one.base.identity)[0]
     assert kept == one.lesson
 
 
@@ -558,5 +594,5 @@ def test_closing_writes_the_last_click(make, view, pump, slide, results, tmp_pat
     for cell in ones:
         controller.click(slide, controller.opened.canvas.grid.centre_of(*cell))
     assert controller.close()
-    ((_, kept),) = list_lessons(tmp_path / "lessons")[0]
+    ((_, kept),) = list_lessons(tmp_path / "lessons", controller.base.identity)[0]
     assert len(kept.examples) == 5

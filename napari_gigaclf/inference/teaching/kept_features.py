@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_gigaclf.errors import OutputError
+from napari_gigaclf.inference.teaching.lesson import Identity
 from napari_gigaclf.writing import reason_of
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ MAX_BYTES = 20 * 2**30
 SUFFIX = ".gigaclf"
 STALE_SECONDS = 24 * 3600
 """What a program that was killed left half written is removed after a day: another one may be writing now."""
-
-Identity = tuple[str, str, str]
-"""Name, version and digest of a model."""
 
 
 def features_folder() -> Path:

@@ -79,8 +79,7 @@ class TeachController:
         """How slides are read: device, memory, threads."""
         self._results: dict[str, Prediction] = {}
         self._file: LessonFile | None = None
-        self._lessons: dict[Path, Lesson] = {}
-        self._files: dict[Path, LessonFile] = {}
+        self._lessons: jobs.Lessons = {}
         self._model_generation = 0
         self._slide_generation = 0
         self._open_job: Job[tuple[jobs.Opened | None, str]] | None = None
@@ -97,9 +96,8 @@ class TeachController:
         def found(answer: tuple[BaseModel, jobs.Lessons, list[str]]) -> None:
             if generation != self._model_generation:
                 return
-            self.base, lessons, problems = answer
-            self._lessons, self._files = dict(lessons), {}
-            self._take_up(lessons[0][0] if lessons else None)
+            self.base, self._lessons, problems = answer
+            self._take_up(next(iter(self._lessons), None))
             if problems:
                 self._view.show_note(problems[0])
             self._open()
@@ -110,7 +108,8 @@ class TeachController:
 
     def choose_lesson(self, path: Path | None) -> None:
         """Take up another lesson of the model; None begins a new one."""
-        if self.base is not None:
+        taught = None if self._file is None else self._file.path
+        if self.base is not None and (path is None or path != taught):
             self._keep_in_list()
             self._take_up(path)
             self._repaint()
@@ -282,24 +281,11 @@ class TeachController:
         """Make a lesson the one that is taught."""
         assert self.base is not None
         self._drop_lesson()
-        folder = self._folder or lessons_folder()
         if path is None:
-            number = 1 + len(self._lessons)
-            self.lesson, self._file = new_lesson(f"lesson {number}", self.base), LessonFile.new(folder)
-        elif path in self._files:  # what is on the disk may still be on its way there
-            self.lesson, self._file = self._lessons[path], self._files[path]
+            lesson = new_lesson(f"lesson {1 + len(self._lessons)}", self.base)
+            self._file, self.lesson = LessonFile.new(self._folder or lessons_folder()), lesson
         else:
-            self._file = LessonFile(path)
-            try:
-                lesson = self._file.load()
-            except GigaclfError as error:
-                self._view.show_note(str(error))
-                self._lessons.pop(path, None)
-                self._take_up(None)
-                return
-            # The model may lie elsewhere now than when the lesson was begun.
-            self.lesson = dataclasses.replace(lesson, base=dataclasses.replace(lesson.base, source=self.base.source))
-        self._files[self._file.path] = self._file
+            self._file, self.lesson = self._lessons[path]
         self.current_class = self.lesson.classes[0].number if self.lesson.classes else 0
         self._show_lessons()
         self._show()
@@ -316,12 +302,12 @@ class TeachController:
             and self._file is not None
             and (self.lesson.can_undo or self._file.path in self._lessons)
         ):
-            self._lessons[self._file.path] = self.lesson
+            self._lessons[self._file.path] = self._file, self.lesson
 
     def _show_lessons(self) -> None:
         assert self.lesson is not None
         assert self._file is not None
-        entries: list[tuple[str, Path | None]] = [(each.name, path) for path, each in self._lessons.items()]
+        entries: list[tuple[str, Path | None]] = [(each.name, path) for path, (_, each) in self._lessons.items()]
         if self._file.path not in self._lessons:
             entries.insert(0, (self.lesson.name, self._file.path))
         self._view.show_lessons(entries, self._file.path)

@@ -1,5 +1,6 @@
 """Pieces of work of the Teach widget for its workers: find features, stream a slide for them, learn, save a model."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from napari_gigaclf.inference.teaching.checking import Check, cross_validate
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
 from napari_gigaclf.inference.teaching.learning import Head, evidence_of, learn
 from napari_gigaclf.inference.teaching.lesson import BaseModel, Lesson, TaughtSlide
-from napari_gigaclf.inference.teaching.lesson_file import list_lessons
+from napari_gigaclf.inference.teaching.lesson_file import LessonFile, list_lessons
 from napari_gigaclf.inference.teaching.painting import Canvas
 from napari_gigaclf.inference.teaching.suggesting import suggest
 from napari_gigaclf.inference.teaching.vectors import to_text
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.viewer.controllers.shelf import Shelf
     from napari_gigaclf.viewer.controllers.wishes import Wishes
 
-Lessons = list[tuple[Path, Lesson]]
+Lessons = dict[Path, tuple[LessonFile, Lesson]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +57,13 @@ def look_up(source: str, folder: Path) -> tuple[BaseModel, Lessons, list[str]]:
     import scipy.optimize  # noqa: F401 - the first click must not wait for it
 
     base = describe_base(source)
-    lessons, problems = list_lessons(folder)
-    return base, [each for each in lessons if each[1].base.identity == base.identity], problems
+    listed, problems = list_lessons(folder, base.identity)
+    # The model may lie elsewhere now than when a lesson was begun.
+    lessons = {
+        file.path: (file, dataclasses.replace(each, base=dataclasses.replace(each.base, source=base.source)))
+        for file, each in listed
+    }
+    return base, lessons, problems
 
 
 def fits(prediction: "Prediction", slide: "Slide", base: BaseModel) -> bool:
