@@ -5,7 +5,6 @@ a quick one learns and paints, what is taught is written by one of its own, and 
 """
 
 import dataclasses
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +26,6 @@ from napari_gigaclf.viewer.worker import Job, Post, Worker
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
     from napari_gigaclf.slides import Slide
-
-FLUSH_SECONDS = 10.0
-"""So long the end of the program waits for the last click to be written."""
 
 
 class TeachController:
@@ -270,9 +266,7 @@ class TeachController:
         self.painter.drop()
         self._quick.cancel_all()
         self._long.cancel_all()
-        written = threading.Event()
-        self._saver.submit(lambda _job: written.set(), lambda _done: None, lambda _text: None)
-        in_time = written.wait(FLUSH_SECONDS)
+        in_time = self._saver.flush()
         return all([self._saver.close(), self._quick.close(), self._long.close(), in_time])
 
     # --- inside: lessons --------------------------------------------------------------------------------------------
