@@ -264,6 +264,25 @@ def test_reading_can_be_stopped(make, view, pump, slide, held):
     assert controller.kept.size() == 0
 
 
+def test_what_cannot_be_read_is_said(make, view, pump, slide, results, held):
+    controller = make()
+    controller.read()
+    assert view.notes[-1] == "Open a slide first."
+    controller.cancel()
+    assert view.notes[-1] == "No slide is being read."
+    controller.choose_slide(slide)
+    pump.until(lambda: view.features[1].get("readable", False))
+    controller.read()
+    controller.read()
+    assert view.notes[-1] == "A slide is being read already."
+    assert held.begun.wait(100)
+    held.go.set()
+    pump.until(lambda: controller.opened is not None and not controller.reader.busy)
+    controller.read()
+    assert view.notes[-1] == "The slide's features are there already: click."
+    assert not controller.reader.busy
+
+
 def test_stopping_stops_all_reading_and_nothing_else(make, view, pump, slide, results, other, pixels, tmp_path, held):
     controller = make()
     open_with(controller, pump, slide, results)

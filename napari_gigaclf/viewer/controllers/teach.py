@@ -20,7 +20,16 @@ from napari_gigaclf.viewer.controllers.teach_painter import TeachPainter
 from napari_gigaclf.viewer.controllers.teach_reader import TeachReader
 from napari_gigaclf.viewer.controllers.teach_view import Shown, TeachView
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, Wishes
-from napari_gigaclf.viewer.teach_texts import NO_CELL, READING, TOO_FEW, features_text, undone_text
+from napari_gigaclf.viewer.teach_texts import (
+    BUSY,
+    NO_CELL,
+    NOTHING_READ,
+    READING,
+    THERE,
+    TOO_FEW,
+    features_text,
+    undone_text,
+)
 from napari_gigaclf.viewer.worker import Job, Post, Worker
 
 if TYPE_CHECKING:
@@ -217,12 +226,18 @@ class TeachController:
 
     def read(self) -> None:
         """Stream the slide through the model for its features."""
-        if self.slide is not None and self.base is not None and not self.reader.busy:
+        if self.slide is None or self.base is None:
+            self._view.show_note(features_text(self.slide, self.base, None))
+        elif self.opened is not None or self.reader.busy:
+            self._view.show_note(THERE if self.opened is not None else BUSY)
+        else:
             self._read(self.slide, self.base, None)
             self._show_features()
 
     def cancel(self) -> None:
         """Stop reading; what else the worker is to do, such as saving, it does."""
+        if not self.reader.busy:
+            self._view.show_note(NOTHING_READ)
         self.reader.cancel()
 
     def apply(self, slides: "Sequence[Slide]") -> None:
