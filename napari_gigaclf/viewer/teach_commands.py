@@ -26,6 +26,10 @@ class Teacher(Protocol):
         """Let clicks give the chosen class, or not."""
         ...
 
+    def ask_lesson_name(self) -> None:
+        """Ask for another name of the lesson."""
+        ...
+
     def apply_to_open(self) -> None:
         """Paint the map of every open slide."""
         ...
@@ -68,6 +72,11 @@ def teach_undo(viewer: "napari.viewer.Viewer") -> None:
 def teach_new_lesson(viewer: "napari.viewer.Viewer") -> None:
     """Begin a new lesson."""
     TEACHERS.tell(viewer, lambda teacher: teacher.teaching.choose_lesson(None))
+
+
+def teach_rename_lesson(viewer: "napari.viewer.Viewer") -> None:
+    """Ask for another name of the lesson."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.ask_lesson_name())
 
 
 def teach_apply(viewer: "napari.viewer.Viewer") -> None:

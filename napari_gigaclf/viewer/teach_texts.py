@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 THERE = "The slide's features are there already: click."
 BUSY = "A slide is being read already."
 NOTHING_READ = "No slide is being read."
+NO_LESSON = "There is no lesson yet: choose a model first."
 NO_CELL = "There are no features here: glass, or a part of the slide that was not computed."
 READING = "streaming the slide through the model..."
 TOO_FEW = "Teach two classes first: click some examples of each."

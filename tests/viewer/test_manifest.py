@@ -54,7 +54,7 @@ def test_every_command_of_teaching_is_in_the_palette_and_in_the_menu(manifest: P
 
     submenu = manifest.contributions.menus["napari/layers/classify"][-1].submenu
     functions = [name for name in vars(teach_commands) if name.startswith("teach_")]
-    assert len(functions) == 8
+    assert len(functions) == 9
     assert [item.command for item in manifest.contributions.menus[submenu]] == [
         f"napari-gigaclf.{name}" for name in functions
     ]

@@ -533,6 +533,66 @@ def test_lessons_are_listed_and_chosen(make, view, pump, slide, results, tmp_pat
     pump.until(lambda: len(list_lessons(tmp_path / "lessons", controller.base.identity)[0]) == 2)
 
 
+def test_a_lesson_is_renamed_and_found_again_under_its_name(make, view, pump, slide, results, tmp_path):
+    controller = make()
+    open_with(controller, pump, slide, results)
+    ones, _ = some_cells(controller)
+    controller.rename_lesson("lesson 1")
+    assert not (tmp_path / "lessons").exists(), "nothing has changed"
+    controller.rename_lesson("  nuclei: dense or not ")
+    path = view.chosen
+    assert view.lessons == [("nuclei: dense or not", path)]
+    pump.until(lambda: view.saved == 1)
+    click(controller, pump, ones[:1], 0)
+    controller.undo()
+    assert controller.lesson.name == "nuclei: dense or not"
+    controller.choose_lesson(None)
+    controller.rename_lesson("lesson 3")
+    controller.choose_lesson(None)
+    assert controller.lesson.name == "lesson 4", "the next number is taken"
+    controller.choose_lesson(path)
+    assert controller.close()
+    assert {each.name for each in on_disk(tmp_path, controller)} == {"nuclei: dense or not", "lesson 3"}
+    again = make()
+    assert sorted(name for name, _ in view.lessons) == ["lesson 3", "nuclei: dense or not"]
+    again.choose_lesson(path)
+    assert again.lesson.name == "nuclei: dense or not"
+
+
+def on_disk(folder, controller):
+    """Return the lessons on the disk."""
+    found, problems = list_lessons(folder / "lessons", controller.base.identity)
+    assert not problems
+    return [lesson for _, lesson in found]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (" ", "needs a name of one line"),
+        ("two\nlines", "needs a name of one line"),
+        ("x" * 101, "up to 100 letters"),
+        ("lesson 1", "there is a lesson 'lesson 1' already"),
+    ],
+)
+def test_what_is_no_name_or_taken_is_refused_and_nothing_is_written(
+    make, view, pump, slide, results, tmp_path, name, why
+):
+    controller = make()
+    open_with(controller, pump, slide, results)
+    ones, _ = some_cells(controller)
+    click(controller, pump, ones[:1], 0)
+    controller.choose_lesson(None)
+    before = list(view.lessons)
+    controller.rename_lesson(name)
+    assert view.notes[-1].startswith("Not renamed: ")
+    assert why in view.notes[-1]
+    assert controller.lesson.name == "lesson 2"
+    assert view.lessons == before
+    assert controller.close()
+    assert [each.name for each in on_disk(tmp_path, controller)] == ["lesson 1"]
+
+
 def test_lessons_are_read_once_and_not_by_the_window(make, view, pump, slide, results, monkeypatch):
     first = make()
     open_with(first, pump, slide, results)

@@ -11,25 +11,16 @@ from typing import TYPE_CHECKING
 
 from napari_gigaclf.errors import GigaclfError
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
-from napari_gigaclf.inference.teaching.lesson import BaseModel, Example, Lesson, new_lesson
-from napari_gigaclf.inference.teaching.lesson_file import LessonFile, lessons_folder
+from napari_gigaclf.inference.teaching.lesson import BaseModel, Example, Lesson
 from napari_gigaclf.inference.teaching.vectors import to_text
+from napari_gigaclf.viewer import teach_texts as texts
 from napari_gigaclf.viewer.controllers import teach_jobs as jobs
 from napari_gigaclf.viewer.controllers.shelf import Shelf
+from napari_gigaclf.viewer.controllers.teach_lessons import LessonBook, Lessons
 from napari_gigaclf.viewer.controllers.teach_painter import TeachPainter
 from napari_gigaclf.viewer.controllers.teach_reader import TeachReader
 from napari_gigaclf.viewer.controllers.teach_view import Shown, TeachView
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, Wishes
-from napari_gigaclf.viewer.teach_texts import (
-    BUSY,
-    NO_CELL,
-    NOTHING_READ,
-    READING,
-    THERE,
-    TOO_FEW,
-    features_text,
-    undone_text,
-)
 from napari_gigaclf.viewer.worker import Job, Post, Worker
 
 if TYPE_CHECKING:
@@ -69,7 +60,6 @@ class TeachController:
         self._view = view
         self._quick, self._saver, self._long = quick, saver, long
         self.shelf = shelf
-        self._folder = folder
         self.kept = kept or KeptFeatures()
         self.base: BaseModel | None = None
         self.lesson: Lesson | None = None
@@ -83,8 +73,7 @@ class TeachController:
         self.wishes = Wishes(model="", saliency=NO_SALIENCY)
         """How slides are read: device, memory, threads."""
         self._results: dict[str, Prediction] = {}
-        self._file: LessonFile | None = None
-        self._lessons: jobs.Lessons = {}
+        self._book = LessonBook(folder)
         self._model_generation = 0
         self._slide_generation = 0
         self._open_job: Job[tuple[jobs.Opened | None, str]] | None = None
@@ -98,26 +87,42 @@ class TeachController:
         self._drop_lesson()
         self.base = None
 
-        def found(answer: tuple[BaseModel, jobs.Lessons, list[str]]) -> None:
+        def found(answer: tuple[BaseModel, Lessons, list[str]]) -> None:
             if generation != self._model_generation:
                 return
-            self.base, self._lessons, problems = answer
-            self._take_up(next(iter(self._lessons), None))
+            self.base, lessons, problems = answer
+            self._take_up(self._book.fill(lessons))
             if problems:
                 self._view.show_note(problems[0])
             self._open()
 
-        folder = self._folder or lessons_folder()
+        folder = self._book.folder
         # On the worker that saves: what was taught last is on the disk by then.
         self._saver.submit(lambda _job: jobs.look_up(source, folder), found, self.painter.problem)
 
     def choose_lesson(self, path: Path | None) -> None:
         """Take up another lesson of the model; None begins a new one."""
-        taught = None if self._file is None else self._file.path
-        if self.base is not None and (path is None or path != taught):
-            self._keep_in_list()
+        if self.base is not None and (path is None or path != self._book.path):
+            if self.lesson is not None:
+                self._book.keep(self.lesson)
             self._take_up(path)
             self._repaint()
+
+    def rename_lesson(self, name: str) -> None:
+        """Give the lesson that is taught another name, and save it."""
+        if self.lesson is None:
+            self._view.show_note(texts.NO_LESSON)
+            return
+        try:
+            renamed = self._book.renamed(self.lesson, name)
+        except (GigaclfError, ValueError) as error:
+            self._view.show_note(f"Not renamed: {error}")
+            return
+        if renamed.name != self.lesson.name:
+            self.lesson = renamed
+            self._view.show_note("")
+            self._view.show_lessons(self._book.entries(renamed), self._book.path)
+            self._save()
 
     def choose_slide(self, slide: "Slide | None") -> None:
         """Teach on a slide."""
@@ -162,7 +167,7 @@ class TeachController:
             return
         cell = at.canvas.cell_at(point)
         if cell is None:
-            self._view.show_note(NO_CELL)
+            self._view.show_note(texts.NO_CELL)
             return
         example = Example(
             slide_id=slide.id,
@@ -183,7 +188,7 @@ class TeachController:
             self._view.show_note("There is nothing to undo.")
             return
         if self._change(lambda each: each.undone()):
-            self._view.show_note(undone_text(lesson))
+            self._view.show_note(texts.undone_text(lesson))
 
     def add_class(self, name: str) -> None:
         """Add a class, and let clicks give it."""
@@ -227,9 +232,9 @@ class TeachController:
     def read(self) -> None:
         """Stream the slide through the model for its features."""
         if self.slide is None or self.base is None:
-            self._view.show_note(features_text(self.slide, self.base, None))
+            self._view.show_note(texts.features_text(self.slide, self.base, None))
         elif self.opened is not None or self.reader.busy:
-            self._view.show_note(THERE if self.opened is not None else BUSY)
+            self._view.show_note(texts.THERE if self.opened is not None else texts.BUSY)
         else:
             self._read(self.slide, self.base, None)
             self._show_features()
@@ -237,14 +242,14 @@ class TeachController:
     def cancel(self) -> None:
         """Stop reading; what else the worker is to do, such as saving, it does."""
         if not self.reader.busy:
-            self._view.show_note(NOTHING_READ)
+            self._view.show_note(texts.NOTHING_READ)
         self.reader.cancel()
 
     def apply(self, slides: "Sequence[Slide]") -> None:
         """Paint the map of all these slides; those whose features are not there are read first."""
         lesson, base = self.lesson, self.base
         if lesson is None or base is None or not lesson.can_learn:
-            self._view.show_note(TOO_FEW)
+            self._view.show_note(texts.TOO_FEW)
             return
         for slide in slides:
             self._read(slide, base, lesson)
@@ -254,7 +259,7 @@ class TeachController:
         """Write the taught model, named as the folder is."""
         lesson = self.lesson
         if lesson is None or not lesson.can_learn:
-            self._view.show_note(TOO_FEW)
+            self._view.show_note(texts.TOO_FEW)
             return
         self._long.submit(
             lambda _job: jobs.save_model(lesson, self.shelf, folder, self.wishes.threads),
@@ -290,36 +295,17 @@ class TeachController:
         """Make a lesson the one that is taught."""
         assert self.base is not None
         self._drop_lesson()
-        if path is None:
-            lesson = new_lesson(f"lesson {1 + len(self._lessons)}", self.base)
-            self._file, self.lesson = LessonFile.new(self._folder or lessons_folder()), lesson
-        else:
-            self._file, self.lesson = self._lessons[path]
+        self.lesson = self._book.begin(self.base) if path is None else self._book.take(path)
         self.current_class = self.lesson.classes[0].number if self.lesson.classes else 0
-        self._show_lessons()
+        self._view.show_lessons(self._book.entries(self.lesson), self._book.path)
         self._show()
 
     def _drop_lesson(self) -> None:
         self.painter.drop()
-        self.lesson, self._file = None, None
+        self.lesson = None
+        self._book.close()
         self._view.show_lesson(None)
         self._view.show_check(None)
-
-    def _keep_in_list(self) -> None:
-        if (
-            self.lesson is not None
-            and self._file is not None
-            and (self.lesson.can_undo or self._file.path in self._lessons)
-        ):
-            self._lessons[self._file.path] = self._file, self.lesson
-
-    def _show_lessons(self) -> None:
-        assert self.lesson is not None
-        assert self._file is not None
-        entries: list[tuple[str, Path | None]] = [(each.name, path) for path, (_, each) in self._lessons.items()]
-        if self._file.path not in self._lessons:
-            entries.insert(0, (self.lesson.name, self._file.path))
-        self._view.show_lessons(entries, self._file.path)
 
     def _change(self, change: Callable[[Lesson], Lesson]) -> bool:
         """Change the lesson, save it, and paint anew; False if nothing changed."""
@@ -342,12 +328,12 @@ class TeachController:
         return True
 
     def _save(self) -> None:
-        file, lesson = self._file, self.lesson
+        file, lesson = self._book.file, self.lesson
         assert file is not None
         assert lesson is not None
 
         def saved(_done: None) -> None:
-            if self._file is file:
+            if self._book.file is file:
                 self._view.show_saved()
 
         self._saver.submit(lambda _job: file.save(lesson), saved, self._view.show_note)
@@ -401,7 +387,9 @@ class TeachController:
         reading = self.reader.busy
         readable = self.slide is not None and self.base is not None and self.opened is None and not reading
         said = text or (
-            READING if reading and self.opened is None else features_text(self.slide, self.base, self.opened)
+            texts.READING
+            if reading and self.opened is None
+            else texts.features_text(self.slide, self.base, self.opened)
         )
         self._view.show_features(said, ready=self.opened is not None, readable=readable, reading=reading)
 

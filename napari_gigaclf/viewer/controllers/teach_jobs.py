@@ -15,11 +15,12 @@ from napari_gigaclf.inference.teaching.checking import Check, cross_validate
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
 from napari_gigaclf.inference.teaching.learning import Head, evidence_of, learn
 from napari_gigaclf.inference.teaching.lesson import BaseModel, Lesson, TaughtSlide
-from napari_gigaclf.inference.teaching.lesson_file import LessonFile, list_lessons
+from napari_gigaclf.inference.teaching.lesson_file import list_lessons
 from napari_gigaclf.inference.teaching.painting import Canvas
 from napari_gigaclf.inference.teaching.suggesting import suggest
 from napari_gigaclf.inference.teaching.vectors import to_text
 from napari_gigaclf.progress import CancelToken, ProgressCallback
+from napari_gigaclf.viewer.controllers.teach_lessons import Lessons
 
 if TYPE_CHECKING:
     from napari_gigaclf.geometry import Box
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
     from napari_gigaclf.viewer.controllers.shelf import Shelf
     from napari_gigaclf.viewer.controllers.wishes import Wishes
-
-Lessons = dict[Path, tuple[LessonFile, Lesson]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,7 @@ class TeachWidget(Docked):
         self._shown = shown
         self.classes.show_lesson(shown)
         self.examples.show_lesson(shown)
+        self.choices.rename_button.setEnabled(shown is not None)
         self.marks.show_examples(self._slides(), shown)
 
     def show_features(self, text: str, *, ready: bool, readable: bool, reading: bool) -> None:
@@ -192,6 +193,10 @@ class TeachWidget(Docked):
     def toggle_clicks(self) -> None:
         """Let clicks give the chosen class, or not."""
         self.tool_box.toggle()
+
+    def ask_lesson_name(self) -> None:
+        """Ask for another name of the lesson."""
+        self.choices.ask_lesson_name()
 
     def apply_to_open(self) -> None:
         """Paint the map of every open slide."""
@@ -354,6 +359,7 @@ class TeachWidget(Docked):
         self.choices.model_chosen.connect(teaching.choose_model)
         self.choices.folder_button.clicked.connect(self._add_folder)
         self.choices.lesson_chosen.connect(teaching.choose_lesson)
+        self.choices.lesson_renamed.connect(teaching.rename_lesson)
         self.choices.read_wanted.connect(teaching.read)
         self.choices.stop_wanted.connect(teaching.cancel)
         self.classes.chosen.connect(teaching.choose_class)

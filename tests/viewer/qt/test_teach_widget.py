@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QShortcut
+from qtpy.QtWidgets import QApplication, QFileDialog, QInputDialog, QLineEdit, QShortcut
 
 from napari_gigaclf.geometry import corner_to_napari_data
 from napari_gigaclf.inference import classify
@@ -321,6 +321,14 @@ def test_the_palette_teaches(viewer, make_teach, show, first, second, result, ke
     teach_commands.teach_new_lesson(viewer)
     assert widget.teaching.lesson.examples == ()
     assert widget.choices.lesson_box.count() == 2
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_asked, text: (f"the one after {text}", True))
+    teach_commands.teach_rename_lesson(viewer)
+    assert widget.choices.lesson_box.currentText() == "the one after lesson 2"
+    qtbot.mouseClick(widget.choices.rename_button, Qt.MouseButton.LeftButton)
+    assert (
+        widget.choices.lesson_box.currentText() == widget.teaching.lesson.name == "the one after the one after lesson 2"
+    )
+    qtbot.waitUntil(lambda: widget.saved_note.text() == "saved", timeout=30_000)
 
 
 def test_without_the_widget_a_command_opens_it(viewer, make_teach, monkeypatch):
