@@ -54,10 +54,19 @@ class FeatureStore:
         """Whether the features are as the network gave them, not rounded to half precision."""
         return bool(np.dtype(self.features.dtype) == np.float32)
 
+    @property
+    def row_starts(self) -> NDArray[np.intp]:
+        """Where the cells of each row begin in the store, and where the last row's end, (rows + 1,)."""
+        if "rows" not in self._known:
+            counts = np.count_nonzero(self.kept, axis=1)
+            self._known["rows"] = np.concatenate(([0], np.cumsum(counts))).astype(np.intp)
+        starts: NDArray[np.intp] = self._known["rows"]
+        return starts
+
     def numbers(self, cells: Cells) -> NDArray[np.intp]:
         """Return the positions in the store of the kept ones among some cells, ascending."""
         (y0, y1, x0, _), kept = cells.box, self.kept[cells.box.slices]
-        before = self._row_starts()[y0:y1] + np.count_nonzero(self.kept[y0:y1, :x0], axis=1)
+        before = self.row_starts[y0:y1] + np.count_nonzero(self.kept[y0:y1, :x0], axis=1)
         within = np.cumsum(kept, axis=1, dtype=np.int32)
         numbers: NDArray[np.intp] = (before[:, None] - 1 + within)[cells.inside & kept]
         return numbers
@@ -85,14 +94,6 @@ class FeatureStore:
                 self._known[kind] = PooledBlocks.of(self._block_chunks(), self.features.shape, self.scores, kind)
             blocks: PooledBlocks = self._known[kind]
             return blocks
-
-    def _row_starts(self) -> NDArray[np.intp]:
-        """Return how many cells are kept in the rows above each row."""
-        if "rows" not in self._known:
-            counts = np.count_nonzero(self.kept, axis=1)
-            self._known["rows"] = np.concatenate(([0], np.cumsum(counts)[:-1])).astype(np.intp)
-        starts: NDArray[np.intp] = self._known["rows"]
-        return starts
 
     def _block_chunks(self) -> Iterator[tuple[int, Half]]:
         """Yield (first cell, features in half precision) of whole blocks, a chunk at a time."""

@@ -1,4 +1,7 @@
-"""A question before the run: the network on what the region sees alone, rounded as a run would store it."""
+"""A question before the run: the network on what the region sees alone.
+
+Its features are rounded to half precision before they are pooled, as those of a run are when they are asked.
+"""
 
 from typing import TYPE_CHECKING
 

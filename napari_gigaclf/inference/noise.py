@@ -20,7 +20,7 @@ SIDE = 64
 """Side of a block, pixels."""
 CHANNELS = 3
 SMOOTHED_AT_MOST = 1000
-"""Most copies."""
+"""Most copies that SmoothGrad takes the mean of."""
 _WORD = (1 << 64) - 1
 
 

@@ -86,21 +86,13 @@ class Prediction:
 
         Notes
         -----
-        Cells belong to a polygon if their centre lies in it, holes respected. Features are in half precision, so that
-        the whole slide asked as one polygon differs from ``probabilities`` by rounding.
+        Cells belong to a polygon if their centre lies in it, holes respected. A run keeps
+        features in float32, but a question rounds them to half precision, as they are in a saved result, so that its
+        answer is the same before and after: the whole slide asked as one polygon differs from ``probabilities`` by
+        that rounding.
         """
         what = self._asked(region)
         return self._answerer().answer(what, threshold, self._num_missing(what.cells))
-
-    def covers(self, region: Place) -> bool:
-        """Return whether all tissue of a region was computed, as it was in a complete run over the whole slide.
-
-        Raises
-        ------
-        RegionError
-            The region is empty, lies outside the slide, or is neither polygon nor point.
-        """
-        return self._num_missing(self._asked(region).cells) == 0
 
     def pool_ahead(self) -> None:
         """Pool blocks of cells now, so that not even the first question about a large region waits for it."""

@@ -218,17 +218,15 @@ def _logit_of_suspects(model: "Classifier", cells: Tensor, class_index: int) -> 
     logits = model.cell_logits(cells)
     with torch.no_grad():
         chosen = model.probabilities(logits)[:, class_index] >= COUNTS_AS_CLASS
-        if model.config.is_regression:
-            chosen = torch.zeros_like(chosen)
-            chosen[logits[:, class_index].argmax()] = True
-            words = "the score of the cell where it is largest"
-        elif not bool(chosen.any()):
-            chosen = torch.zeros_like(chosen)
-            chosen[logits[:, class_index].argmax()] = True
-            words = f"the logit of the cell where it is largest (no cell reaches {COUNTS_AS_CLASS:g})"
-        else:
-            words = f"sum of the logits of the {int(chosen.sum())} tissue cells with p >= {COUNTS_AS_CLASS:g}"
-    return logits[chosen, class_index].sum(), words
+    if bool(chosen.any()) and not model.config.is_regression:
+        words = f"sum of the logits of the {int(chosen.sum())} tissue cells with p >= {COUNTS_AS_CLASS:g}"
+        return logits[chosen, class_index].sum(), words
+    words = (
+        "the score of the cell where it is largest"
+        if model.config.is_regression
+        else f"the logit of the cell where it is largest (no cell reaches {COUNTS_AS_CLASS:g})"
+    )
+    return logits[logits[:, class_index].argmax(), class_index], words
 
 
 def _followed(outcome: _Outcome, progress: ProgressCallback | None) -> ProgressCallback:

@@ -49,7 +49,7 @@ def size_and_share(answer: "RegionAnswer", class_name: str) -> str:
     if class_name not in answer.share_above:
         return _size(answer)
     share = answer.share_above[class_name]
-    return f"{_size(answer)}; {share:.1%} of the tissue is {class_name} above {answer.threshold:g}"
+    return f"{_size(answer)}; {share:.1%} of the tissue is {class_name} at or above {answer.threshold:g}"
 
 
 def why_text(found: "PlaceGradient") -> str:

@@ -3,16 +3,21 @@
 from typing import TYPE_CHECKING
 
 from napari_gigaclf.inference.teaching.checking import Check, Contested
-from napari_gigaclf.inference.teaching.lesson import BaseModel, Lesson
+from napari_gigaclf.inference.teaching.lesson import MAX_CLASSES, BaseModel, Lesson
 from napari_gigaclf.viewer.texts import count_text
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
     from napari_gigaclf.viewer.controllers.teach_jobs import Opened
 
+THERE = "The slide's features are there already: click."
+BUSY = "A slide is being read already."
+NOTHING_READ = "No slide is being read."
+NO_LESSON = "There is no lesson yet: choose a model first."
 NO_CELL = "There are no features here: glass, or a part of the slide that was not computed."
 READING = "streaming the slide through the model..."
 TOO_FEW = "Teach two classes first: click some examples of each."
+SUGGESTION_KEY, UNDO_KEY = "S", "Z"
 FEW = "Click examples of two classes: the map follows at once."
 
 
@@ -69,6 +74,6 @@ def undone_text(lesson: Lesson) -> str:
 def keys_text() -> str:
     """List the keys."""
     return (
-        "Keys over the slide and here: 1 to 9 choose the class that a click gives, N goes to the next suggestion, "
-        "U takes the last step back"
+        f"Keys over the slide and here: 1 to {MAX_CLASSES} choose the class that a click gives, {SUGGESTION_KEY} goes "
+        f"to the next suggestion, {UNDO_KEY} takes the last step back"
     )

@@ -23,6 +23,8 @@ Post = Callable[[Callable[[], None]], None]
 T = TypeVar("T")
 NICENESS = 10
 CLOSE_TIMEOUT = 5.0
+FLUSH_SECONDS = 10.0
+"""So long the end of the program waits for the last thing that a person did to be written."""
 
 
 class Job(Generic[T]):
@@ -134,6 +136,12 @@ class Worker:
         with self._lock:
             for job in self._pending:
                 job.cancel()
+
+    def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
+        """Wait until everything that was handed in is done; True if it was in time. Not for a worker's own jobs."""
+        reached = threading.Event()
+        self.submit(lambda _job: reached.set(), lambda _done: None, lambda _text: None)
+        return reached.wait(0.0 if self._closed else timeout)
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
         """Cancel everything, end the thread and wait for it; True if it ended in time. May be called twice."""

@@ -35,18 +35,31 @@ def test_every_command_exists(manifest: PluginManifest) -> None:
 
 def test_the_widgets_are_in_the_classify_menu_and_settings_are_declared(manifest: PluginManifest) -> None:
     menu = manifest.contributions.menus["napari/layers/classify"]
-    assert [item.command for item in menu[:-1]] == [
+    assert [item.command for item in menu[:-2]] == [
         "napari-gigaclf.classify",
         "napari-gigaclf.hotspots",
         "napari-gigaclf.teach",
         "napari-gigaclf.train",
     ]
-    asking = manifest.contributions.menus[menu[-1].submenu]
+    asking = manifest.contributions.menus[menu[-2].submenu]
     assert [item.command for item in asking] == [
         f"napari-gigaclf.{name}" for name in ("ask_middle", "ask_view", "ask_shape", "explain")
     ]
     computing = manifest.contributions.configurations["computing"]
     assert set(computing.properties) == {"device", "threads", "memory"}
+
+
+def test_every_command_of_teaching_is_in_the_palette_and_in_the_menu(manifest: PluginManifest) -> None:
+    from napari_gigaclf.viewer import teach_commands
+
+    submenu = manifest.contributions.menus["napari/layers/classify"][-1].submenu
+    functions = [name for name in vars(teach_commands) if name.startswith("teach_")]
+    assert len(functions) == 9
+    assert [item.command for item in manifest.contributions.menus[submenu]] == [
+        f"napari-gigaclf.{name}" for name in functions
+    ]
+    titles = {command.id: command.title for command in manifest.contributions.commands}
+    assert all(titles[f"napari-gigaclf.{name}"].startswith("Teach: ") for name in functions)
 
 
 def test_every_command_of_the_view_is_in_the_palette_and_in_the_menu(manifest: PluginManifest) -> None:
@@ -74,6 +87,7 @@ def test_slide_suffixes_are_claimed(manifest: PluginManifest, name: str) -> None
         "reader",
         "commands",
         "ask_commands",
+        "teach_commands",
         "widgets.classify",
         "widgets.train",
         "widgets.hotspots",

@@ -152,7 +152,7 @@ def test_an_area_is_measured_with_its_holes(asks, table, pump, slide, wishes, pr
     assert second.area_um2 == pytest.approx(384 * 256 - 100 * 100)
     assert second.num_cells < first.num_cells
     text = area_text(second, "tumour")
-    assert all(word in text for word in ("mm²", "mean", "highest", "above 0.5"))
+    assert all(word in text for word in ("mm²", "mean", "highest", "at or above 0.5"))
     assert row_text(table.rows[1], "tumour") == f"an area: {text}"
     assert "tiny, from stored features" in row_details(table.rows[1], "tumour")
 

@@ -2,17 +2,20 @@
 
 import dataclasses
 import threading
+import time
 
 import numpy as np
 import pytest
 
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.inference import classify
+from napari_gigaclf.inference.teaching import checking, lesson_file
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
 from napari_gigaclf.inference.teaching.learning import evidence_of, learn
 from napari_gigaclf.inference.teaching.lesson_file import list_lessons
 from napari_gigaclf.models import load_model
 from napari_gigaclf.slides import open_slide
+from napari_gigaclf.viewer.controllers import teach_jobs
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.teach import TeachController
 
@@ -24,6 +27,7 @@ class View:
         self.lessons, self.chosen, self.shown, self.features = [], None, None, ("", {})
         self.maps, self.refreshed, self.hidden, self.checks = {}, 0, [], []
         self.suggestions, self.went, self.models, self.notes, self.saved = [], [], [], [], 0
+        self.progress = []
         self.open = True
         self.box = Box(0, 64, 0, 64)
 
@@ -37,7 +41,7 @@ class View:
         self.features = text, state
 
     def show_progress(self, progress):
-        pass
+        self.progress.append(progress)
 
     def show_map(self, slide, live):
         self.maps[slide.id] = live
@@ -112,6 +116,43 @@ def results(model_folder):
     return result
 
 
+class Held:
+    """Holds up the reading of slides at its first report until it may go on."""
+
+    def __init__(self):
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def read(self, slide, base, wishes, shelf, job, progress, read=teach_jobs.read_slide):
+        def report(each):
+            progress(each)
+            self.begun.set()
+            assert self.go.wait(100)
+
+        return read(slide, base, wishes, shelf, job, report)
+
+
+@pytest.fixture
+def held(monkeypatch):
+    made = Held()
+    monkeypatch.setattr(teach_jobs, "read_slide", made.read)
+    yield made
+    made.go.set()
+
+
+@pytest.fixture
+def other(pixels):
+    """Another slide."""
+    return open_slide([pixels[::-1].copy(), pixels[::-4, ::4].copy()], um_per_px=1.0)
+
+
+def idle(worker):
+    """Wait until a worker has nothing to do, without taking its answers."""
+    end = time.monotonic() + 100
+    while worker.busy:
+        time.sleep(0.01)
+        assert time.monotonic() < end
+
+
 def checked(controller):
     return controller.painter.check is not None
 
@@ -130,8 +171,12 @@ def click(controller, pump, cells, number):
         pump.until(lambda: checked(controller))
 
 
+def canvas_cells(controller):
+    return [tuple(map(int, each)) for each in np.argwhere(controller.opened.canvas.kept)]
+
+
 def some_cells(controller):
-    cells = [tuple(map(int, each)) for each in np.argwhere(controller.opened.canvas.kept)]
+    cells = canvas_cells(controller)
     return cells[:5], cells[-5:]
 
 
@@ -205,15 +250,135 @@ def test_a_slide_without_features_is_read_and_kept(make, view, pump, slide):
     click(controller, pump, ones[:1], 0)  # what is in memory stays
 
 
-def test_reading_can_be_stopped(make, view, pump, slide):
+def test_reading_can_be_stopped(make, view, pump, slide, held):
     controller = make()
     controller.choose_slide(slide)
     pump.until(lambda: view.features[1].get("readable", False))
     controller.read()
+    pump.until(lambda: bool(view.progress))
+    assert view.progress[0].done < view.progress[0].total
     controller.cancel()
+    held.go.set()
     pump.until(lambda: view.features[1]["readable"])
     assert view.notes[-1] == "Stopped."
     assert controller.kept.size() == 0
+
+
+def test_what_cannot_be_read_is_said(make, view, pump, slide, results, held):
+    controller = make()
+    controller.read()
+    assert view.notes[-1] == "Open a slide first."
+    controller.cancel()
+    assert view.notes[-1] == "No slide is being read."
+    controller.choose_slide(slide)
+    pump.until(lambda: view.features[1].get("readable", False))
+    controller.read()
+    controller.read()
+    assert view.notes[-1] == "A slide is being read already."
+    assert held.begun.wait(100)
+    held.go.set()
+    pump.until(lambda: controller.opened is not None and not controller.reader.busy)
+    controller.read()
+    assert view.notes[-1] == "The slide's features are there already: click."
+    assert not controller.reader.busy
+
+
+def test_stopping_stops_all_reading_and_nothing_else(make, view, pump, slide, results, other, pixels, tmp_path, held):
+    controller = make()
+    open_with(controller, pump, slide, results)
+    ones, twos = some_cells(controller)
+    click(controller, pump, ones, 0)
+    click(controller, pump, twos, 1)
+    third = open_slide([pixels[:, ::-1].copy(), pixels[::4, ::-4].copy()], um_per_px=1.0)
+    controller.apply([other, third])
+    assert held.begun.wait(100)
+    controller.save_model(tmp_path / "taught")
+    controller.cancel()
+    held.go.set()
+    pump.until(lambda: bool(view.models))
+    assert load_model(tmp_path / "taught").classes == ("class 1", "class 2")
+    assert not view.features[1]["reading"]
+    assert view.maps.keys() == {slide.id}
+    assert all(controller.kept.find(each.id, controller.base.identity) is None for each in (other, third))
+
+
+def test_closing_a_slide_stops_its_reading(make, view, pump, slide, other, held):
+    controller = make()
+    controller.choose_slide(other)
+    pump.until(lambda: view.features[1].get("readable", False))
+    controller.read()
+    assert held.begun.wait(100)
+    controller.slide_gone(other.id)
+    held.go.set()
+    pump.until(lambda: not view.features[1]["reading"])
+    assert controller.kept.size() == 0
+    assert "Stopped." not in view.notes  # nobody pressed it
+    controller.choose_slide(slide)
+    pump.until(lambda: view.features[1]["readable"])
+    controller.read()
+    pump.until(lambda: controller.opened is not None)
+
+
+@pytest.mark.parametrize("until", ["read", "painted"])
+def test_a_slide_that_has_gone_is_not_painted(make, view, pump, slide, results, other, until):
+    controller = make()
+    open_with(controller, pump, slide, results)
+    ones, twos = some_cells(controller)
+    click(controller, pump, ones, 0)
+    click(controller, pump, twos, 1)
+    controller.apply([other])
+    idle(controller._long)
+    if until == "painted":
+        go = threading.Event()
+        controller._quick.submit(lambda _job: go.wait(100), lambda _done: None, pytest.fail)
+        pump.until(lambda: not view.features[1]["reading"])
+        go.set()
+        idle(controller._quick)
+    controller.slide_gone(other.id)
+    pump.drain()
+    idle(controller._quick)
+    pump.drain()
+    assert view.maps.keys() == controller.painter.maps.keys() == {slide.id}
+
+
+def test_a_click_does_not_wait_for_the_check_of_the_one_before(make, view, pump, slide, results, monkeypatch):
+    controller = make()
+    open_with(controller, pump, slide, results)
+    ones, twos = some_cells(controller)
+    click(controller, pump, ones, 0)
+    click(controller, pump, twos[:4], 1)
+    begun, go, fitted, fit = threading.Event(), threading.Event(), [], checking.fit_softmax
+
+    def waits(x, *others):
+        fitted.append(len(x))
+        begun.set()
+        assert go.wait(100)
+        return fit(x, *others)
+
+    monkeypatch.setattr(checking, "fit_softmax", waits)
+    canvas = controller.opened.canvas
+    controller.choose_class(1)
+    controller.click(slide, canvas.grid.centre_of(*twos[4]))
+    pump.until(begun.is_set)  # ten examples are checked
+    controller.click(slide, canvas.grid.centre_of(*canvas_cells(controller)[6]))
+    go.set()
+    pump.until(lambda: checked(controller))
+    assert controller.painter.check.num_asked == 11
+    assert fitted == [9] + 11 * [10]
+
+
+def test_only_the_slide_that_is_chosen_last_is_looked_up(make, view, pump, slide, other, monkeypatch):
+    controller = make()
+    idle(controller._quick)
+    looked, find, go = [], teach_jobs.find_features, threading.Event()
+    monkeypatch.setattr(teach_jobs, "find_features", lambda *args: looked.append(args[0]) or find(*args))
+    controller._quick.submit(lambda _job: go.wait(100), lambda _done: None, pytest.fail)
+    for each in (slide, other, slide, other):
+        controller.choose_slide(each)
+    go.set()
+    pump.until(lambda: view.features[1]["readable"])
+    idle(controller._quick)
+    assert looked == [other]
 
 
 def test_a_result_with_rounded_features_is_not_taken(make, view, pump, slide, results, tmp_path):
@@ -365,7 +530,103 @@ def test_lessons_are_listed_and_chosen(make, view, pump, slide, results, tmp_pat
     assert len(controller.lesson.examples) == 5
     assert [name for name, _ in view.lessons] == ["lesson 1", "lesson 2"]
     assert {path for _, path in view.lessons} == {first, second}
-    pump.until(lambda: len(list_lessons(tmp_path / "lessons")[0]) == 2)
+    pump.until(lambda: len(list_lessons(tmp_path / "lessons", controller.base.identity)[0]) == 2)
+
+
+def test_a_lesson_is_renamed_and_found_again_under_its_name(make, view, pump, slide, results, tmp_path):
+    controller = make()
+    open_with(controller, pump, slide, results)
+    ones, _ = some_cells(controller)
+    controller.rename_lesson("lesson 1")
+    assert not (tmp_path / "lessons").exists(), "nothing has changed"
+    controller.rename_lesson("  nuclei: dense or not ")
+    path = view.chosen
+    assert view.lessons == [("nuclei: dense or not", path)]
+    pump.until(lambda: view.saved == 1)
+    click(controller, pump, ones[:1], 0)
+    controller.undo()
+    assert controller.lesson.name == "nuclei: dense or not"
+    controller.choose_lesson(None)
+    controller.rename_lesson("lesson 3")
+    controller.choose_lesson(None)
+    assert controller.lesson.name == "lesson 4", "the next number is taken"
+    controller.choose_lesson(path)
+    assert controller.close()
+    assert {each.name for each in on_disk(tmp_path, controller)} == {"nuclei: dense or not", "lesson 3"}
+    again = make()
+    assert sorted(name for name, _ in view.lessons) == ["lesson 3", "nuclei: dense or not"]
+    again.choose_lesson(path)
+    assert again.lesson.name == "nuclei: dense or not"
+
+
+def on_disk(folder, controller):
+    """Return the lessons on the disk."""
+    found, problems = list_lessons(folder / "lessons", controller.base.identity)
+    assert not problems
+    return [lesson for _, lesson in found]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (" ", "needs a name of one line"),
+        ("two\nlines", "needs a name of one line"),
+        ("x" * 101, "up to 100 letters"),
+        ("lesson 1", "there is a lesson 'lesson 1' already"),
+    ],
+)
+def test_what_is_no_name_or_taken_is_refused_and_nothing_is_written(
+    make, view, pump, slide, results, tmp_path, name, why
+):
+    controller = make()
+    open_with(controller, pump, slide, results)
+    ones, _ = some_cells(controller)
+    click(controller, pump, ones[:1], 0)
+    controller.choose_lesson(None)
+    before = list(view.lessons)
+    controller.rename_lesson(name)
+    assert view.notes[-1].startswith("Not renamed: ")
+    assert why in view.notes[-1]
+    assert controller.lesson.name == "lesson 2"
+    assert view.lessons == before
+    assert controller.close()
+    assert [each.name for each in on_disk(tmp_path, controller)] == ["lesson 1"]
+
+
+def test_lessons_are_read_once_and_not_by_the_window(make, view, pump, slide, results, monkeypatch):
+    first = make()
+    open_with(first, pump, slide, results)
+    ones, twos = some_cells(first)
+    click(first, pump, ones[:1], 0)
+    first.choose_lesson(None)
+    click(first, pump, twos[:2], 1)
+    assert first.close()
+    read, threads = lesson_file.read_lesson, []
+
+    def noted(path):
+        threads.append((threading.current_thread().name, path))
+        return read(path)
+
+    monkeypatch.setattr(lesson_file, "read_lesson", noted)
+    again = make()
+    assert len(again.lesson.examples) == 2
+    for path in [path for _, path in view.lessons]:
+        again.choose_lesson(path)
+    assert len(again.lesson.examples) == 1
+    assert again.lesson.base.source == again.base.source
+    again.undo()
+    pump.until(lambda: view.saved >= 3)
+    assert {name for name, _ in threads} == {"saver"}
+    assert len(threads) == len({path for _, path in threads}) == 2
+
+
+def test_an_empty_lesson_is_chosen_again(make, view, pump):
+    controller = make()
+    (entry,) = view.lessons
+    lesson = controller.lesson
+    controller.choose_lesson(entry[1])
+    assert controller.lesson is lesson
+    assert view.lessons == [entry]
 
 
 def test_a_lesson_that_another_window_changed_is_not_overwritten(make, view, pump, slide, results, tmp_path):
@@ -381,7 +642,7 @@ def test_a_lesson_that_another_window_changed_is_not_overwritten(make, view, pum
     pump.until(lambda: view.saved >= 2)
     click(two, pump, twos[:1], 1)
     pump.until(lambda: any("another window has changed this lesson" in note for note in view.notes))
-    ((_, kept),) = list_lessons(tmp_path / "lessons")[0]
+    ((_, kept),) = list_lessons(tmp_path / "lessons", one.base.identity)[0]
     assert kept == one.lesson
 
 
@@ -412,5 +673,5 @@ def test_closing_writes_the_last_click(make, view, pump, slide, results, tmp_pat
     for cell in ones:
         controller.click(slide, controller.opened.canvas.grid.centre_of(*cell))
     assert controller.close()
-    ((_, kept),) = list_lessons(tmp_path / "lessons")[0]
+    ((_, kept),) = list_lessons(tmp_path / "lessons", controller.base.identity)[0]
     assert len(kept.examples) == 5

@@ -82,6 +82,26 @@ def test_closing_cancels_and_joins_and_a_closed_worker_takes_nothing(pump, make_
     assert worker.submit(work, done=pytest.fail, failed=pytest.fail).is_set()
 
 
+def test_flushing_waits_for_what_was_handed_in_and_cancels_nothing(make_worker) -> None:
+    worker = make_worker("w")
+    gate, written = threading.Event(), []
+
+    def work(job: Job[None]) -> None:
+        gate.wait(10)
+        written.append(job.is_set())
+
+    worker.submit(work, done=lambda _: None, failed=lambda _: None)
+    worker.submit(work, done=lambda _: None, failed=lambda _: None)
+    assert not worker.flush(0.05)
+    gate.set()
+    assert worker.flush(10)
+    assert written == [False, False]
+    assert worker.close()
+    began = time.monotonic()
+    assert not worker.flush(10), "a closed worker takes nothing"
+    assert time.monotonic() - began < 5
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities per thread exist on Linux only")
 def test_the_thread_is_nice_and_the_window_s_is_not(pump, make_worker: Callable[[str], Worker]) -> None:
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())

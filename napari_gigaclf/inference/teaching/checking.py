@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_gigaclf.errors import Cancelled
 from napari_gigaclf.inference.teaching.fitting import fit_softmax
 from napari_gigaclf.inference.teaching.learning import STRENGTH, Evidence
 from napari_gigaclf.inference.teaching.lesson import Example, TaughtClass
+from napari_gigaclf.progress import CancelToken
 
 LEAVE_ONE_OUT = 40
 FOLDS = 10
@@ -49,11 +51,20 @@ class Check:
         return self.num_right / self.num_asked if self.num_asked else None
 
 
-def cross_validate(evidence: Evidence) -> Check:
+def cross_validate(evidence: Evidence, cancel: CancelToken | None = None) -> Check:
     """Ask each example a head that was taught by others.
+
+    Parameters
+    ----------
+    evidence
+        The examples.
+    cancel
+        Looked at before each head is taught.
 
     Raises
     ------
+    Cancelled
+        It was asked to stop.
     TrainingError
         The features cannot be learnt from.
     """
@@ -62,6 +73,8 @@ def cross_validate(evidence: Evidence) -> Check:
     contested: list[Contested] = []
     asked = 0
     for left_out in groups:
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("stopped")
         rest = np.setdiff1d(np.arange(len(labels)), left_out)
         weights, bias = fit_softmax(x[rest], labels[rest], len(evidence.classes), STRENGTH)
         logits = x[left_out] @ weights.T + bias

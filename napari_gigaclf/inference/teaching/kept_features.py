@@ -9,11 +9,13 @@ import contextlib
 import os
 import shutil
 import time
+import uuid
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_gigaclf.errors import OutputError
+from napari_gigaclf.inference.teaching.lesson import Identity
 from napari_gigaclf.writing import reason_of
 
 if TYPE_CHECKING:
@@ -24,9 +26,6 @@ MAX_BYTES = 20 * 2**30
 SUFFIX = ".gigaclf"
 STALE_SECONDS = 24 * 3600
 """What a program that was killed left half written is removed after a day: another one may be writing now."""
-
-Identity = tuple[str, str, str]
-"""Name, version and digest of a model."""
 
 
 def features_folder() -> Path:
@@ -149,9 +148,13 @@ class KeptFeatures:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _remove(self, path: Path) -> int:
-        """Delete one, and return how many bytes it took; first out of sight, so that nobody finds half of it."""
+        """Delete one, and return how many bytes it took.
+
+        First it is put out of sight, so that nobody finds half of it, under a name that nobody else uses: a folder
+        that was left over is in the way of none, and of two who delete, one finds nothing any more.
+        """
         size = _size(path)
-        hidden = path.with_name(f".{path.name}.{os.getpid()}.old")
+        hidden = path.with_name(f".{path.name}.{uuid.uuid4().hex}.old")
         try:
             path.replace(hidden)
         except FileNotFoundError:

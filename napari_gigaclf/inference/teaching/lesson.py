@@ -30,6 +30,9 @@ COLOURS: tuple[Colour, ...] = (
 )  # fmt: skip
 """Colours of new classes (Okabe and Ito 2008), which remain apart for people who do not see red or green."""
 
+Identity = tuple[str, str, str]
+"""Name, version and digest of a model."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaughtClass:
@@ -111,7 +114,7 @@ class BaseModel:
             raise ValueError(f"num_features is {self.num_features}")
 
     @property
-    def identity(self) -> tuple[str, str, str]:
+    def identity(self) -> Identity:
         """What makes two models the same, wherever they lie."""
         return self.name, self.version, self.sha256
 

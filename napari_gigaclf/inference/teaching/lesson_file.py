@@ -11,7 +11,7 @@ from pathlib import Path
 from napari_gigaclf.errors import GigaclfError, ResultError
 from napari_gigaclf.inference.own_file import OwnFile
 from napari_gigaclf.inference.stored_array import read_json
-from napari_gigaclf.inference.teaching.lesson import MAX_SLIDES, MAX_STEPS, Lesson
+from napari_gigaclf.inference.teaching.lesson import MAX_SLIDES, MAX_STEPS, Identity, Lesson
 from napari_gigaclf.inference.teaching.vectors import from_text
 from napari_gigaclf.models.records import ConfigError, parse
 from napari_gigaclf.writing import reason_of
@@ -19,7 +19,7 @@ from napari_gigaclf.writing import reason_of
 FORMAT = "napari-gigaclf lesson 1"
 MAX_BYTES = 1 << 28
 MAX_LISTED = 500
-"""Lessons that are listed, the latest first."""
+"""Files that are looked into for lessons to list, the latest first."""
 REMEDY = "; move it away to begin anew, or keep it and install the version that wrote it"
 _FILE = re.compile(r"[0-9a-f]{32}\.json")
 
@@ -52,8 +52,8 @@ class LessonFile:
         self.path = path
         self._file = OwnFile(
             path,
-            "another window has changed this lesson; what is taught here is not saved: close one of the two, and "
-            "choose the lesson again",
+            "another window has changed this lesson; what is taught here is not saved: close Teach here and open it "
+            "again to go on with what was taught there",
         )
 
     @classmethod
@@ -83,8 +83,21 @@ class LessonFile:
         self._file.write(LessonJson(format=FORMAT, lesson=lesson))
 
 
-def list_lessons(folder: Path) -> tuple[list[tuple[Path, Lesson]], list[str]]:
-    """Return the lessons of a folder, the one that was changed last first, and why others cannot be read."""
+def list_lessons(folder: Path, identity: Identity) -> tuple[list[tuple[LessonFile, Lesson]], list[str]]:
+    """Return the lessons of a folder about one model, and why others cannot be read.
+
+    Parameters
+    ----------
+    folder
+        Where they lie.
+    identity
+        Name, version and digest of the model.
+
+    Returns
+    -------
+    list of tuple, list of str
+        Each lesson with its file, the one that was changed last first; and one line for each file that cannot be read.
+    """
     try:
         found = [path for path in folder.iterdir() if _FILE.fullmatch(path.name)] if folder.is_dir() else []
         found.sort(key=lambda path: path.lstat().st_mtime_ns, reverse=True)
@@ -92,10 +105,14 @@ def list_lessons(folder: Path) -> tuple[list[tuple[Path, Lesson]], list[str]]:
         return [], [f"{folder}: cannot be listed: {reason_of(error)}"]
     lessons, problems = [], []
     for path in found[:MAX_LISTED]:
+        file = LessonFile(path)
         try:
-            lessons.append((path, read_lesson(path)))
+            lesson = file.load()
         except GigaclfError as error:
             problems.append(str(error))
+            continue
+        if lesson.base.identity == identity:
+            lessons.append((file, lesson))
     return lessons, problems
 
 

@@ -31,7 +31,7 @@ class Canvas:
     """Which cells of the map have features, (rows, columns)."""
     features: NDArray[np.float32]
     """Features (N, F) of those cells, raster order."""
-    starts: NDArray[np.int64]
+    starts: NDArray[np.intp]
     """Where the cells of each row begin among them, (rows + 1,)."""
 
     @classmethod
@@ -44,8 +44,7 @@ class Canvas:
             for start in range(0, shape[0], BLOCK_CELLS):
                 whole[start : start + BLOCK_CELLS] = features[start : start + BLOCK_CELLS]
             features = whole
-        starts = np.concatenate([[0], np.cumsum(store.kept.sum(axis=1, dtype=np.int64))])
-        return cls(grid=grid, kept=store.kept, features=features, starts=starts)
+        return cls(grid=grid, kept=store.kept, features=features, starts=store.row_starts)
 
     @property
     def num_features(self) -> int:

@@ -5,7 +5,6 @@ read and written by one of their own, in order and at once, so that no search or
 """
 
 import dataclasses
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.5
 """Threshold of a list that is opened."""
-FLUSH_SECONDS = 10.0
-"""So long the end of the program waits for the last verdict to be written."""
 
 
 class FindingsController:
@@ -177,9 +174,7 @@ class FindingsController:
         self._generation += 1
         self._pictures.cancel_all()
         self._quick.cancel_all()
-        written = threading.Event()
-        self._saver.submit(lambda _job: written.set(), lambda _done: None, lambda _text: None)
-        in_time = written.wait(FLUSH_SECONDS)
+        in_time = self._saver.flush()
         return all([self._saver.close(), self._quick.close(), self._pictures.close(), in_time])
 
     # --- going through it -------------------------------------------------------------------------------------------

@@ -5,32 +5,27 @@ a quick one learns and paints, what is taught is written by one of its own, and 
 """
 
 import dataclasses
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_gigaclf.errors import GigaclfError
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
-from napari_gigaclf.inference.teaching.lesson import BaseModel, Example, Lesson, new_lesson
-from napari_gigaclf.inference.teaching.lesson_file import LessonFile, lessons_folder
+from napari_gigaclf.inference.teaching.lesson import BaseModel, Example, Lesson
 from napari_gigaclf.inference.teaching.vectors import to_text
+from napari_gigaclf.viewer import teach_texts as texts
 from napari_gigaclf.viewer.controllers import teach_jobs as jobs
-from napari_gigaclf.viewer.controllers.seldom import seldom
 from napari_gigaclf.viewer.controllers.shelf import Shelf
+from napari_gigaclf.viewer.controllers.teach_lessons import LessonBook, Lessons
 from napari_gigaclf.viewer.controllers.teach_painter import TeachPainter
+from napari_gigaclf.viewer.controllers.teach_reader import TeachReader
 from napari_gigaclf.viewer.controllers.teach_view import Shown, TeachView
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, Wishes
-from napari_gigaclf.viewer.teach_texts import NO_CELL, READING, TOO_FEW, features_text, undone_text
 from napari_gigaclf.viewer.worker import Job, Post, Worker
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
     from napari_gigaclf.slides import Slide
-
-FLUSH_SECONDS = 10.0
-"""So long the end of the program waits for the last click to be written."""
-PROGRESS_SECONDS = 0.25
 
 
 class TeachController:
@@ -64,9 +59,7 @@ class TeachController:
     ) -> None:
         self._view = view
         self._quick, self._saver, self._long = quick, saver, long
-        self._post = post
         self.shelf = shelf
-        self._folder = folder
         self.kept = kept or KeptFeatures()
         self.base: BaseModel | None = None
         self.lesson: Lesson | None = None
@@ -74,15 +67,16 @@ class TeachController:
         self.opened: jobs.Opened | None = None
         self.current_class = 0
         self.painter = TeachPainter(view, quick=quick, post=post, judged=self._show)
+        self.reader = TeachReader(
+            view, long=long, post=post, shelf=shelf, kept=self.kept, ended=lambda: self._show_features()
+        )
         self.wishes = Wishes(model="", saliency=NO_SALIENCY)
         """How slides are read: device, memory, threads."""
         self._results: dict[str, Prediction] = {}
-        self._file: LessonFile | None = None
-        self._lessons: dict[Path, Lesson] = {}
-        self._files: dict[Path, LessonFile] = {}
+        self._book = LessonBook(folder)
         self._model_generation = 0
         self._slide_generation = 0
-        self._read_job: Job[tuple[jobs.Opened, str]] | None = None
+        self._open_job: Job[tuple[jobs.Opened | None, str]] | None = None
 
     # --- which model, lesson and slide ------------------------------------------------------------------------------
 
@@ -93,26 +87,42 @@ class TeachController:
         self._drop_lesson()
         self.base = None
 
-        def found(answer: tuple[BaseModel, jobs.Lessons, list[str]]) -> None:
+        def found(answer: tuple[BaseModel, Lessons, list[str]]) -> None:
             if generation != self._model_generation:
                 return
             self.base, lessons, problems = answer
-            self._lessons, self._files = dict(lessons), {}
-            self._take_up(lessons[0][0] if lessons else None)
+            self._take_up(self._book.fill(lessons))
             if problems:
                 self._view.show_note(problems[0])
             self._open()
 
-        folder = self._folder or lessons_folder()
+        folder = self._book.folder
         # On the worker that saves: what was taught last is on the disk by then.
         self._saver.submit(lambda _job: jobs.look_up(source, folder), found, self.painter.problem)
 
     def choose_lesson(self, path: Path | None) -> None:
         """Take up another lesson of the model; None begins a new one."""
-        if self.base is not None:
-            self._keep_in_list()
+        if self.base is not None and (path is None or path != self._book.path):
+            if self.lesson is not None:
+                self._book.keep(self.lesson)
             self._take_up(path)
             self._repaint()
+
+    def rename_lesson(self, name: str) -> None:
+        """Give the lesson that is taught another name, and save it."""
+        if self.lesson is None:
+            self._view.show_note(texts.NO_LESSON)
+            return
+        try:
+            renamed = self._book.renamed(self.lesson, name)
+        except (GigaclfError, ValueError) as error:
+            self._view.show_note(f"Not renamed: {error}")
+            return
+        if renamed.name != self.lesson.name:
+            self.lesson = renamed
+            self._view.show_note("")
+            self._view.show_lessons(self._book.entries(renamed), self._book.path)
+            self._save()
 
     def choose_slide(self, slide: "Slide | None") -> None:
         """Teach on a slide."""
@@ -125,12 +135,13 @@ class TeachController:
     def offer_results(self, results: "dict[str, Prediction]") -> None:
         """Take the results that are open, by slide id; their features need not be made again."""
         self._results = dict(results)
-        if self.opened is None and self.slide is not None and self.slide.id in results and self._read_job is None:
+        if self.opened is None and self.slide is not None and self.slide.id in results and not self.reader.busy:
             self._open()
 
     def slide_gone(self, slide_id: str) -> None:
         """Forget a slide that was closed; what was taught on it stays in the lesson."""
-        self.painter.maps.pop(slide_id, None)
+        self.reader.slide_gone(slide_id)
+        self.painter.slide_gone(slide_id)
         self.shelf.forget(slide_id)
         if self.slide is not None and self.slide.id == slide_id:
             self.choose_slide(None)
@@ -156,7 +167,7 @@ class TeachController:
             return
         cell = at.canvas.cell_at(point)
         if cell is None:
-            self._view.show_note(NO_CELL)
+            self._view.show_note(texts.NO_CELL)
             return
         example = Example(
             slide_id=slide.id,
@@ -177,7 +188,7 @@ class TeachController:
             self._view.show_note("There is nothing to undo.")
             return
         if self._change(lambda each: each.undone()):
-            self._view.show_note(undone_text(lesson))
+            self._view.show_note(texts.undone_text(lesson))
 
     def add_class(self, name: str) -> None:
         """Add a class, and let clicks give it."""
@@ -220,19 +231,25 @@ class TeachController:
 
     def read(self) -> None:
         """Stream the slide through the model for its features."""
-        if self.slide is not None and self.base is not None and self._read_job is None:
+        if self.slide is None or self.base is None:
+            self._view.show_note(texts.features_text(self.slide, self.base, None))
+        elif self.opened is not None or self.reader.busy:
+            self._view.show_note(texts.THERE if self.opened is not None else texts.BUSY)
+        else:
             self._read(self.slide, self.base, None)
             self._show_features()
 
     def cancel(self) -> None:
-        """Stop reading."""
-        self._long.cancel_all()
+        """Stop reading; what else the worker is to do, such as saving, it does."""
+        if not self.reader.busy:
+            self._view.show_note(texts.NOTHING_READ)
+        self.reader.cancel()
 
     def apply(self, slides: "Sequence[Slide]") -> None:
         """Paint the map of all these slides; those whose features are not there are read first."""
         lesson, base = self.lesson, self.base
         if lesson is None or base is None or not lesson.can_learn:
-            self._view.show_note(TOO_FEW)
+            self._view.show_note(texts.TOO_FEW)
             return
         for slide in slides:
             self._read(slide, base, lesson)
@@ -242,7 +259,7 @@ class TeachController:
         """Write the taught model, named as the folder is."""
         lesson = self.lesson
         if lesson is None or not lesson.can_learn:
-            self._view.show_note(TOO_FEW)
+            self._view.show_note(texts.TOO_FEW)
             return
         self._long.submit(
             lambda _job: jobs.save_model(lesson, self.shelf, folder, self.wishes.threads),
@@ -269,9 +286,7 @@ class TeachController:
         self.painter.drop()
         self._quick.cancel_all()
         self._long.cancel_all()
-        written = threading.Event()
-        self._saver.submit(lambda _job: written.set(), lambda _done: None, lambda _text: None)
-        in_time = written.wait(FLUSH_SECONDS)
+        in_time = self._saver.flush()
         return all([self._saver.close(), self._quick.close(), self._long.close(), in_time])
 
     # --- inside: lessons --------------------------------------------------------------------------------------------
@@ -280,49 +295,17 @@ class TeachController:
         """Make a lesson the one that is taught."""
         assert self.base is not None
         self._drop_lesson()
-        folder = self._folder or lessons_folder()
-        if path is None:
-            number = 1 + len(self._lessons)
-            self.lesson, self._file = new_lesson(f"lesson {number}", self.base), LessonFile.new(folder)
-        elif path in self._files:  # what is on the disk may still be on its way there
-            self.lesson, self._file = self._lessons[path], self._files[path]
-        else:
-            self._file = LessonFile(path)
-            try:
-                lesson = self._file.load()
-            except GigaclfError as error:
-                self._view.show_note(str(error))
-                self._lessons.pop(path, None)
-                self._take_up(None)
-                return
-            # The model may lie elsewhere now than when the lesson was begun.
-            self.lesson = dataclasses.replace(lesson, base=dataclasses.replace(lesson.base, source=self.base.source))
-        self._files[self._file.path] = self._file
+        self.lesson = self._book.begin(self.base) if path is None else self._book.take(path)
         self.current_class = self.lesson.classes[0].number if self.lesson.classes else 0
-        self._show_lessons()
+        self._view.show_lessons(self._book.entries(self.lesson), self._book.path)
         self._show()
 
     def _drop_lesson(self) -> None:
         self.painter.drop()
-        self.lesson, self._file = None, None
+        self.lesson = None
+        self._book.close()
         self._view.show_lesson(None)
         self._view.show_check(None)
-
-    def _keep_in_list(self) -> None:
-        if (
-            self.lesson is not None
-            and self._file is not None
-            and (self.lesson.can_undo or self._file.path in self._lessons)
-        ):
-            self._lessons[self._file.path] = self.lesson
-
-    def _show_lessons(self) -> None:
-        assert self.lesson is not None
-        assert self._file is not None
-        entries: list[tuple[str, Path | None]] = [(each.name, path) for path, each in self._lessons.items()]
-        if self._file.path not in self._lessons:
-            entries.insert(0, (self.lesson.name, self._file.path))
-        self._view.show_lessons(entries, self._file.path)
 
     def _change(self, change: Callable[[Lesson], Lesson]) -> bool:
         """Change the lesson, save it, and paint anew; False if nothing changed."""
@@ -345,12 +328,12 @@ class TeachController:
         return True
 
     def _save(self) -> None:
-        file, lesson = self._file, self.lesson
+        file, lesson = self._book.file, self.lesson
         assert file is not None
         assert lesson is not None
 
         def saved(_done: None) -> None:
-            if self._file is file:
+            if self._book.file is file:
                 self._view.show_saved()
 
         self._saver.submit(lambda _job: file.save(lesson), saved, self._view.show_note)
@@ -366,6 +349,9 @@ class TeachController:
     def _open(self) -> None:
         """Find the features of the slide."""
         self._slide_generation += 1
+        if self._open_job is not None:
+            self._open_job.cancel()
+            self._open_job = None
         generation, slide, base = self._slide_generation, self.slide, self.base
         self.opened = None
         self.painter.drop()
@@ -378,6 +364,7 @@ class TeachController:
 
         def found(answer: tuple[jobs.Opened | None, str]) -> None:
             if generation == self._slide_generation:
+                self._open_job = None  # it holds the result
                 self._take_features(answer[0], answer[1])
                 if kept_from is not None and jobs.whole_slide(kept_from):
                     self._long.submit(
@@ -385,7 +372,9 @@ class TeachController:
                     )
 
         self._show_features("looking for the slide's features...")
-        self._quick.submit(lambda _job: jobs.find_features(slide, base, result, self.kept), found, self.painter.problem)
+        self._open_job = self._quick.submit(
+            lambda _job: jobs.find_features(slide, base, result, self.kept), found, self.painter.problem
+        )
 
     def _take_features(self, opened: "jobs.Opened | None", problem: str = "") -> None:
         self.opened = opened
@@ -395,35 +384,19 @@ class TeachController:
         self._repaint()
 
     def _show_features(self, text: str = "") -> None:
-        reading = self._read_job is not None
+        reading = self.reader.busy
         readable = self.slide is not None and self.base is not None and self.opened is None and not reading
         said = text or (
-            READING if reading and self.opened is None else features_text(self.slide, self.base, self.opened)
+            texts.READING
+            if reading and self.opened is None
+            else texts.features_text(self.slide, self.base, self.opened)
         )
         self._view.show_features(said, ready=self.opened is not None, readable=readable, reading=reading)
 
     def _read(self, slide: "Slide", base: BaseModel, lesson: Lesson | None) -> None:
         """Have a slide's features found or made; with a lesson, its map painted whole."""
-        wishes = dataclasses.replace(self.wishes, model=base.source)
-        result, here = self._results.get(slide.id), self.opened
-        report = seldom(lambda each: self._post(lambda: self._view.show_progress(each)), lambda: PROGRESS_SECONDS)
 
-        def work(job: Job[tuple[jobs.Opened, str]]) -> tuple[jobs.Opened, str]:
-            if here is not None and here.slide.id == slide.id:
-                return here, ""
-            found, _ = jobs.find_features(slide, base, result, self.kept)
-            if found is not None:
-                return found, ""
-            prediction = jobs.read_slide(slide, base, wishes, self.shelf, job, report)
-            problem = ""
-            try:
-                self.kept.keep(prediction)
-            except GigaclfError as error:  # not kept is no reason not to teach
-                problem = str(error)
-            return jobs.opened(prediction, slide, "read just now"), problem
-
-        def done(answer: tuple[jobs.Opened, str]) -> None:
-            opened, problem = answer
+        def done(opened: jobs.Opened, problem: str) -> None:
             if base is not self.base:
                 return
             if self.slide is not None and self.slide.id == slide.id and self.opened is None:
@@ -433,13 +406,8 @@ class TeachController:
                     slide, opened, lesson, lambda each: self.lesson is not None and self.lesson.steps == each.steps
                 )
 
-        def finished() -> None:
-            if self._read_job is job:
-                self._read_job = None
-                self._show_features()
-
-        job = self._long.submit(work, done, lambda text: self._view.show_note(text or "Stopped."), finished)
-        self._read_job = job
+        wishes = dataclasses.replace(self.wishes, model=base.source)
+        self.reader.read(slide, base, wishes, done, here=self.opened, result=self._results.get(slide.id))
 
     def _repaint(self) -> None:
         """Learn from the lesson as it is now, and paint the slide that is open."""

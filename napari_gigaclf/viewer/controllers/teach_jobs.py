@@ -1,5 +1,6 @@
 """Pieces of work of the Teach widget for its workers: find features, stream a slide for them, learn, save a model."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_gigaclf.errors import GigaclfError
+from napari_gigaclf.errors import Cancelled, GigaclfError, ModelError
 from napari_gigaclf.inference.map_update import MapUpdate
 from napari_gigaclf.inference.teaching.base import describe_base
 from napari_gigaclf.inference.teaching.checking import Check, cross_validate
@@ -19,6 +20,7 @@ from napari_gigaclf.inference.teaching.painting import Canvas
 from napari_gigaclf.inference.teaching.suggesting import suggest
 from napari_gigaclf.inference.teaching.vectors import to_text
 from napari_gigaclf.progress import CancelToken, ProgressCallback
+from napari_gigaclf.viewer.controllers.teach_lessons import Lessons
 
 if TYPE_CHECKING:
     from napari_gigaclf.geometry import Box
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
     from napari_gigaclf.viewer.controllers.shelf import Shelf
     from napari_gigaclf.viewer.controllers.wishes import Wishes
-
-Lessons = list[tuple[Path, Lesson]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +56,13 @@ def look_up(source: str, folder: Path) -> tuple[BaseModel, Lessons, list[str]]:
     import scipy.optimize  # noqa: F401 - the first click must not wait for it
 
     base = describe_base(source)
-    lessons, problems = list_lessons(folder)
-    return base, [each for each in lessons if each[1].base.identity == base.identity], problems
+    listed, problems = list_lessons(folder, base.identity)
+    # The model may lie elsewhere now than when a lesson was begun.
+    lessons = {
+        file.path: (file, dataclasses.replace(each, base=dataclasses.replace(each.base, source=base.source)))
+        for file, each in listed
+    }
+    return base, lessons, problems
 
 
 def fits(prediction: "Prediction", slide: "Slide", base: BaseModel) -> bool:
@@ -119,8 +124,6 @@ def read_slide(
     Cancelled
         It was stopped; part of a slide is not kept.
     """
-    from napari_gigaclf.errors import Cancelled, ModelError
-
     model = shelf.model(wishes.model, wishes.threads)
     if (model.name, model.version, model.sha256) != base.identity:
         raise ModelError(f"{base.source}: its weights have changed since it was chosen; choose the model again")
@@ -185,12 +188,24 @@ def repaint(
 
 
 def judge(
-    lesson: Lesson, canvas: Canvas | None, values: "np.ndarray | None", skipped: frozenset[tuple[int, int]]
+    lesson: Lesson,
+    canvas: Canvas,
+    values: "np.ndarray | None",
+    skipped: frozenset[tuple[int, int]],
+    job: CancelToken,
 ) -> Findings:
-    """Cross-validate, and say where to click next on the slide that is open."""
+    """Cross-validate, and say where to click next on the slide that is open.
+
+    Raises
+    ------
+    Cancelled
+        Something else was taught meanwhile.
+    """
     evidence = evidence_of(lesson)
-    check = cross_validate(evidence)
-    cells = () if canvas is None else tuple(suggest(canvas, evidence, values, skipped=skipped))
+    check = cross_validate(evidence, job)
+    if job.is_set():
+        raise Cancelled("stopped")
+    cells = tuple(suggest(canvas, evidence, values, skipped=skipped))
     return Findings(check=check, suggestions=cells)
 
 

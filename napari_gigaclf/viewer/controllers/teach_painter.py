@@ -1,11 +1,11 @@
 """Keeps the painted maps in step with what is taught: learns, paints what is in view first, then checks and suggests.
 
-All methods belong to the GUI thread; the work is done on the quick worker. A change gives up the painting under way, so
-that clicks which come faster than it do not queue.
+All methods belong to the GUI thread; the work is done on the quick worker. A change gives up what is under way, so that
+clicks which come faster than it do not queue.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,12 +53,22 @@ class TeachPainter:
         """The suggestion that a person has gone to; None once something was taught since."""
         self._skipped: set[tuple[int, int]] = set()
         self._generation = 0
-        self._job: Job[Head | None] | None = None
+        self._job: Job[Any] | None = None
+        """What is done for the slide that is open: painting, then checking."""
+        self._wholes: dict[Job[tuple[Head, NDArray[np.float32]]], str] = {}
+        """Slide of each whole map that waits or is painted."""
 
     def drop(self) -> None:
         """Give up what is under way: another slide or lesson is opened."""
         self._give_up()
         self.suggestions, self._skipped = [], set()
+
+    def slide_gone(self, slide_id: str) -> None:
+        """Forget the map of a slide that was closed, also one that is on its way."""
+        self.maps.pop(slide_id, None)
+        for job, about in self._wholes.items():
+            if about == slide_id:
+                job.cancel()
 
     def repaint(self, lesson: Lesson | None, at: "jobs.Opened | None") -> None:
         """Learn from a lesson as it is now, and paint the slide that is open."""
@@ -86,13 +96,17 @@ class TeachPainter:
 
         def painted(answer: tuple[Head, NDArray[np.float32]]) -> None:
             head, values = answer
-            if still(lesson):
+            if still(lesson) and not job.is_set():
                 live = self._live(at, head)
                 live.fill(values)
                 self._view.show_map(slide, live)
                 self._view.show_note(f"Applied to {slide.name}.")
 
-        self._quick.submit(lambda _job: jobs.paint_whole(lesson, at.canvas), painted, self.problem)
+        def finished() -> None:
+            self._wholes.pop(job, None)
+
+        job = self._quick.submit(lambda _job: jobs.paint_whole(lesson, at.canvas), painted, self.problem, finished)
+        self._wholes[job] = slide.id
 
     def look(self, slide: "Slide | None", class_name: str, threshold: float) -> None:
         """Show another class or threshold of all maps."""
@@ -158,7 +172,9 @@ class TeachPainter:
                 self._judged()
                 self._show_suggestions(at)
 
-        self._quick.submit(lambda _job: jobs.judge(lesson, at.canvas, values, skipped), judged, self.problem)
+        self._job = self._quick.submit(
+            lambda job: jobs.judge(lesson, at.canvas, values, skipped, job), judged, self.problem
+        )
 
     def _show_suggestions(self, at: "jobs.Opened") -> None:
         places = [at.canvas.grid.centre_of(*cell) for cell in self.suggestions]

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.progress import Progress
-from napari_gigaclf.viewer.ask_commands import register
+from napari_gigaclf.viewer.ask_commands import ASKERS
 from napari_gigaclf.viewer.ask_texts import why_text
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
@@ -81,7 +81,7 @@ class AskSection(QWidget):
         self._shown: tuple[Slide, Why] | None = None
         self._blind = False
         self._keys = CanvasKeys(canvas.viewer, {"W": self.explain})
-        self._forget = register(canvas.viewer, self)
+        self._forget = ASKERS.register(canvas.viewer, self)
         self._lay_out()
         self._connect()
 

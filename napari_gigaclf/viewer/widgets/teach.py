@@ -28,8 +28,9 @@ from napari_gigaclf.viewer.controllers.teach_view import Shown
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, Wishes
 from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.result_watch import ResultWatch
+from napari_gigaclf.viewer.teach_commands import TEACHERS
 from napari_gigaclf.viewer.teach_marks import TeachMarks
-from napari_gigaclf.viewer.teach_texts import check_text, keys_text
+from napari_gigaclf.viewer.teach_texts import SUGGESTION_KEY, UNDO_KEY, check_text, keys_text
 from napari_gigaclf.viewer.texts import problem_text
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
@@ -94,6 +95,7 @@ class TeachWidget(Docked):
         self._set_up()
         self._lay_out()
         self.keys = self._bind_keys(napari_viewer)
+        self._forget = TEACHERS.register(napari_viewer, self)
         self._closed = False
         self._connect()
         self.watch = ResultWatch(napari_viewer, self.results_changed)
@@ -113,6 +115,7 @@ class TeachWidget(Docked):
         self._shown = shown
         self.classes.show_lesson(shown)
         self.examples.show_lesson(shown)
+        self.choices.rename_button.setEnabled(shown is not None)
         self.marks.show_examples(self._slides(), shown)
 
     def show_features(self, text: str, *, ready: bool, readable: bool, reading: bool) -> None:
@@ -185,6 +188,26 @@ class TeachWidget(Docked):
         """Say that what was taught is on the disk."""
         self.saved_note.setText("saved")
 
+    # --- Teacher ----------------------------------------------------------------------------------------------------
+
+    def toggle_clicks(self) -> None:
+        """Let clicks give the chosen class, or not."""
+        self.tool_box.toggle()
+
+    def ask_lesson_name(self) -> None:
+        """Ask for another name of the lesson."""
+        self.choices.ask_lesson_name()
+
+    def apply_to_open(self) -> None:
+        """Paint the map of every open slide."""
+        self.teaching.apply(self._slides())
+
+    def ask_where_to_save(self) -> None:
+        """Ask for a place and write the taught model there."""
+        path, _ = QFileDialog.getSaveFileName(self, "Name and place of the taught model")
+        if path:
+            self.save_to(Path(path))
+
     # --- what is open -----------------------------------------------------------------------------------------------
 
     def results_changed(self) -> None:
@@ -217,6 +240,7 @@ class TeachWidget(Docked):
             stop()
         self.canvas.viewer.layers.events.disconnect(self._layers_event)
         self.keys.stop()
+        self._forget()
         self._post.close()
         self.teaching.close()
         self.marks.remove()
@@ -268,11 +292,6 @@ class TeachWidget(Docked):
         if event.type in ("reordered", "visible"):
             self.slides_changed()
 
-    def _ask_where_to_save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Name and place of the taught model")
-        if path:
-            self.save_to(Path(path))
-
     def _add_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of a model")
         if folder:
@@ -289,7 +308,7 @@ class TeachWidget(Docked):
 
     def _bind_keys(self, viewer: Any) -> CanvasKeys:  # noqa: ANN401 - no stubs
         teaching = self.teaching
-        actions: dict[str, Any] = {"S": teaching.next_suggestion, "Z": teaching.undo}
+        actions: dict[str, Any] = {SUGGESTION_KEY: teaching.next_suggestion, UNDO_KEY: teaching.undo}
         for number in range(MAX_CLASSES):
             actions[str(number + 1)] = lambda at=number: teaching.choose_class_at(at)
         for key, action in actions.items():
@@ -340,6 +359,7 @@ class TeachWidget(Docked):
         self.choices.model_chosen.connect(teaching.choose_model)
         self.choices.folder_button.clicked.connect(self._add_folder)
         self.choices.lesson_chosen.connect(teaching.choose_lesson)
+        self.choices.lesson_renamed.connect(teaching.rename_lesson)
         self.choices.read_wanted.connect(teaching.read)
         self.choices.stop_wanted.connect(teaching.cancel)
         self.classes.chosen.connect(teaching.choose_class)
@@ -352,8 +372,8 @@ class TeachWidget(Docked):
         self.examples.undo_wanted.connect(teaching.undo)
         self.tool_box.toggled.connect(self.tool.switch)
         self.class_box.currentIndexChanged.connect(self._class_shown)
-        self.save_button.clicked.connect(self._ask_where_to_save)
-        self.apply_button.clicked.connect(lambda: teaching.apply(self._slides()))
+        self.save_button.clicked.connect(self.ask_where_to_save)
+        self.apply_button.clicked.connect(self.apply_to_open)
         self._stops = (
             self.canvas.watch(self.slides_changed, self._layer_gone),
             self.canvas.watch_view(self.marks.follow_zoom),

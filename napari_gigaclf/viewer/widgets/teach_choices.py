@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QInputDialog, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.texts import model_title, progress_text
@@ -21,6 +21,7 @@ class TeachChoices(QWidget):
     slide_chosen = Signal(str)
     model_chosen = Signal(str)
     lesson_chosen = Signal(object)
+    lesson_renamed = Signal(str)
     read_wanted = Signal()
     stop_wanted = Signal()
 
@@ -33,6 +34,8 @@ class TeachChoices(QWidget):
         self.lesson_box = combo_box("What was taught on this model before, on any slide")
         self.new_button = QPushButton("New")
         self.new_button.setToolTip("Begin a new lesson; the others stay in the list")
+        self.rename_button = QPushButton("Rename...")
+        self.rename_button.setToolTip("Give the lesson another name; it stays in its file")
         self.features_note = note()
         self.read_button = QPushButton("Read slide")
         self.read_button.setToolTip("Stream the slide through the model once and keep its features")
@@ -62,6 +65,13 @@ class TeachChoices(QWidget):
         with QSignalBlocker(self.lesson_box):
             self.lesson_box.setCurrentIndex(self.lesson_box.findData(str(chosen)))
 
+    def ask_lesson_name(self) -> None:
+        """Ask for another name of the lesson that is taught."""
+        before = self.lesson_box.currentText()
+        name, given = QInputDialog.getText(self, "Rename the lesson", "Name of the lesson", text=before)
+        if given:
+            self.lesson_renamed.emit(name)
+
     def show_features(self, text: str, *, ready: bool, readable: bool, reading: bool) -> None:
         """Say whether the slide's features are there."""
         self.features_note.setText(text)
@@ -84,7 +94,7 @@ class TeachChoices(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow("Slide", self.slide_box)
         form.addRow("Model", side_by_side(self.model_box, self.folder_button))
-        form.addRow("Lesson", side_by_side(self.lesson_box, self.new_button))
+        form.addRow("Lesson", side_by_side(self.lesson_box, self.rename_button, self.new_button))
         row = QHBoxLayout()
         row.addWidget(self.read_button)
         row.addWidget(self.stop_button)
@@ -102,5 +112,6 @@ class TeachChoices(QWidget):
             lambda: self.lesson_chosen.emit(Path(str(self.lesson_box.currentData())))
         )
         self.new_button.clicked.connect(lambda: self.lesson_chosen.emit(None))
+        self.rename_button.clicked.connect(self.ask_lesson_name)
         self.read_button.clicked.connect(self.read_wanted)
         self.stop_button.clicked.connect(self.stop_wanted)

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gigaclf.viewer.controllers.teach_view import Shown
-from napari_gigaclf.viewer.teach_texts import contested_text
+from napari_gigaclf.viewer.teach_texts import SUGGESTION_KEY, UNDO_KEY, contested_text
 from napari_gigaclf.viewer.widgets.teach_classes import swatch
 
 if TYPE_CHECKING:
@@ -38,8 +38,13 @@ class ExampleList(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.table = QTableWidget(0, len(COLUMNS))
-        self.next_button = _button("Suggestion (S)", "Go to the next place where a click teaches much (press S)")
-        self.undo_button = _button("Undo (Z)", "Take the last click or change back, as often as there is one (press Z)")
+        self.next_button = _button(
+            f"Suggestion ({SUGGESTION_KEY})",
+            f"Go to the next place where a click teaches much (press {SUGGESTION_KEY})",
+        )
+        self.undo_button = _button(
+            f"Undo ({UNDO_KEY})", f"Take the last click or change back, as often as there is one (press {UNDO_KEY})"
+        )
         self.remove_button = _button("Remove", "Remove the example that is chosen in the list (Delete)")
         self.examples: list[Example] = []
         self._set_up()

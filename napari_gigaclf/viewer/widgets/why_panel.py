@@ -15,14 +15,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_gigaclf.inference.noise import SMOOTHED_AT_MOST
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.controllers.why import WhyChoices
 from napari_gigaclf.viewer.texts import progress_text
 from napari_gigaclf.viewer.widgets.controls import combo_box, note, refill
 
 SIGNED, UNSIGNED = "signed", "unsigned"
-MAX_SAMPLES = 1000
-"""As many copies as SmoothGrad takes at most."""
 
 
 class WhyPanel(QWidget):
@@ -137,7 +136,7 @@ class WhyPanel(QWidget):
         self.noise_box.setValue(10.0)
         self.noise_box.setSuffix(" %")
         self.noise_box.setToolTip("Standard deviation of the noise, of the range of pixels from black to white")
-        self.samples_box.setRange(1, MAX_SAMPLES)
+        self.samples_box.setRange(1, SMOOTHED_AT_MOST)
         self.samples_box.setValue(16)
         self.samples_box.setToolTip("Noisy copies that are averaged; each takes as long as the gradient itself")
         self.seed_box.setRange(0, 2**31 - 1)

@@ -1,16 +1,18 @@
 """The Teach widget in a real napari window: mouse, keys and controls, on phantom slides with the phantom model."""
 
+import re
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QApplication, QLineEdit
+from qtpy.QtWidgets import QApplication, QFileDialog, QInputDialog, QLineEdit, QShortcut
 
 from napari_gigaclf.geometry import corner_to_napari_data
 from napari_gigaclf.inference import classify
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
 from napari_gigaclf.models import load_model
 from napari_gigaclf.slides.phantom import PhantomSlide
-from napari_gigaclf.viewer import commands
+from napari_gigaclf.viewer import commands, teach_commands
 from napari_gigaclf.viewer.reader import open_layers
 from napari_gigaclf.viewer.readings import read_at
 from napari_gigaclf.viewer.viewpoint import Viewpoint
@@ -256,6 +258,89 @@ def test_lists_and_keys(viewer, make_teach, show, first, result, kept, press, cl
     assert all(key not in map(str, viewer.keymap) for key in "12SZ")
     assert widget.canvas.overlay(first.id, "examples") is None
     assert widget.canvas.overlay(first.id, "taught") is not None
+
+
+def keys_in(text):
+    """Return the keys that a text names: a range of digits and single capitals."""
+    first, last = re.search(r"([0-9]) to ([0-9])", text).groups()
+    return {str(number) for number in range(int(first), int(last) + 1)} | set(re.findall(r"\b[A-Z]\b", text))
+
+
+def test_the_keys_that_the_texts_name_are_those_that_are_bound(viewer, make_teach, show, first, repository):
+    show(first)
+    before = {str(key) for key in viewer.keymap}
+    widget = make_teach()
+    direct = Qt.FindChildOption.FindDirectChildrenOnly
+    here = {each.key().toString() for each in widget.findChildren(QShortcut, options=direct)}
+    over_the_slide = {str(key) for key in viewer.keymap} - before
+    assert here == over_the_slide == keys_in(widget.toolTip())
+    section = (repository / "docs" / "how-to.md").read_text().split("## Teach classes by clicking examples")[1]
+    table = [line.split("|")[1] for line in section.split("\n## ")[0].splitlines() if line.startswith("| ")]
+    assert keys_in("\n".join(table)) == here
+    for button in (widget.examples.next_button, widget.examples.undo_button):
+        (key,) = re.findall(r"\((.+)\)", button.text())
+        assert key in here
+        assert f"press {key}" in button.toolTip()
+
+
+def test_the_palette_teaches(viewer, make_teach, show, first, second, result, kept, press, click_cell, qtbot, tmp_path,
+                             monkeypatch):  # fmt: skip
+    show(first)
+    widget = make_teach()
+    ready(widget, qtbot)
+    teach_ten(widget, viewer, qtbot, press, click_cell, result)
+    teach_commands.teach_undo(viewer)
+    assert len(widget.teaching.lesson.examples) == 9
+    judged(widget, qtbot)
+    place = widget.teaching.opened.canvas.grid.centre_of(*widget.teaching.painter.suggestions[0])
+    teach_commands.teach_suggestion(viewer)
+    assert viewer.scene.camera.center[-2:] == pytest.approx(
+        corner_to_napari_data(np.array([place]))[0] * first.um_per_px
+    )
+    teach_commands.teach_clicks(viewer)
+    assert not widget.tool_box.isChecked()
+    teach_commands.teach_read(viewer)
+    assert "there already" in widget.note.text()
+    folder = tmp_path / "by palette"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_asked: (str(folder), ""))
+    teach_commands.teach_save(viewer)
+    qtbot.waitUntil(lambda: "Saved by palette" in widget.note.text(), timeout=60_000)
+    assert load_model(folder).classes == ("class 1", "class 2")
+
+    show(second)
+    qtbot.waitUntil(widget.choices.read_button.isEnabled, timeout=30_000)
+    teach_commands.teach_read(viewer)
+    assert widget.teaching.reader.busy
+    teach_commands.teach_stop(viewer)
+    qtbot.waitUntil(lambda: widget.note.text() == "Stopped.", timeout=60_000)
+    teach_commands.teach_stop(viewer)
+    assert "No slide is being read" in widget.note.text()
+    teach_commands.teach_apply(viewer)
+    qtbot.waitUntil(lambda: widget.canvas.overlay(second.id, "taught") is not None, timeout=120_000)
+    judged(widget, qtbot)
+    teach_commands.teach_new_lesson(viewer)
+    assert widget.teaching.lesson.examples == ()
+    assert widget.choices.lesson_box.count() == 2
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_asked, text: (f"the one after {text}", True))
+    teach_commands.teach_rename_lesson(viewer)
+    assert widget.choices.lesson_box.currentText() == "the one after lesson 2"
+    qtbot.mouseClick(widget.choices.rename_button, Qt.MouseButton.LeftButton)
+    assert (
+        widget.choices.lesson_box.currentText() == widget.teaching.lesson.name == "the one after the one after lesson 2"
+    )
+    qtbot.waitUntil(lambda: widget.saved_note.text() == "saved", timeout=30_000)
+
+
+def test_without_the_widget_a_command_opens_it(viewer, make_teach, monkeypatch):
+    opened = []
+    monkeypatch.setattr(viewer.window, "add_plugin_dock_widget", lambda *names: opened.append(names))
+    widget = make_teach()
+    teach_commands.teach_clicks(viewer)
+    assert not widget.tool_box.isChecked()
+    assert not opened
+    widget.shut_down()
+    teach_commands.teach_clicks(viewer)
+    assert opened == [("napari-gigaclf", "Teach")]
 
 
 def test_dragging_and_a_tool_that_is_off_teach_nothing(

@@ -54,6 +54,18 @@ def test_they_can_be_deleted(result, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_program_left_is_in_nobody_s_way(result, tmp_path, monkeypatch):
+    kept = KeptFeatures(tmp_path)
+    kept.keep(result)
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda *_path, **_how: None)
+        assert kept.forget_all() > 0
+    (left,) = tmp_path.iterdir()
+    kept.keep(result)
+    assert kept.forget_all() > 0
+    assert list(tmp_path.iterdir()) == [left]
+
+
 def test_the_size_is_limited_and_the_longest_unused_go_first(result, tmp_path):
     kept = KeptFeatures(tmp_path)
     kept.keep(result)

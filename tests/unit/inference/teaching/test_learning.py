@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from napari_gigaclf.errors import TrainingError
+from napari_gigaclf.errors import Cancelled, TrainingError
+from napari_gigaclf.inference.teaching import checking
 from napari_gigaclf.inference.teaching.checking import LEAVE_ONE_OUT, cross_validate, folds_of
 from napari_gigaclf.inference.teaching.fitting import fit_softmax
 from napari_gigaclf.inference.teaching.learning import STRENGTH, evidence_of, learn
@@ -105,6 +106,23 @@ def test_leaving_one_out_is_what_scikit_learn_does(teach, per_class):
     assert (check.num_asked, check.folds) == (len(asked), len(asked))
     assert sorted(each.example.place for each in check.contested) == sorted(wrong)
     assert check.num_right == len(asked) - len(wrong)
+
+
+@pytest.mark.parametrize("looks", [0, 3])
+def test_cross_validation_stops_between_folds(teach, monkeypatch, looks):
+    class Token:
+        def __init__(self):
+            self.looked = 0
+
+        def is_set(self):
+            self.looked += 1
+            return self.looked > looks
+
+    fitted = []
+    monkeypatch.setattr(checking, "fit_softmax", lambda *args: fitted.append(args) or fit_softmax(*args))
+    with pytest.raises(Cancelled):
+        cross_validate(evidence_of(teach((6, 4, 5))), Token())
+    assert len(fitted) == looks
 
 
 def test_a_wrong_click_is_contested(teach):

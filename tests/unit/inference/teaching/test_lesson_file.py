@@ -1,5 +1,6 @@
 """Lessons on disk: what is loaded is what was saved, and what is damaged is refused in one line."""
 
+import dataclasses
 import json
 import os
 
@@ -42,11 +43,30 @@ def test_they_are_listed_the_latest_first_and_damaged_ones_are_named(teach, tmp_
         paths.append(file.path)
     paths[1].write_text("{")
     (tmp_path / "notes.json").write_text("{}")
-    found, problems = list_lessons(tmp_path)
-    assert [path for path, _ in found] == [paths[2], paths[0]]
+    found, problems = list_lessons(tmp_path, lesson.base.identity)
+    assert [(file.path, each) for file, each in found] == [(paths[2], lesson), (paths[0], lesson)]
     assert len(problems) == 1
     assert str(paths[1]) in problems[0]
-    assert list_lessons(tmp_path / "none") == ([], [])
+    assert list_lessons(tmp_path / "none", lesson.base.identity) == ([], [])
+
+
+def test_lessons_about_other_models_are_not_listed(teach, tmp_path):
+    lesson = teach()
+    other = dataclasses.replace(lesson, base=dataclasses.replace(lesson.base, sha256="f" * 64))
+    for each in (lesson, other):
+        LessonFile.new(tmp_path).save(each)
+    assert [each for _, each in list_lessons(tmp_path, other.base.identity)[0]] == [other]
+
+
+def test_a_lesson_that_was_listed_is_written_in_its_place_unless_it_has_changed(teach, tmp_path):
+    lesson = teach()
+    first = LessonFile.new(tmp_path)
+    first.save(lesson)
+    (((one, _),), _), (((two, _),), _) = (list_lessons(tmp_path, lesson.base.identity) for _ in range(2))
+    one.save(lesson.undone())
+    with pytest.raises(OutputError, match="another window has changed this lesson"):
+        two.save(lesson)
+    assert read_lesson(first.path) == lesson.undone()
 
 
 def damage(raw, *keys, value):

@@ -1,0 +1,89 @@
+"""What one can do while teaching by napari's command palette and menu, as by the buttons and keys of the Teach widget.
+
+Each command is a function of the viewer, as napari's palette calls it, and speaks to the Teach widget of that viewer;
+where none is open, it is opened.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+from napari_gigaclf.viewer.addressee import Addressee
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_gigaclf.viewer.controllers.teach import TeachController
+
+
+class Teacher(Protocol):
+    """What can be done."""
+
+    @property
+    def teaching(self) -> "TeachController":
+        """Decides what happens."""
+        ...
+
+    def toggle_clicks(self) -> None:
+        """Let clicks give the chosen class, or not."""
+        ...
+
+    def ask_lesson_name(self) -> None:
+        """Ask for another name of the lesson."""
+        ...
+
+    def apply_to_open(self) -> None:
+        """Paint the map of every open slide."""
+        ...
+
+    def ask_where_to_save(self) -> None:
+        """Ask for a place and write the taught model there."""
+        ...
+
+
+TEACHERS: Addressee[Teacher] = Addressee(
+    "Teach", "Teach was opened: choose a model and read the slide, then do that again"
+)
+
+
+def teach_read(viewer: "napari.viewer.Viewer") -> None:
+    """Stream the slide for its features."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.teaching.read())
+
+
+def teach_stop(viewer: "napari.viewer.Viewer") -> None:
+    """Stop reading slides."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.teaching.cancel())
+
+
+def teach_clicks(viewer: "napari.viewer.Viewer") -> None:
+    """Let clicks give the chosen class, or not."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.toggle_clicks())
+
+
+def teach_suggestion(viewer: "napari.viewer.Viewer") -> None:
+    """Go to the next place where a click teaches much."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.teaching.next_suggestion())
+
+
+def teach_undo(viewer: "napari.viewer.Viewer") -> None:
+    """Take the last click or change back."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.teaching.undo())
+
+
+def teach_new_lesson(viewer: "napari.viewer.Viewer") -> None:
+    """Begin a new lesson."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.teaching.choose_lesson(None))
+
+
+def teach_rename_lesson(viewer: "napari.viewer.Viewer") -> None:
+    """Ask for another name of the lesson."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.ask_lesson_name())
+
+
+def teach_apply(viewer: "napari.viewer.Viewer") -> None:
+    """Paint the map of every open slide."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.apply_to_open())
+
+
+def teach_save(viewer: "napari.viewer.Viewer") -> None:
+    """Ask for a place and write the taught model there."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.ask_where_to_save())
