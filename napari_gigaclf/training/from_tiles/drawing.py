@@ -1,6 +1,7 @@
 """From annotated slides to a folder of tiles, which a person can look at, and which is then learnt from like any other.
 
 tiles/split/class/patient/r<row>_y<y>_x<x>.png        pixels as ``classify`` shows them, rounded to 8 bits
+tiles/drawn.json                                      what they were drawn from: without it, no run drew them
 places.csv                                            which tile is from where
 """
 
@@ -25,6 +26,8 @@ from napari_gigaclf.training.slides.view import SlideView, open_view
 from napari_gigaclf.writing import replacing
 
 TILES_NAME = "tiles"
+NOTE_NAME = "drawn.json"
+"""Beside the tiles: what they were drawn from."""
 PLACES_NAME = "places.csv"
 MAX_FOLDER_LETTERS = 100
 
@@ -53,24 +56,40 @@ class Drawing:
 
 
 def draw_tiles(
-    drawing: Drawing, run: Path, progress: ProgressCallback | None = None, cancel: CancelToken | None = None
-) -> Path:
-    """Write the tiles into a run's folder, all or none, and return where they are.
+    drawing: Drawing,
+    run: Path,
+    note: str,
+    progress: ProgressCallback | None = None,
+    cancel: CancelToken | None = None,
+) -> None:
+    """Write the tiles into a run's folder, all with their note or none.
+
+    Parameters
+    ----------
+    drawing
+        What is to be drawn.
+    run
+        The folder. No ``tiles`` stand there yet.
+    note
+        What says, inside the tiles' folder, what they were drawn from.
+    progress
+        Told of every tile.
+    cancel
+        Asked before each.
 
     Raises
     ------
     SlideError
         If a slide cannot be read.
     OutputError
-        If the folder cannot be written.
+        If the folder cannot be written, or there are tiles already.
     Cancelled
         If the caller asked to stop.
     """
     target, begin, done = run / TILES_NAME, time.perf_counter(), 0
     for left in run.glob(f".{TILES_NAME}.*.partial"):  # of a process that was killed while it drew
         shutil.rmtree(left, ignore_errors=True)
-    lines: list[list[object]] = []
-    with replacing(target) as beside:
+    with replacing(target, overwrite=False) as beside:
         beside.mkdir()
         for place in drawing.places:
             view = open_view(
@@ -82,7 +101,6 @@ def draw_tiles(
                         raise Cancelled("stopped while tiles were drawn")
                     tile = _path_of(drawing, place.row, name, corner)
                     _write(view, corner, drawing.side_px, beside / tile)
-                    lines.append(_line(tile, place, name, corner, drawing.side_px))
                     done += 1
                     if progress is not None:
                         seconds = time.perf_counter() - begin
@@ -90,8 +108,7 @@ def draw_tiles(
                         progress(Progress(done=done, total=drawing.total, unit="tile", phase=phase, seconds=seconds))
             finally:
                 view.slide.close()
-        _write_places(run / PLACES_NAME, lines)
-    return target
+        (beside / NOTE_NAME).write_text(note, encoding="utf-8")
 
 
 def _in_reading_order(place: SlidePlaces) -> list[tuple[str, NDArray[np.int64]]]:
@@ -127,8 +144,19 @@ def _line(tile: Path, place: SlidePlaces, name: str, corner: NDArray[np.int64], 
     return [tile.as_posix(), place.row.name, name, place.row.split or "", place.row.group, *corners]
 
 
-def _write_places(path: Path, lines: Sequence[Sequence[object]]) -> None:
-    with replacing(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+def write_places(drawing: Drawing, run: Path) -> None:
+    """Write which tile is from where; what stands there stays.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written, or there is one already.
+    """
+    path = run / PLACES_NAME
+    with replacing(path, overwrite=False) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["tile", "slide", "label", "split", "group", "y0_px", "y1_px", "x0_px", "x1_px"])
-        writer.writerows(lines)
+        for place in drawing.places:
+            for name, corner in _in_reading_order(place):
+                tile = _path_of(drawing, place.row, name, corner)
+                writer.writerow(_line(tile, place, name, corner, drawing.side_px))

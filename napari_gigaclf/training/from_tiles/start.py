@@ -19,25 +19,33 @@ from napari_gigaclf.training.averaging import decaying_groups, moving_average
 from napari_gigaclf.training.cohort import Split, assign_splits, class_weights
 from napari_gigaclf.training.colour import colour_statistics, tissue_spread
 from napari_gigaclf.training.from_tiles.check import RegionReport
-from napari_gigaclf.training.from_tiles.drawing import TILES_NAME, draw_tiles
+from napari_gigaclf.training.from_tiles.drawing import NOTE_NAME, PLACES_NAME, TILES_NAME, draw_tiles, write_places
 from napari_gigaclf.training.from_tiles.learner import TileLearner
 from napari_gigaclf.training.from_tiles.network import TileNetwork
 from napari_gigaclf.training.from_tiles.recipe import USUAL_NETWORK, TileRecipe, dump_recipe
 from napari_gigaclf.training.runs.best import BestModel
 from napari_gigaclf.training.runs.epoch import Epoch
-from napari_gigaclf.training.runs.folder import RECIPE_NAME, Board, RunFolder, model_name, run_key
+from napari_gigaclf.training.runs.folder import (
+    RECIPE_NAME,
+    WRITTEN,
+    Board,
+    RunFolder,
+    model_name,
+    refuse_others,
+    run_key,
+)
 from napari_gigaclf.training.runs.networks import build_network
 from napari_gigaclf.training.runs.result import TrainResult, finished
 from napari_gigaclf.training.runs.run import Run
 from napari_gigaclf.training.runs.state import Counters, load_state
 from napari_gigaclf.training.tiles import TileReport, TileSet, check_tiles, write_tile_list
-from napari_gigaclf.writing import check_writable, replacing
+from napari_gigaclf.writing import check_writable
 
 if TYPE_CHECKING:
     from napari_gigaclf.models import Classifier
 
-DRAWN_NAME = "drawn.json"
-"""What the tiles in a run's folder were drawn from."""
+LIST_NAME = "tiles.csv"
+"""Which tiles were learnt from."""
 
 
 def train_on_tiles(
@@ -89,6 +97,7 @@ def train_on_tiles(
         raise CohortError("tiles are learnt from in one process; start this without torchrun")
     if not resume and (folder / RECIPE_NAME).exists():
         raise CohortError(f"{folder}: a run is there already; go on with it (--resume) or give another folder")
+    refuse_others(folder, (*WRITTEN, LIST_NAME), report.table)
     tiles = _drawn(report, folder, progress, cancel) if isinstance(report, RegionReport) else report.tiles
     assert tiles is not None, "a report without tiles has errors"
     try:
@@ -106,14 +115,15 @@ def _drawn(
     """Draw the tiles of annotated slides, or take those that are drawn already, and return them."""
     drawing = report.drawing
     assert drawing is not None, "a report without a drawing has errors"
-    key, note = run_key("{}", (), report.key), folder / DRAWN_NAME
-    if not (note.is_file() and (folder / TILES_NAME).is_dir()):
+    key, note = run_key("{}", (), report.key), folder / TILES_NAME / NOTE_NAME
+    if not note.is_file():
+        _refuse_what_was_not_drawn(folder)
         check_writable(folder)
-        draw_tiles(drawing, folder, progress, cancel)
-        with replacing(note) as beside:
-            beside.write_text(json.dumps({"key": key, "tiles": drawing.total}), encoding="utf-8")
+        draw_tiles(drawing, folder, json.dumps({"key": key, "tiles": drawing.total}), progress, cancel)
     elif _noted_key(note) != key:
         raise CohortError(f"{folder}: the tiles there were drawn from other regions; give another folder")
+    if not (folder / PLACES_NAME).exists():
+        write_places(drawing, folder)
     found = check_tiles(
         folder / TILES_NAME, classes=tuple(drawing.folders.values()), side_px=drawing.side_px, progress=progress,
         cancel=cancel,
@@ -122,6 +132,13 @@ def _drawn(
     assert found.tiles is not None
     cohort = dataclasses.replace(found.tiles.cohort, classes=drawing.classes, table=report.table)
     return dataclasses.replace(found.tiles, cohort=cohort)
+
+
+def _refuse_what_was_not_drawn(folder: Path) -> None:
+    """Refuse a folder whose tiles, or whose list of places, are a person's own."""
+    for place in (folder / TILES_NAME, folder / PLACES_NAME):
+        if place.exists() or place.is_symlink():
+            raise CohortError(f"{place}: not drawn by this run; give another folder")
 
 
 def _noted_key(note: Path) -> object:
@@ -214,7 +231,7 @@ def _begin_folder(folder: RunFolder, tiles: TileSet, recipe: TileRecipe) -> None
     cohort = tiles.cohort
     about = {"source": str(cohort.table), "sha256": cohort.sha256, "tiles": len(cohort), "side_px": tiles.side_px}
     folder.begin(dump_recipe(recipe), {"tiles": about})
-    write_tile_list(tiles, folder.path / "tiles.csv")
+    write_tile_list(tiles, folder.path / LIST_NAME)
 
 
 def _key(tiles: TileSet, recipe: TileRecipe) -> str:

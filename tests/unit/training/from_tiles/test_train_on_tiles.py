@@ -240,9 +240,59 @@ def test_annotated_slides_are_drawn_and_learnt_from(slides_table, quick, tmp_pat
     assert again.best_epoch == result.best_epoch
     with pytest.raises(CohortError, match="drawn from other regions"):
         go(slides_table, dataclasses.replace(recipe, seed=1), tmp_path / "run", resume=True)
-    (tmp_path / "run" / "drawn.json").write_text("{")
+    (tmp_path / "run" / "tiles" / "drawn.json").write_text("{")
     with pytest.raises(CohortError, match="drawn from other regions"):
         go(slides_table, recipe, tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("tiles/a.png", "tiles: not drawn by this run"),
+        ("places.csv", "places.csv: not drawn by this run"),
+        ("tiles.csv", "tiles.csv: stands there, and no run wrote it"),
+        ("model/notes.txt", "model: stands there, and no run wrote it"),
+    ],
+)
+def test_what_a_person_has_in_the_folder_is_never_overwritten(slides_table, quick, tmp_path, name, words):
+    place = tmp_path / "run" / name
+    place.parent.mkdir(parents=True)
+    place.write_text("mine")
+    recipe = with_settings(quick, ["max_tiles=2", "label_px=32", "epochs=1", "tune_share=0.25"])
+    for resume in (False, True):
+        with pytest.raises(CohortError, match=words):
+            go(slides_table, recipe, tmp_path / "run", resume=resume)
+    assert [path for path in (tmp_path / "run").rglob("*") if path.is_file()] == [place]
+    assert place.read_text() == "mine"
+
+
+def test_tiles_of_ones_own_are_learnt_from_beside_nothing_of_ones_own(tiles_folder, quick, tmp_path):
+    (tmp_path / "tiles.csv").write_text("mine")
+    with pytest.raises(CohortError, match="no run wrote it"):
+        go(tiles_folder, quick, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiles.csv"]
+
+
+@pytest.mark.parametrize("name", ["tiles.csv", "places.csv"])
+def test_a_run_does_not_overwrite_the_table_it_learns_from(slides_table, quick, tmp_path, name):
+    shutil.copytree(slides_table.parent, tmp_path / "run")
+    table = (tmp_path / "run" / "slides.csv").rename(tmp_path / "run" / name)
+    before = table.read_bytes()
+    recipe = with_settings(quick, ["max_tiles=2", "label_px=32", "epochs=1", "tune_share=0.25"])
+    for resume in (False, True):
+        with pytest.raises(CohortError, match="give another folder"):
+            go(table, recipe, tmp_path / "run", resume=resume)
+    assert table.read_bytes() == before
+
+
+def test_a_list_of_places_that_is_lost_is_written_again(slides_table, quick, tmp_path):
+    recipe = with_settings(quick, ["max_tiles=2", "label_px=32", "epochs=1", "tune_share=0.25"])
+    go(slides_table, recipe, tmp_path / "run")
+    places = tmp_path / "run" / "places.csv"
+    before = places.read_bytes()
+    places.unlink()
+    go(slides_table, recipe, tmp_path / "run", resume=True)
+    assert places.read_bytes() == before
 
 
 def test_what_a_killed_process_drew_is_removed_and_all_is_drawn_anew(slides_table, quick, tmp_path):
