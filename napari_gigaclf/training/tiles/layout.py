@@ -1,6 +1,6 @@
 """What the folders of a tile say: its class, perhaps its split, and what it belongs together with.
 
-    [split/]class/[group/...]name.png
+    [split/]class/[group/[...]]name.png
 
 The first folder is a split if all first folders are names of splits; a single folder around everything is passed over.
 """
@@ -21,7 +21,7 @@ class Placed:
     split: Split | None
     class_name: str
     group: str
-    """Folders below the class; empty: none."""
+    """The folder below the class, whatever lies deeper (a patient's slides); empty: none."""
 
 
 def placed(names: Iterable[str]) -> tuple[list[Placed], list[str]]:
@@ -38,7 +38,7 @@ def placed(names: Iterable[str]) -> tuple[list[Placed], list[str]]:
         if not folders:
             homeless.append(name)
             continue
-        found.append(Placed(name=name, split=split, class_name=folders[0], group="/".join(folders[1:])))
+        found.append(Placed(name=name, split=split, class_name=folders[0], group="".join(folders[1:2])))
     return found, homeless
 
 

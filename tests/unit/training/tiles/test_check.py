@@ -141,6 +141,15 @@ def test_patients_are_found_in_names(tmp_path):
     assert kinds(check_tiles(tmp_path, group=r"Q\d")) == ["no-group"] * 8
 
 
+def test_slides_of_one_patient_belong_together(tmp_path):
+    for name in "ab":
+        for patient in range(2):
+            for slide in range(3):
+                value = 100 * (name == "b") + 10 * patient + slide
+                tile(tmp_path / name / f"P{patient}" / f"slide{slide}" / "1.png", value)
+    assert {row.group for row in check_tiles(tmp_path).tiles.cohort.rows} == {"P0", "P1"}
+
+
 def test_classes_that_were_asked_for_are_those_there_are(folder):
     report = check_tiles(folder, classes=("spots", "plaine"))
     assert "folder 'plain' (6 tiles): did you mean 'plaine'?" in report.text
