@@ -2,7 +2,8 @@
 
     [split/]class/[group/[...]]name.png
 
-The first folder is a split if all first folders are names of splits; a single folder around everything is passed over.
+The first folder is a split if all first folders are names of splits; a single folder around everything is passed over,
+but not one that is called after a split: tiles of ``test`` alone are not learnt from.
 """
 
 from collections.abc import Iterable, Sequence
@@ -46,6 +47,8 @@ def _without_wrapping(parts: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]
     """Leave out folders around everything, as archives have them, down to the splits or the classes."""
     inner = list(parts)
     while inner and len({one[0] for one in inner}) == 1 and min(map(len, inner)) > 2:
+        if _split_of(inner[0][0]) is not None:
+            break
         inner = [one[1:] for one in inner]
     return inner
 

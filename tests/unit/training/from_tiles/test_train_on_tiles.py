@@ -295,6 +295,17 @@ def test_a_list_of_places_that_is_lost_is_written_again(slides_table, quick, tmp
     assert places.read_bytes() == before
 
 
+def test_slides_that_all_train_leave_no_tile_to_tune_on(slides_table, quick, tmp_path):
+    shutil.copytree(slides_table.parent, tmp_path / "slides")
+    table = tmp_path / "slides" / "slides.csv"
+    head, *lines = table.read_text().splitlines()
+    table.write_text("\n".join([f"{head},split", *(f"{line},train" for line in lines)]))
+    recipe = with_settings(quick, ["max_tiles=2", "label_px=32", "epochs=1"])
+    result = go(table, recipe, tmp_path / "run")
+    assert result.figures == {}, "nothing was kept aside"
+    assert all(line.split(",")[2] == "train" for line in (tmp_path / "run" / "tiles.csv").read_text().splitlines()[1:])
+
+
 def test_what_a_killed_process_drew_is_removed_and_all_is_drawn_anew(slides_table, quick, tmp_path):
     left = tmp_path / "run" / ".tiles.0123abcd.partial"
     left.mkdir(parents=True)

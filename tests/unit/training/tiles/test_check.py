@@ -129,6 +129,19 @@ def test_folders_of_splits_are_kept_and_leaks_named(tmp_path):
     assert "split 'train' has no tile of a" in check_tiles(tmp_path).text
 
 
+@pytest.mark.parametrize("outer", ["", "outer/"])
+def test_a_folder_of_one_split_is_that_split(tmp_path, outer):
+    for number, name in enumerate("ab"):
+        tile(tmp_path / outer / "train" / name / f"p{number}" / "1.png", number)
+    report = check_tiles(tmp_path)
+    assert report.counts["train"] == {"a": 1, "b": 1}
+    assert not report.errors
+    (tmp_path / outer / "train").rename(tmp_path / outer / "test")
+    report = check_tiles(tmp_path)
+    assert report.counts["test"] == {"a": 1, "b": 1}
+    assert "split 'train' has no tile of a, b" in report.errors[0].message
+
+
 def test_patients_are_found_in_names(tmp_path):
     for number in range(4):
         for name in "ab":
