@@ -80,8 +80,14 @@ def check_source(
             raise CohortError(f"{path}: --group is for folders of tiles; a table has a column 'group'")
         return _check_table(path, recipe, classes, cancel)
     report = check_tiles(
-        path, classes=classes, side_px=recipe.tile_px, group=group, progress=progress, cancel=cancel
-    )  # fmt: skip
+        path,
+        classes=classes,
+        side_px=recipe.tile_px,
+        group=group,
+        divide=lambda cohort: _divided(cohort, recipe),
+        progress=progress,
+        cancel=cancel,
+    )
     side = 0 if report.tiles is None else report.tiles.side_px
     return dataclasses.replace(report, problems=(*_of_recipe(recipe, side), *report.problems))
 
@@ -121,9 +127,13 @@ def _check_table(
         problems.append(Problem(kind="one-class", message=f"outlined are {names}; two classes or more are needed"))
     drawing = None
     if recipe.um_per_px is not None and side and not slides.errors:
-        divided, of_division = _divided(regions, recipe)
-        drawing, of_places = _drawing(dataclasses.replace(regions, cohort=divided), recipe, side, cancel)
-        problems += [*of_division, *of_places]
+        try:
+            regions = dataclasses.replace(regions, cohort=_divided(regions.cohort, recipe))
+        except CohortError as error:
+            message = str(error).removeprefix(f"{path}: ")
+            problems.append(Problem(kind="too-few-groups", message=message))
+        drawing, of_places = _drawing(regions, recipe, side, cancel)
+        problems += of_places
     counts = {} if drawing is None else _counts(drawing)
     ordered = sorted(problems, key=lambda p: (p.row is not None, p.row or 0, p.severity))
     return RegionReport(
@@ -139,16 +149,18 @@ def _side_of(recipe: TileRecipe) -> int:
         return recipe.tile_px
 
 
-def _divided(regions: RegionTable, recipe: TileRecipe) -> tuple[Cohort, list[Problem]]:
-    """Return the slides with their splits, by patient."""
-    cohort = regions.cohort
+def _divided(cohort: Cohort, recipe: TileRecipe) -> Cohort:
+    """Return slides or tiles with their own splits; where there are none, divided by patient.
+
+    Raises
+    ------
+    CohortError
+        If there are too few patients.
+    """
     if any(row.split is not None for row in cohort.rows):
-        return cohort, []
+        return cohort
     shares: Mapping[Split, float] = {"train": 1 - recipe.tune_share, "tune": recipe.tune_share}
-    try:
-        return assign_splits(cohort, shares, recipe.seed), []
-    except CohortError as error:
-        return cohort, [Problem(kind="too-few-groups", message=str(error).removeprefix(f"{cohort.table}: "))]
+    return assign_splits(cohort, shares, recipe.seed)
 
 
 def _drawing(

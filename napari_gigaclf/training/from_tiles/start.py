@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from napari_gigaclf.inference.devices import find_device
 from napari_gigaclf.models.card import FieldSpec
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.training.averaging import decaying_groups, moving_average
-from napari_gigaclf.training.cohort import Split, assign_splits, class_weights
+from napari_gigaclf.training.cohort import class_weights
 from napari_gigaclf.training.colour import colour_statistics, tissue_spread
 from napari_gigaclf.training.from_tiles.check import RegionReport
 from napari_gigaclf.training.from_tiles.drawing import NOTE_NAME, PLACES_NAME, TILES_NAME, draw_tiles, write_places
@@ -101,7 +101,7 @@ def train_on_tiles(
     tiles = _drawn(report, folder, progress, cancel) if isinstance(report, RegionReport) else report.tiles
     assert tiles is not None, "a report without tiles has errors"
     try:
-        run = _prepared(_divided(tiles, recipe), recipe, folder, resume=resume, device=device)
+        run = _prepared(tiles, recipe, folder, resume=resume, device=device)
     except BaseException:
         tiles.close()
         raise
@@ -148,15 +148,6 @@ def _noted_key(note: Path) -> object:
     except (OSError, ValueError):
         return None
     return found.get("key") if isinstance(found, dict) else None
-
-
-def _divided(tiles: TileSet, recipe: TileRecipe) -> TileSet:
-    """Return the tiles with their own splits; where there are none, divided by patient."""
-    cohort = tiles.cohort
-    if any(row.split is not None for row in cohort.rows):
-        return tiles
-    shares: Mapping[Split, float] = {"train": 1 - recipe.tune_share, "tune": recipe.tune_share}
-    return dataclasses.replace(tiles, cohort=assign_splits(cohort, shares, recipe.seed))
 
 
 def _prepared(tiles: TileSet, recipe: TileRecipe, output: Path, *, resume: bool, device: str) -> Run:

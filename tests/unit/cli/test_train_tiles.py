@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -49,6 +50,20 @@ def test_tiles_become_a_model_that_classifies_and_that_slides_go_on_from(tiles, 
     table = str(tmp_path / "cohort.csv")
     assert main(["train", table, "--output", str(tmp_path / "slides"), *start, "--set", "um_per_px=4"]) == 0
     assert load_model(tmp_path / "slides" / "model").config.network == "cell-net"
+
+
+def test_check_counts_what_would_be_learnt_from_and_tuned_on_and_fails_where_the_run_would(tmp_path, capsys):
+    tiles, scale = write_small_tiles(tmp_path / "tiles"), ["--set", "um_per_px=4"]
+    assert main(["train-tiles", str(tiles), "--check", *scale]) == 0
+    assert "train: 10 plain, 10 spots\ntune: 2 plain, 2 spots" in capsys.readouterr().out
+    for patient in (1, 2, 3, 4, 5):
+        shutil.rmtree(tiles / "plain" / f"patient{patient}")
+        shutil.rmtree(tiles / "spots" / f"patient{patient}")
+    assert main(["train-tiles", str(tiles), "--check", *scale]) == 1
+    assert "1 groups cannot be divided between 2 splits" in capsys.readouterr().out
+    (tiles / "spots" / "patient0").rename(tiles / "spots" / "patient1")
+    assert main(["train-tiles", str(tiles), "--check", *scale]) == 1
+    assert "split 'train' has no tile of" in capsys.readouterr().out
 
 
 def test_a_run_is_not_overwritten_and_its_recipe_is_gone_on_with(tiles, tmp_path, capsys):

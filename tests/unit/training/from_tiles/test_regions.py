@@ -1,5 +1,7 @@
 """Tiles of annotated slides: where they lie, and what is wrong with a table, its outlines and its recipe."""
 
+import shutil
+
 import numpy as np
 import pytest
 import shapely
@@ -7,7 +9,7 @@ from shapely.geometry import LineString, Point, box
 
 from napari_gigaclf.annotations import Annotation, write_geojson
 from napari_gigaclf.errors import CohortError
-from napari_gigaclf.testing.tiles import write_annotated_slides
+from napari_gigaclf.testing.tiles import write_annotated_slides, write_small_tiles
 from napari_gigaclf.training.from_tiles.check import check_source
 from napari_gigaclf.training.from_tiles.places import corners_in
 from napari_gigaclf.training.runs.settings import with_settings
@@ -112,6 +114,16 @@ def test_a_recipe_that_does_not_fit_is_part_of_the_report(table, quick, settings
     report = check_source(table, with_settings(quick, settings))
     assert report.errors
     assert words in report.text
+
+
+def test_tiles_are_divided_before_they_are_looked_at_for_leaks(tmp_path, quick):
+    tiles = write_small_tiles(tmp_path / "tiles")
+    report = check_source(tiles, quick)
+    splits = {row.group: row.split for row in report.tiles.cohort.rows}
+    assert sorted(splits.values()) == ["train"] * 5 + ["tune"]
+    for patient in range(1, 6):
+        shutil.copy(tiles / "plain" / "patient0" / "0.png", tiles / "plain" / f"patient{patient}" / "copy.png")
+    assert "two-splits" in kinds(check_source(tiles, quick))
 
 
 def test_a_table_without_annotations_is_refused(tmp_path, quick):
