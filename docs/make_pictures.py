@@ -117,6 +117,7 @@ def tell_the_story(studio: Studio) -> None:
     for x, y in ((inside.x, inside.y), outside, (40.0, 40.0)):
         widget.asking.click(tuple(np.array([y, x]) * slide.um_per_px))
     studio.wait(lambda: len(widget.probes.rows) == 3, "answers")
+    scroll_down(widget)
     studio.take("tutorial-5-click.jpg")
     widget.probes.tool_box.click()
 
@@ -134,6 +135,7 @@ def tell_the_story(studio: Studio) -> None:
     shapes.selected_data = {0}
     widget.probes.measure_button.click()
     studio.wait(lambda: len(widget.probes.rows) == 4, "the measurement")
+    scroll_down(widget)
     studio.take("tutorial-6-measure.jpg")
     with tempfile.TemporaryDirectory() as folder:
         widget.export_to(Path(folder))

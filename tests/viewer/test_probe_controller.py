@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import shapely
 
+from napari_gigaclf import open_slide
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.viewer.ask_texts import answer_text, area_text, row_details, row_text
 from napari_gigaclf.viewer.controllers.jobs import Export, export_all
@@ -37,7 +38,6 @@ class FakeTable:
         self.problems = []
         self.waiting = []
         self.stages = []
-        self.can_stop = []
 
     def add_row(self, slide, row):
         self.rows.append(row)
@@ -48,10 +48,9 @@ class FakeTable:
     def show_problem(self, text):
         self.problems.append(text)
 
-    def show_asking(self, num_waiting, stage, *, can_stop):
-        self.waiting.append(num_waiting)
+    def show_looking(self, num_questions, stage):
+        self.waiting.append(num_questions)
         self.stages.append(stage)
-        self.can_stop.append(can_stop)
 
 
 class Asks:
@@ -191,7 +190,7 @@ def test_the_threshold_is_the_questions_own(asks, table, pump, slide, wishes, pr
 
 def test_loading_and_planning_are_said(asks, table, pump, slide, wishes):
     asks.click(slide, wishes, TISSUE)
-    assert table.can_stop[-1]
+    assert table.waiting[-1] == 1
     pump.until(lambda: len(table.rows) == 1)
     stages = list(dict.fromkeys(table.stages))
     assert stages.index(LOADING) < stages.index(PLANNING)
@@ -205,9 +204,10 @@ def test_loading_and_planning_are_said(asks, table, pump, slide, wishes):
     assert PLANNING not in table.stages
 
 
-def test_what_the_network_looks_at_can_be_stopped(asks, table, pump, slide, wishes, shelf):
-    shelf.model(wishes.model)
-    asks.measure(slide, wishes, shapely.box(0, 0, 640, 512))
+def test_what_the_network_looks_at_can_be_stopped(asks, table, pump, pixels, wishes):
+    large = open_slide(np.tile(pixels, (8, 8, 1)), um_per_px=1.0)
+    asks.measure(large, wishes, shapely.box(0, 0, 5120, 4096))
+    pump.until(lambda: any("tile" in stage for stage in table.stages))
     asks.cancel()
     pump.until(lambda: table.waiting[-1] == 0)
     assert table.rows == []

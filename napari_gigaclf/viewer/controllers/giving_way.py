@@ -22,7 +22,7 @@ STEP_SECONDS = 0.02
 
 
 class GivingWay:
-    """Knows when the view last moved; ``moved`` is called by the window, ``wait`` by the thread of the run.
+    """Knows when the view last moved, which the window tells it; every run takes a waiter of its own.
 
     Parameters
     ----------
@@ -36,7 +36,6 @@ class GivingWay:
         self._clock = clock
         self._sleep = sleep
         self._moved_at = float("-inf")
-        self._worked_since = clock()
 
     def moved(self) -> None:
         """Note that the view has just moved."""
@@ -47,10 +46,19 @@ class GivingWay:
         """True while the view moves."""
         return self._clock() - self._moved_at < MOVING_SECONDS
 
-    def wait(self, cancel: CancelToken) -> None:
-        """Return when the view stands still, the run is cancelled, or the run has waited long enough."""
-        begin = self._clock()
-        end = begin + min(LONGEST_WAIT_SECONDS, WAIT_SHARE * (begin - self._worked_since))
-        while self.moving and not cancel.is_set() and (left := end - self._clock()) > 0:
-            self._sleep(min(STEP_SECONDS, left))
-        self._worked_since = self._clock()
+    def waiter(self) -> Callable[[CancelToken], None]:
+        """Return what a run that begins now calls between its tiles.
+
+        It returns when the view stands still, the run is cancelled, or it has waited long enough for its work.
+        """
+        worked_since = self._clock()
+
+        def wait(cancel: CancelToken) -> None:
+            nonlocal worked_since
+            begin = self._clock()
+            end = begin + min(LONGEST_WAIT_SECONDS, WAIT_SHARE * (begin - worked_since))
+            while self.moving and not cancel.is_set() and (left := end - self._clock()) > 0:
+                self._sleep(min(STEP_SECONDS, left))
+            worked_since = self._clock()
+
+        return wait

@@ -95,8 +95,8 @@ class ProbeView(Protocol):
         """Show one line that says why there is no answer."""
         ...
 
-    def show_asking(self, num_waiting: int, stage: str, *, can_stop: bool) -> None:
-        """Show how many answers the network is wanted for, what is being done, and whether it can be stopped."""
+    def show_looking(self, num_questions: int, stage: str) -> None:
+        """Show for how many questions the network is wanted, and what is being done; ``cancel`` stops it."""
         ...
 
 
@@ -229,7 +229,7 @@ class ProbeController:
         )
         self._jobs[job] = (asked.slide.id, needs_network)
         if needs_network:  # stored features answer before a window could be drawn that says so
-            self._show_asking()
+            self._show_looking()
 
     def _is_current(self, asked: "_Asked") -> bool:
         return asked.generation == self._generation.get(asked.slide.id, 0)
@@ -260,7 +260,7 @@ class ProbeController:
     def _staged(self, asked: "_Asked", text: str) -> None:
         if self._is_current(asked):
             self._stage = text
-            self._show_asking()
+            self._show_looking()
 
     def _failed(self, asked: "_Asked", text: str) -> None:
         if text and self._is_current(asked):
@@ -271,11 +271,10 @@ class ProbeController:
         if not any(needs_network for _, needs_network in self._jobs.values()):
             self._stage = ""
         if needed_network:
-            self._show_asking()
+            self._show_looking()
 
-    def _show_asking(self) -> None:
-        num_waiting = sum(needs_network for _, needs_network in self._jobs.values())
-        self._view.show_asking(num_waiting, self._stage, can_stop=num_waiting > 0)
+    def _show_looking(self) -> None:
+        self._view.show_looking(sum(needs_network for _, needs_network in self._jobs.values()), self._stage)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -277,9 +277,11 @@ class RunController:
         self._post(lambda: self._started(generation, slide, live, outline))
         report = seldom(lambda progress: self._post(lambda: self._progressed(generation, progress)), self._interval)
 
+        give_way = self.giving_way.waiter()
+
         def after_tile(progress: Progress) -> None:
             report(progress)
-            self.giving_way.wait(job)
+            give_way(job)
 
         prediction = plan.run(
             saliency=wishes.wanted_saliency,

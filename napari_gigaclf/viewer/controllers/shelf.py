@@ -26,6 +26,10 @@ class Shelf:
         self._painted: dict[str, TissueMask] = {}
         self._plan: tuple[tuple[object, ...], PreparedRun] | None = None
         self._lock = threading.Lock()
+        """Held while something is made; the window never waits for it."""
+        self._age = 0
+        """Counts what makes plans and masks void that are just being made."""
+        self._age_lock = threading.Lock()
 
     def model(self, name: str, threads: int = 0) -> "Classifier":
         """Return a model, loaded once. Imports torch."""
@@ -44,13 +48,18 @@ class Shelf:
         with self._lock:
             if slide.id in self._painted:
                 return self._painted[slide.id]
-            if slide.id not in self._masks:
-                self._masks[slide.id] = find_tissue(slide)
-            return self._masks[slide.id]
+            if slide.id in self._masks:
+                return self._masks[slide.id]
+            age = self._age
+            mask = find_tissue(slide)
+            with self._age_lock:
+                if age == self._age:
+                    self._masks[slide.id] = mask
+            return mask
 
     def paint(self, slide_id: str, mask: "TissueMask | None") -> None:
         """Take a painted mask for a slide; None goes back to the found one."""
-        self._plan = None
+        self._make_void()
         if mask is None:
             self._painted.pop(slide_id, None)
         else:
@@ -58,15 +67,21 @@ class Shelf:
 
     def forget(self, slide_id: str) -> None:
         """Drop what is kept of a slide (it was closed, or its scale has changed)."""
-        self._plan = None
+        self._make_void()
         self._painted.pop(slide_id, None)
         self._masks.pop(slide_id, None)
 
     def forget_model(self, name: str) -> None:
         """Drop a model whose folder was written to; a run that uses it goes on with the one it has. For a worker."""
         with self._lock:
-            self._plan = None
+            self._make_void()
             self._models.pop(name, None)
+
+    def _make_void(self) -> None:
+        """Drop the plan, and what is being made now when it is done."""
+        with self._age_lock:
+            self._age += 1
+            self._plan = None
 
     def plan(
         self,
@@ -94,18 +109,19 @@ class Shelf:
         """
         if prepared is not None:
             return prepared
-        key = (slide.id, slide.um_per_px, wishes)
-        with self._lock:
-            known = self._plan if self._plan is not None and self._plan[0] == key else None
-        if known is not None:
+        key = (slide.id, slide.um_per_px, wishes.question_key, wishes.area)
+        with self._age_lock:
+            age, known = self._age, self._plan
+        if known is not None and known[0] == key:
             return known[1]
         if wishes.model not in self._models:
             staged(loading)
             self.model(wishes.model, wishes.threads)
         staged(planning)
         plan = self.prepare(slide, wishes)
-        with self._lock:
-            self._plan = (key, plan)
+        with self._age_lock:
+            if age == self._age:
+                self._plan = (key, plan)
         return plan
 
     def prepare(self, slide: "Slide", wishes: Wishes) -> "PreparedRun":

@@ -160,9 +160,11 @@ class WhyController:
             lambda progress: self._post(lambda: self._progressed(generation, progress)), lambda: REPORT_SECONDS
         )
 
+        give_way = self._giving_way.waiter()
+
         def after_tile(progress: Progress) -> None:
             report(progress)
-            self._giving_way.wait(job)
+            give_way(job)
 
         staged("gradient...")
         found = place_gradient(

@@ -99,8 +99,9 @@ class AskSection(QWidget):
         wishes = None if chosen is None else whole_slide_wishes(chosen)
         prediction = None if wishes is None else self._runs.fitting_result(slide, wishes)
         if prediction is None and (question.kind == "area" or wishes is None) and slide.id in self._runs.results:
-            prediction = self._runs.results[slide.id][0]  # the map on show is what a drawn area is measured in
-        prepared = None if wishes is None else self._prepared(wishes)
+            # The map on show is what a drawn area is measured in: by its model alone, whichever is chosen now.
+            prediction, wishes = self._runs.results[slide.id][0], None
+        prepared = None if wishes is None else self._prepared(slide, wishes)
         self.asks.ask(slide, wishes, question, prepared=prepared, prediction=prediction)
 
     def click(self, world: tuple[float, float]) -> None:
@@ -165,13 +166,13 @@ class AskSection(QWidget):
             self.show_problem("the chosen answer is of another slide: choose that slide in the list")
             return
         if row.wishes is None:
-            self.show_problem("no model was chosen when this place was asked about: ask again")
+            self.show_problem(f"this answer is of the map on show, by {row.model}: choose that model and ask again")
             return
         if row.answer.probabilities is None:
             self.show_problem(f"nothing to explain: {row.answer.message}")
             return
         self.why.show_why("")
-        place, prepared = row.question.place, self._prepared(row.wishes)
+        place, prepared = row.question.place, self._prepared(slide, row.wishes)
         self.whys.explain(slide, row.wishes, place, self.why.choices, prepared=prepared)
 
     # --- ProbeView --------------------------------------------------------------------------------------------------
@@ -196,9 +197,9 @@ class AskSection(QWidget):
         self.why.show_why(problem_text(text))
         self._problem(text)
 
-    def show_asking(self, num_waiting: int, stage: str, *, can_stop: bool) -> None:
-        """Show that answers are on their way."""
-        self.probes.show_waiting(num_waiting, stage, can_stop=can_stop)
+    def show_looking(self, num_questions: int, stage: str) -> None:
+        """Show that the network looks at places, and what is being done."""
+        self.probes.show_looking(num_questions, stage)
 
     # --- WhyView ----------------------------------------------------------------------------------------------------
 
@@ -260,11 +261,11 @@ class AskSection(QWidget):
         position, threshold = (area.centroid.y, area.centroid.x), self.probes.threshold
         self.ask(slide, Question(kind="area", place=place, position=position, threshold=threshold, label=label))
 
-    def _prepared(self, wishes: Wishes) -> Any:  # noqa: ANN401 - a PreparedRun or None
-        """Return the plan of the run if it was made for the same model, scale, tissue and device."""
+    def _prepared(self, slide: "Slide", wishes: Wishes) -> Any:  # noqa: ANN401 - a PreparedRun or None
+        """Return the plan of the run if it was made for the same slide, model, scale, tissue and device."""
         planned = self._runs.wishes
-        if planned is None or self._runs.prepared is None:
-            return None
+        if planned is None or self._runs.prepared is None or self._runs.slide is not slide:
+            return None  # a slide that was just chosen is planned a moment later
         same = whole_slide_wishes(planned).question_key == wishes.question_key
         return self._runs.prepared if same else None
 

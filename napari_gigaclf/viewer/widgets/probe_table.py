@@ -72,7 +72,7 @@ class ProbePanel(QWidget):
         self.stop_button.clicked.connect(self.stop_wanted)
         self.table.cellDoubleClicked.connect(self._activated)
         self.table.itemSelectionChanged.connect(self.row_chosen)
-        self.show_waiting(0, "", can_stop=False)
+        self.show_looking(0, "")
 
     @property
     def threshold(self) -> float:
@@ -129,11 +129,11 @@ class ProbePanel(QWidget):
             if row.slide_id == slide_id and (row.kind == "field" or isinstance(row.question.place, Box))
         ]
 
-    def show_waiting(self, num_waiting: int, stage: str, *, can_stop: bool) -> None:
-        """Say that answers are on their way, what is being done, and offer to stop what can be stopped."""
-        self.waiting_note.setVisible(num_waiting > 0)
+    def show_looking(self, num_questions: int, stage: str) -> None:
+        """Say that the network looks at places, what is being done, and offer to stop it."""
+        self.waiting_note.setVisible(num_questions > 0)
         self.waiting_note.setText(stage or ASKING)
-        self.stop_button.setVisible(can_stop)
+        self.stop_button.setVisible(num_questions > 0)
 
     def texts(self) -> Sequence[str]:
         """Return the last column of the table."""

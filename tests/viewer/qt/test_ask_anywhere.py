@@ -1,13 +1,18 @@
 """Ask anywhere and why, in a real window, by mouse and keys: the same numbers at every zoom, before and after a run."""
 
+import shutil
+
 import numpy as np
 import pytest
 import shapely
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
+from napari_gigaclf import load_model, open_slide
+from napari_gigaclf.inference import prepare
 from napari_gigaclf.viewer import ask_commands
-from napari_gigaclf.viewer.controllers.probe import NETWORK, STORED
+from napari_gigaclf.viewer.controllers.jobs import read_models
+from napari_gigaclf.viewer.controllers.probe import NETWORK, STORED, Question
 from napari_gigaclf.viewer.shapes import filled_shapes
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
@@ -16,7 +21,6 @@ PLACE = (250.0, 420.0)
 GLASS = (40.0, 40.0)
 HOLED = shapely.box(128, 128, 512, 384).difference(shapely.box(380, 210, 460, 290))
 """An area around the place, which lies in its hole."""
-ANSWER_SECONDS = 0.05
 
 
 @pytest.fixture
@@ -137,7 +141,10 @@ def draw(viewer, slide, geometry, class_name=""):
 def test_one_place_at_three_zooms_on_glass_and_in_a_polygon_with_a_hole(
     asking, widget, viewer, slide, mouse, look, answers, run
 ):
-    """The same numbers, "no tissue", within 50 ms; by the mouse over the canvas, from the features of a run."""
+    """The same numbers, "no tissue"; by the mouse over the canvas, from the features of a run.
+
+    How soon they come, ``benchmarks/ask.py`` measures.
+    """
     run()
     count = 0
     for zoom in (0.5, 1.0, 6.0):
@@ -159,7 +166,7 @@ def test_one_place_at_three_zooms_on_glass_and_in_a_polygon_with_a_hole(
         answers(count)
     rows = answers(15)
     assert {row.source for row in rows} == {STORED}
-    places, glass, areas = rows[:9], rows[9:12], rows[12:]
+    places, areas = rows[:9], rows[12:]
     for row in places:
         assert row.answer.probabilities == places[0].answer.probabilities
         assert row.answer.outline.equals(places[0].answer.outline)
@@ -171,8 +178,6 @@ def test_one_place_at_three_zooms_on_glass_and_in_a_polygon_with_a_hole(
         assert row.answer.probabilities == areas[0].answer.probabilities
         assert row.answer.area_um2 == pytest.approx(HOLED.area)  # 1 um/px
         assert row.answer.num_cells == whole.num_cells - 4  # the centres in the hole
-    for kind in (places[:3], places[3:6], places[6:], glass, areas):
-        assert min(row.seconds for row in kind) <= ANSWER_SECONDS, [row.seconds for row in kind]
 
 
 def test_a_box_is_asked_about_with_shift_and_a_drag_stays_a_drag(
@@ -289,6 +294,36 @@ def test_why_can_be_cancelled_and_says_what_it_lacks(asking, widget, slide, mous
     answers(2)
     widget.asking.why.why_button.click()
     assert "no tissue" in widget.asking.why.why_note.text()
+
+
+def test_a_slide_that_was_just_chosen_answers_for_itself(asking, widget, show, slide, pixels, model_folder, answers):
+    """Its run is planned a moment later; until then the plan there is speaks of the slide before."""
+    other = open_slide(np.ascontiguousarray(pixels[:, ::-1]), um_per_px=1.0)
+    show(other)
+    widget.choose_slide(other.id)
+    assert widget.chosen_slide() is other
+    assert widget.runs.slide is slide
+    widget.asking.ask(other, Question(kind="field", place=PLACE, position=PLACE))
+    (row,) = answers(1)
+    expected, wrong = (prepare(each, load_model(model_folder)).ask(PLACE).probabilities for each in (other, slide))
+    assert row.answer.probabilities == pytest.approx(expected, abs=1e-6)
+    assert row.answer.probabilities != pytest.approx(wrong, abs=1e-6)
+
+
+def test_the_map_on_show_is_not_explained_by_another_model(
+    asking, widget, viewer, slide, run, answers, model_folder, tmp_path
+):
+    run()
+    copy = shutil.copytree(model_folder, tmp_path / "another")
+    widget.choices.offer_models(read_models(copy))
+    widget.choices.model_box.setCurrentIndex(widget.choices.model_box.count() - 1)
+    draw(viewer, slide, shapely.box(128, 128, 512, 384))
+    widget.probes.measure_button.click()
+    (row,) = answers(1)
+    assert row.source == STORED
+    widget.asking.why.why_button.click()
+    assert f"by {row.model}: choose that model" in widget.asking.why.why_note.text()
+    assert not widget.asking.whys.working
 
 
 def test_without_the_widget_a_command_opens_it(viewer, qtbot, monkeypatch):
