@@ -35,6 +35,8 @@ def run(config: Config) -> int:
     if config.output is None:
         raise CohortError("--output RUN is missing: the folder for the model, the log and the state")
     result = _train(config, report, recipe, config.output)
+    for text in result.warnings:
+        note(f"tiles drawn: {text}")
     summarise(result, json=config.json)
     if not config.json:
         say(f"go on to whole slides: napari-gigaclf train COHORT --output DIR --set start_from={result.model}")

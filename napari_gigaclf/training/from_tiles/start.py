@@ -98,21 +98,25 @@ def train_on_tiles(
     if not resume and (folder / RECIPE_NAME).exists():
         raise CohortError(f"{folder}: a run is there already; go on with it (--resume) or give another folder")
     refuse_others(folder, (*WRITTEN, LIST_NAME), report.table)
-    tiles = _drawn(report, folder, progress, cancel) if isinstance(report, RegionReport) else report.tiles
-    assert tiles is not None, "a report without tiles has errors"
+    warnings: tuple[str, ...] = ()
+    if isinstance(report, RegionReport):
+        tiles, warnings = _drawn(report, folder, progress, cancel)
+    else:
+        assert report.tiles is not None, "a report without tiles has errors"
+        tiles = report.tiles
     try:
         run = _prepared(tiles, recipe, folder, resume=resume, device=device)
     except BaseException:
         tiles.close()
         raise
     run.progress, run.cancel, run.on_epoch = progress, cancel, on_epoch
-    return finished(run)
+    return dataclasses.replace(finished(run), warnings=warnings)
 
 
 def _drawn(
     report: RegionReport, folder: Path, progress: ProgressCallback | None, cancel: CancelToken | None
-) -> TileSet:  # fmt: skip
-    """Draw the tiles of annotated slides, or take those that are drawn already, and return them."""
+) -> tuple[TileSet, tuple[str, ...]]:
+    """Draw the tiles of annotated slides, or take those that are drawn already; return them and what is odd of them."""
     drawing = report.drawing
     assert drawing is not None, "a report without a drawing has errors"
     key, note = run_key("{}", (), report.key), folder / TILES_NAME / NOTE_NAME
@@ -125,13 +129,13 @@ def _drawn(
     if not (folder / PLACES_NAME).exists():
         write_places(drawing, folder)
     found = check_tiles(
-        folder / TILES_NAME, classes=tuple(drawing.folders.values()), side_px=drawing.side_px, progress=progress,
-        cancel=cancel,
+        folder / TILES_NAME, classes=tuple(drawing.folders.values()), side_px=drawing.side_px, drawn=True,
+        progress=progress, cancel=cancel,
     )  # fmt: skip
     found.raise_if_bad()
     assert found.tiles is not None
     cohort = dataclasses.replace(found.tiles.cohort, classes=drawing.classes, table=report.table)
-    return dataclasses.replace(found.tiles, cohort=cohort)
+    return dataclasses.replace(found.tiles, cohort=cohort), tuple(problem.message for problem in found.warnings)
 
 
 def _refuse_what_was_not_drawn(folder: Path) -> None:

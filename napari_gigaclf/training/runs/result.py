@@ -20,6 +20,8 @@ class TrainResult:
     """Of the best model on the tuning slides or tiles."""
     left_out: tuple[str, ...]
     """Slides that could not be read."""
+    warnings: tuple[str, ...] = ()
+    """What of the tiles that were drawn is for a person to judge."""
 
 
 def finished(run: Run) -> TrainResult:

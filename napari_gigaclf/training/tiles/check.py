@@ -65,6 +65,7 @@ def check_tiles(
     side_px: int = 0,
     group: str | None = None,
     divide: Callable[[Cohort], Cohort] | None = None,
+    drawn: bool = False,
     progress: ProgressCallback | None = None,
     cancel: CancelToken | None = None,
 ) -> TileReport:
@@ -83,6 +84,8 @@ def check_tiles(
         the class; without such a folder each tile stands for itself.
     divide
         Gives splits to tiles that have none, before they are looked at for leaks and gaps; may raise CohortError.
+    drawn
+        Whether each is of a place of its own on a slide: equal ones, such as those of glass, are only worth a word.
     progress
         Told of tiles that were read.
     cancel
@@ -113,7 +116,7 @@ def check_tiles(
         look.note("no-groups", NO_GROUPS, "warning")
     if divide is not None and cohort.rows:
         cohort = _divided(look, cohort, divide)
-    _look_for_copies(look, cohort)
+    _look_for_copies(look, cohort, drawn=drawn)
     counts = _counts(cohort)
     _look_for_gaps(look, cohort, counts)
     if known_groups:
@@ -220,22 +223,28 @@ def _divided(look: _Look, cohort: Cohort, divide: Callable[[Cohort], Cohort]) ->
         return cohort
 
 
-def _look_for_copies(look: _Look, cohort: Cohort) -> None:
-    """Find equal files: contradictory in two classes, a leak in two splits, else only worth a word."""
+def _look_for_copies(look: _Look, cohort: Cohort, *, drawn: bool) -> None:
+    """Find equal files: contradictory in two classes, a leak in two splits, else (or drawn) only worth a word."""
     rows_of: dict[str, list[CohortRow]] = defaultdict(list)
     for row in cohort.rows:
         rows_of[look.digests[row.name]].append(row)
-    copies = 0
+    copies, classes, splits = 0, [], []
     for first, *others in rows_of.values():
         for other in others:
             copies += 1
+            same = f"{other.name}: the same file as {first.name}"
             if other.labels != first.labels:
                 names = " and ".join(cohort.label_text(row) for row in (first, other))
-                look.note("two-classes", f"{other.name}: the same file as {first.name}, but of the classes {names}")
+                classes.append(f"{same}, but of the classes {names}")
             elif other.split != first.split:
-                splits = f"{first.split} and {other.split}"
-                look.note("two-splits", f"{other.name}: the same file as {first.name}, in the splits {splits}")
-    if copies:
+                splits.append(f"{same}, in the splits {first.split} and {other.split}")
+    if drawn and copies:
+        apart = f"{len(classes)} of them of another class, {len(splits)} in another split"
+        look.note("copies", f"{copies} tiles look the same as others, as glass does; {apart}", "warning")
+    elif copies:
+        for kind, messages in (("two-classes", classes), ("two-splits", splits)):
+            for message in messages:
+                look.note(kind, message)
         look.note("copies", f"{copies} tiles are copies of others", "warning")
 
 

@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -15,6 +16,7 @@ from napari_gigaclf.errors import Cancelled, CohortError, OutputError, TrainingE
 from napari_gigaclf.inference.resample import LevelImage
 from napari_gigaclf.models import load_model
 from napari_gigaclf.testing.cohorts import write_small_cohort
+from napari_gigaclf.testing.tiles import write_annotated_slides
 from napari_gigaclf.training.cohort import read_cohort
 from napari_gigaclf.training.from_tiles import train_on_tiles
 from napari_gigaclf.training.from_tiles.check import check_source
@@ -316,6 +318,29 @@ def test_what_a_killed_process_drew_is_removed_and_all_is_drawn_anew(slides_tabl
     )
     assert not left.exists()
     assert len(list((tmp_path / "run" / "tiles").rglob("*.png"))) == 4 * 2 * 2
+
+
+def test_glass_in_outlines_of_two_classes_and_splits_is_warned_of(tmp_path, quick):
+    table = write_annotated_slides(tmp_path / "slides")
+    for slide in (tmp_path / "slides").glob("*.tif"):
+        pixels = tifffile.imread(slide)
+        pixels[:280] = 255
+        tifffile.imwrite(slide, pixels, photometric="rgb", tile=(128, 128))
+    recipe = with_settings(quick, ["label_px=32", "epochs=1", "tune_share=0.25", "tissue=false"])
+    report = check_source(table, recipe)
+    assert not report.errors
+    result = train_on_tiles(report, recipe, tmp_path / "run")
+    white = [
+        path.relative_to(tmp_path / "run" / "tiles").parts[:2]
+        for path in (tmp_path / "run" / "tiles").rglob("*.png")
+        if (np.asarray(Image.open(path)) == 255).all()
+    ]
+    assert len(set(white)) == 4, "both classes, both splits"
+    of_another_class = sum(class_name == "1 spots" for _, class_name in white)
+    assert result.warnings == (
+        f"{len(white) - 1} tiles look the same as others, as glass does; {of_another_class} of them of another class, "
+        f"{white.count(('tune', '0 plain'))} in another split",
+    )
 
 
 def test_drawn_tiles_are_what_classify_shows_the_network(slides_table, quick, tmp_path):
