@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from napari_gigaclf.inference.devices import find_device
 from napari_gigaclf.models.card import FieldSpec
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.training.averaging import decaying_groups, moving_average
-from napari_gigaclf.training.cohort import class_weights
+from napari_gigaclf.training.cohort import CohortRow, class_weights
 from napari_gigaclf.training.colour import colour_statistics, tissue_spread
 from napari_gigaclf.training.from_tiles.check import RegionReport
 from napari_gigaclf.training.from_tiles.drawing import NOTE_NAME, PLACES_NAME, TILES_NAME, draw_tiles, write_places
@@ -105,7 +105,7 @@ def train_on_tiles(
         assert report.tiles is not None, "a report without tiles has errors"
         tiles = report.tiles
     try:
-        run = _prepared(tiles, recipe, folder, resume=resume, device=device)
+        run = prepared(tiles, recipe, folder, resume=resume, device=device)
     except BaseException:
         tiles.close()
         raise
@@ -154,7 +154,7 @@ def _noted_key(note: Path) -> object:
     return found.get("key") if isinstance(found, dict) else None
 
 
-def _prepared(tiles: TileSet, recipe: TileRecipe, output: Path, *, resume: bool, device: str) -> Run:
+def prepared(tiles: TileSet, recipe: TileRecipe, output: Path, *, resume: bool, device: str) -> Run:
     """Build or load everything that a run needs."""
     if recipe.deterministic:
         torch.use_deterministic_algorithms(mode=True)
@@ -165,7 +165,7 @@ def _prepared(tiles: TileSet, recipe: TileRecipe, output: Path, *, resume: bool,
     sample = _sample(tiles, recipe)
     if not recipe.start_from:
         with torch.no_grad():
-            model.normalise.scale.copy_(1 / torch.tensor(tissue_spread(sample)).reshape(-1, 1, 1))
+            model.normalise.scale.copy_(1 / torch.tensor(tissue_spread(tiles.each(sample))).reshape(-1, 1, 1))
     _fill_card(model, sample, tiles, recipe)
     network = TileNetwork(model.to(torch.device(find_device(device).key)), recipe.frozen)
     averaged = AveragedModel(network, avg_fn=moving_average(recipe.average), use_buffers=True)
@@ -194,16 +194,14 @@ def _prepared(tiles: TileSet, recipe: TileRecipe, output: Path, *, resume: bool,
     )
 
 
-def _sample(tiles: TileSet, recipe: TileRecipe) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def _sample(tiles: TileSet, recipe: TileRecipe) -> list[CohortRow]:
     """Return some training tiles, from which colours are measured."""
     rows = tiles.cohort.of_split("train").rows
     chosen = np.random.default_rng([recipe.seed, 2]).permutation(len(rows))[: recipe.normalisation_tiles]
-    return tiles.images([rows[i] for i in np.sort(chosen)])
+    return [rows[i] for i in np.sort(chosen)]
 
 
-def _fill_card(
-    model: "Classifier", sample: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", tiles: TileSet, recipe: TileRecipe
-) -> None:
+def _fill_card(model: "Classifier", sample: Sequence[CohortRow], tiles: TileSet, recipe: TileRecipe) -> None:
     """Say on the model's card what its tiles were: colours, the field of a click, what a slide's number means."""
     side = tiles.side_px
     with torch.no_grad():
@@ -216,7 +214,7 @@ def _fill_card(
         not_for="diagnosis, and tissue unlike that of its tiles",
         field=FieldSpec(cells=max(1, round(cells**0.5)), px=side),
         slide_score=f"learnt from single tiles; {recipe.pooling} pooling over a slide, uncalibrated",
-        colour_statistics=colour_statistics(sample),
+        colour_statistics=colour_statistics(tiles.each(sample)),
     )
     model.config = dataclasses.replace(model.config, card=card)
 

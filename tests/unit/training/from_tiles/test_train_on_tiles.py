@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -15,12 +16,14 @@ from napari_gigaclf import classify
 from napari_gigaclf.errors import Cancelled, CohortError, OutputError, TrainingError
 from napari_gigaclf.inference.resample import LevelImage
 from napari_gigaclf.models import load_model
-from napari_gigaclf.testing.cohorts import write_small_cohort
+from napari_gigaclf.testing.cohorts import spotted_tissue, write_small_cohort
 from napari_gigaclf.testing.tiles import write_annotated_slides
 from napari_gigaclf.training.cohort import read_cohort
+from napari_gigaclf.training.colour import colour_statistics, tissue_spread
 from napari_gigaclf.training.from_tiles import train_on_tiles
 from napari_gigaclf.training.from_tiles.check import check_source
 from napari_gigaclf.training.from_tiles.network import TileNetwork
+from napari_gigaclf.training.from_tiles.start import prepared
 from napari_gigaclf.training.runs import run as run_module
 from napari_gigaclf.training.runs import state
 from napari_gigaclf.training.runs.settings import with_settings
@@ -358,3 +361,25 @@ def test_drawn_tiles_are_what_classify_shows_the_network(slides_table, quick, tm
         expected = image.read(y, y + 96, x, x + 96)
     tile = np.asarray(Image.open(tmp_path / "run" / "tiles" / line[0])).transpose(2, 0, 1) / 255
     assert np.abs(tile - expected).max() <= 0.5 / 255 + 1e-6
+
+
+def test_colours_are_measured_tile_by_tile_in_little_memory(tmp_path, quick):
+    side, count = 256, 40
+    for number in range(count):
+        place = tmp_path / "tiles" / "ab"[number % 2] / f"patient{number // 8}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(spotted_tissue(side, number, spots=bool(number % 2))).save(place / f"{number}.png")
+    tiles = check_source(tmp_path / "tiles", quick).tiles
+    rows = tiles.cohort.of_split("train").rows
+    images = tiles.images(rows)
+    prepared(tiles, quick, tmp_path / "first", resume=False, device="cpu").board.close()  # what it needs is imported
+    tracemalloc.start()
+    run = prepared(tiles, quick, tmp_path / "run", resume=False, device="cpu")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    run.close()
+    assert run.learner.model.card.colour_statistics == colour_statistics(images)
+    expected = 1 / torch.tensor(tissue_spread(images))
+    torch.testing.assert_close(run.learner.model.normalise.scale.flatten(), expected, rtol=0, atol=0)
+    assert images.nbytes > 30 * side * side * 3
+    assert peak < 30 * side * side * 3, "arithmetic on one tile needs about 20 times its bytes"
