@@ -9,6 +9,7 @@ from typing import Any
 
 from napari_gigaclf.errors import Cancelled, CohortError, ModelError, ScaleError, SlideError
 from napari_gigaclf.models.config import NetworkName
+from napari_gigaclf.models.records import ConfigError
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.training.cohort import SPLITS, Cohort, Problem, Report, Split, assign_splits
 from napari_gigaclf.training.from_tiles.drawing import Drawing
@@ -89,11 +90,12 @@ def check_source(
         cancel=cancel,
     )
     side = 0 if report.tiles is None else report.tiles.side_px
-    return dataclasses.replace(report, problems=(*_of_recipe(recipe, side), *report.problems))
+    known = () if report.tiles is None else report.tiles.cohort.classes
+    return dataclasses.replace(report, problems=(*_of_recipe(recipe, side, known), *report.problems))
 
 
-def _of_recipe(recipe: TileRecipe, side: int) -> list[Problem]:
-    """Return what of a recipe does not fit tiles of this side (0: unknown)."""
+def _of_recipe(recipe: TileRecipe, side: int, classes: tuple[str, ...]) -> list[Problem]:
+    """Return what of a recipe does not fit these classes and tiles of this side (0: unknown)."""
     problems = []
     if recipe.um_per_px is None:
         message = "um_per_px is missing: how many micrometres does a pixel of the tiles have? --set um_per_px=0.5"
@@ -108,7 +110,21 @@ def _of_recipe(recipe: TileRecipe, side: int) -> list[Problem]:
     if side and recipe.augmentation.shift_px >= side:
         message = f"augmentation.shift_px={recipe.augmentation.shift_px} moves tiles of {side} px out of sight"
         problems.append(Problem(kind="shift", message=message))
-    return problems
+    return [*problems, *_of_network(recipe, classes)] if len(classes) > 1 else problems
+
+
+def _of_network(recipe: TileRecipe, classes: tuple[str, ...]) -> list[Problem]:
+    """Return why the network of a recipe cannot be trained: it is built as for a run."""
+    from torch.random import fork_rng
+
+    from napari_gigaclf.training.from_tiles.network import tile_network
+
+    try:
+        with fork_rng(devices=[]):
+            tile_network(recipe, classes, "check")
+    except (CohortError, ModelError, ConfigError) as error:
+        return [Problem(kind="network", message=str(error))]
+    return []
 
 
 def _check_table(
@@ -117,16 +133,18 @@ def _check_table(
     regions, of_files = read_regions(path, classes)
     slides = check_slides(regions, of_files)
     side = _side_of(recipe)
-    of_recipe = _of_recipe(recipe, side)
-    problems = [*of_recipe, *slides.problems]
+    problems = [*_of_recipe(recipe, side, regions.cohort.classes), *slides.problems]
     if not side:
         message = "tile_px is missing: how many pixels does a tile have? --set tile_px=224"
         problems.append(Problem(kind="no-side", message=message))
+    if side and recipe.label_px > side:
+        message = f"label_px={recipe.label_px} is more than the tile's {side} px"
+        problems.append(Problem(kind="label", message=message))
     if len(regions.cohort.classes) < 2:
         names = ", ".join(regions.cohort.classes) or "none"
         problems.append(Problem(kind="one-class", message=f"outlined are {names}; two classes or more are needed"))
     drawing = None
-    if recipe.um_per_px is not None and side and not slides.errors:
+    if recipe.um_per_px is not None and side >= recipe.label_px and side and not slides.errors:
         try:
             regions = dataclasses.replace(regions, cohort=_divided(regions.cohort, recipe))
         except CohortError as error:

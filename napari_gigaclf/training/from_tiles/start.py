@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,8 +20,8 @@ from napari_gigaclf.training.colour import colour_statistics, tissue_spread
 from napari_gigaclf.training.from_tiles.check import RegionReport
 from napari_gigaclf.training.from_tiles.drawing import NOTE_NAME, PLACES_NAME, TILES_NAME, draw_tiles, write_places
 from napari_gigaclf.training.from_tiles.learner import TileLearner
-from napari_gigaclf.training.from_tiles.network import TileNetwork
-from napari_gigaclf.training.from_tiles.recipe import USUAL_NETWORK, TileRecipe, dump_recipe
+from napari_gigaclf.training.from_tiles.network import TileNetwork, tile_network
+from napari_gigaclf.training.from_tiles.recipe import TileRecipe, dump_recipe
 from napari_gigaclf.training.runs.best import BestModel
 from napari_gigaclf.training.runs.epoch import Epoch
 from napari_gigaclf.training.runs.folder import (
@@ -34,15 +33,11 @@ from napari_gigaclf.training.runs.folder import (
     refuse_others,
     run_key,
 )
-from napari_gigaclf.training.runs.networks import build_network
 from napari_gigaclf.training.runs.result import TrainResult, finished
 from napari_gigaclf.training.runs.run import Run
 from napari_gigaclf.training.runs.state import Counters, load_state
 from napari_gigaclf.training.tiles import TileReport, TileSet, check_tiles, write_tile_list
 from napari_gigaclf.writing import check_writable
-
-if TYPE_CHECKING:
-    from napari_gigaclf.models import Classifier
 
 LIST_NAME = "tiles.csv"
 """Which tiles were learnt from."""
@@ -159,15 +154,13 @@ def prepared(tiles: TileSet, recipe: TileRecipe, output: Path, *, resume: bool, 
     if recipe.deterministic:
         torch.use_deterministic_algorithms(mode=True)
     cohort, folder = tiles.cohort, RunFolder(output)
-    model = build_network(
-        recipe, "classification", cohort.classes, model_name(output), learnt_from="labelled tiles", usual=USUAL_NETWORK
-    )
+    network = tile_network(recipe, cohort.classes, model_name(output))
     sample = _sample(tiles, recipe)
     if not recipe.start_from:
         with torch.no_grad():
-            model.normalise.scale.copy_(1 / torch.tensor(tissue_spread(tiles.each(sample))).reshape(-1, 1, 1))
-    _fill_card(model, sample, tiles, recipe)
-    network = TileNetwork(model.to(torch.device(find_device(device).key)), recipe.frozen)
+            network.model.normalise.scale.copy_(1 / torch.tensor(tissue_spread(tiles.each(sample))).reshape(-1, 1, 1))
+    _fill_card(network, sample, tiles, recipe)
+    network.to(torch.device(find_device(device).key))
     averaged = AveragedModel(network, avg_fn=moving_average(recipe.average), use_buffers=True)
     optimiser = torch.optim.AdamW(decaying_groups(network, recipe.weight_decay), lr=recipe.learning_rate)
     weights = None
@@ -201,13 +194,13 @@ def _sample(tiles: TileSet, recipe: TileRecipe) -> list[CohortRow]:
     return [rows[i] for i in np.sort(chosen)]
 
 
-def _fill_card(model: "Classifier", sample: Sequence[CohortRow], tiles: TileSet, recipe: TileRecipe) -> None:
+def _fill_card(network: TileNetwork, sample: Sequence[CohortRow], tiles: TileSet, recipe: TileRecipe) -> None:
     """Say on the model's card what its tiles were: colours, the field of a click, what a slide's number means."""
     side = tiles.side_px
     with torch.no_grad():
-        cells = TileNetwork(model).eval().cells(torch.zeros(1, 3, side, side)).shape[2]
+        cells = network.eval().cells(torch.zeros(1, 3, side, side)).shape[2]
     card = dataclasses.replace(
-        model.config.card,
+        network.model.config.card,
         intended_tissue="the tissue of its tiles",
         stain="that of its tiles",
         intended_use="research on tissue like that of its tiles, and as a start for training on whole slides",
@@ -216,7 +209,7 @@ def _fill_card(model: "Classifier", sample: Sequence[CohortRow], tiles: TileSet,
         slide_score=f"learnt from single tiles; {recipe.pooling} pooling over a slide, uncalibrated",
         colour_statistics=colour_statistics(tiles.each(sample)),
     )
-    model.config = dataclasses.replace(model.config, card=card)
+    network.model.config = dataclasses.replace(network.model.config, card=card)
 
 
 def _begin_folder(folder: RunFolder, tiles: TileSet, recipe: TileRecipe) -> None:

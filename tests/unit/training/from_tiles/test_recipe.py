@@ -30,6 +30,8 @@ def test_a_recipe_survives_its_file(tmp_path):
         ("augmentation.sharpness=9", "sharpness must be 0 to 2"),
         ("tune_share=1", "tune_share must be above 0"),
         ("average=1", "average must be"),
+        ("um_per_px=0.005", "um_per_px must lie between 0.01 and 1000, not 0.005"),
+        ("um_per_px=1001", "um_per_px must lie between"),
         ("learning_rate=0", "learning_rate must be above 0"),
         ("batch_size=0", "batch_size must be at least 1"),
         ("network=cellnet", "known are"),

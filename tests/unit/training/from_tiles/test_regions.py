@@ -107,6 +107,9 @@ def test_an_outline_without_room_and_a_class_left_out_are_warned_of(table, quick
         (["network=resnet18"], "tile_px is missing"),
         (["start_from=phantom"], "start_from: no model 'phantom'"),
         (["um_per_px=0.1"], "0.tif"),
+        (["label_px=97"], "label_px=97 is more than the tile's 96 px"),
+        (["batch_size=1"], "batch_size=1: the batch norms of cell-net learn from how tiles differ; at least 2"),
+        (['frozen=["trunks"]'], "frozen: no parameter is called 'trunks'"),
         (["augmentation.shift_px=96"], "moves tiles of 96 px out of sight"),
     ],
 )
@@ -130,3 +133,9 @@ def test_a_table_without_annotations_is_refused(tmp_path, quick):
     (tmp_path / "t.csv").write_text("slide,label\n1.tif,a\n")
     with pytest.raises(CohortError, match=r"no column 'annotations' .* columns are: slide, label"):
         check_source(tmp_path / "t.csv", quick)
+
+
+def test_one_tile_at_a_time_is_enough_where_no_batch_norm_learns(tiles_folder, quick):
+    frozen = ["batch_size=1", "start_from=phantom-tumour", 'frozen=["trunk"]']
+    assert not check_source(tiles_folder, with_settings(quick, frozen)).errors
+    assert "batch norms" in check_source(tiles_folder, with_settings(quick, frozen[:2])).text
