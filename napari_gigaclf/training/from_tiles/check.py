@@ -12,6 +12,7 @@ from napari_gigaclf.models.config import NetworkName
 from napari_gigaclf.models.records import ConfigError
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.training.cohort import SPLITS, Cohort, Problem, Report, Split, assign_splits
+from napari_gigaclf.training.cohort.problems import ordered
 from napari_gigaclf.training.from_tiles.drawing import Drawing
 from napari_gigaclf.training.from_tiles.places import SlidePlaces, find_places
 from napari_gigaclf.training.from_tiles.recipe import CELL_NET_PX, TileRecipe, least_side, network_of
@@ -153,10 +154,8 @@ def _check_table(
         drawing, of_places = _drawing(regions, recipe, side, cancel)
         problems += of_places
     counts = {} if drawing is None else _counts(drawing)
-    ordered = sorted(problems, key=lambda p: (p.row is not None, p.row or 0, p.severity))
-    return RegionReport(
-        table=path, problems=tuple(ordered), counts=counts, drawing=drawing, key=_key(regions, recipe, drawing)
-    )  # fmt: skip
+    key = _key(regions, recipe, drawing)
+    return RegionReport(table=path, problems=ordered(problems), counts=counts, drawing=drawing, key=key)
 
 
 def _side_of(recipe: TileRecipe) -> int:

@@ -16,7 +16,7 @@ from napari_gigaclf.errors import Cancelled, CohortError
 from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
 from napari_gigaclf.training.cohort import SPLITS, Cohort, CohortRow, Problem, Report
 from napari_gigaclf.training.cohort.parse import nearest
-from napari_gigaclf.training.cohort.problems import Severity
+from napari_gigaclf.training.cohort.problems import Severity, ordered
 from napari_gigaclf.training.tiles.files import TileFiles, open_files
 from napari_gigaclf.training.tiles.layout import Placed, placed
 from napari_gigaclf.training.tiles.pixels import TileError, decode
@@ -122,7 +122,7 @@ def check_tiles(
     if known_groups:
         _look_at_groups(look, cohort)
     tiles = TileSet(cohort=cohort, files=files, side_px=side, digests=look.digests) if cohort.rows else None
-    problems = tuple(sorted(look.problems, key=lambda problem: problem.severity))
+    problems = ordered(look.problems)
     return TileReport(table=Path(path), problems=problems, counts=counts, tiles=tiles)
 
 

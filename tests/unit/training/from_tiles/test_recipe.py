@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from napari_gigaclf.errors import CohortError
+from napari_gigaclf.models import load_model
 from napari_gigaclf.models.networks.cell_net import CONTEXT_PX
 from napari_gigaclf.training.from_tiles import PRESETS, TileRecipe, dump_recipe, preset, read_recipe
 from napari_gigaclf.training.from_tiles.learner import one_cycle
+from napari_gigaclf.training.from_tiles.network import tile_network
 from napari_gigaclf.training.from_tiles.recipe import CELL_NET_PX
 from napari_gigaclf.training.runs.settings import with_settings
 
@@ -64,3 +66,13 @@ def test_the_learning_rate_is_that_of_pytorchs_one_cycle():
         schedule.step()
     for few in (1, 2, 3):
         assert all(0 < one_cycle(step, few) <= 1 for step in range(few))
+
+
+def test_a_built_in_model_is_gone_on_from_whatever_folder_is_called_like_it(tmp_path, monkeypatch):
+    (tmp_path / "phantom-tumour").mkdir()
+    monkeypatch.chdir(tmp_path)
+    network = tile_network(TileRecipe(um_per_px=1, start_from="phantom-tumour"), ("a", "b"), "run")
+    expected = load_model("phantom-tumour").state_dict()
+    for name, value in network.model.state_dict().items():
+        if name.startswith("trunk."):
+            assert torch.equal(value, expected[name]), name
