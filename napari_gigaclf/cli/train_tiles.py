@@ -1,4 +1,4 @@
-"""``train-tiles``: check tiles or annotated slides, then train; Ctrl-C keeps the state, and ``--resume`` goes on."""
+"""``train-tiles``: check tiles or annotated slides, then train; Ctrl-C keeps the state, if any, for ``--resume``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from napari_gigaclf.cli.bar import progress_bar
 from napari_gigaclf.cli.configs import Config, TrainTilesConfig
 from napari_gigaclf.cli.interrupt import interruptible
-from napari_gigaclf.cli.runs import recipe_of, show, summarise, teller
+from napari_gigaclf.cli.runs import recipe_of, say_what_is_kept, show, summarise, teller
 from napari_gigaclf.cli.say import note, say
 from napari_gigaclf.errors import Cancelled, CohortError
 from napari_gigaclf.training.from_tiles import PRESETS
@@ -55,5 +55,5 @@ def _train(
                 on_epoch=teller(json=config.json),
             )  # fmt: skip
     except Cancelled:
-        note(f"the state is kept in {output}: go on with --resume")
+        say_what_is_kept(output)
         raise

@@ -3,9 +3,12 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -83,6 +86,49 @@ def test_annotated_slides_become_a_model(tmp_path, capsys):
     classes = ["--classes", "spots,plain"]
     assert main(["train-tiles", table, *options, *classes, "--output", str(tmp_path / "run")]) == 0
     assert load_model(tmp_path / "run" / "model").classes == ("spots", "plain")
+
+
+@contextmanager
+def ctrl_c_when(condition):
+    """Press Ctrl-C as soon as something is the case."""
+    ended = threading.Event()
+
+    def watch():
+        while not ended.wait(0.001):
+            if condition():
+                signal.raise_signal(signal.SIGINT)
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def test_ctrl_c_while_tiles_are_drawn_says_that_nothing_is_learnt_yet(tmp_path, capsys):
+    run = tmp_path / "run"
+    command = ["train-tiles", str(write_annotated_slides(tmp_path / "slides")), "--output", str(run)]
+    command += ["--set", "um_per_px=1", "--set", "epochs=1", "--set", "label_px=16"]
+    with ctrl_c_when(lambda: any(run.glob(".tiles.*.partial/*/*/*/*.png"))):
+        assert main(command) == 130
+    said = capsys.readouterr().err
+    assert "nothing is learnt yet: begin with the same command" in said
+    assert "state" not in said
+    assert not any(run.rglob("*.png"))
+    assert main([*command, "--set", "max_tiles=2"]) == 0
+
+
+def test_ctrl_c_while_tiles_are_learnt_from_says_that_the_state_is_kept(tiles, tmp_path, capsys):
+    run = tmp_path / "run"
+    command = ["train-tiles", str(tiles), "--output", str(run), *QUICK, "--set", "epochs=20"]
+    with ctrl_c_when((run / "log.jsonl").is_file):
+        assert main(command) == 130
+    assert f"the state is kept in {run}: go on with --resume" in capsys.readouterr().err
+    learnt = sum('"step"' in line for line in (run / "log.jsonl").read_text().splitlines())
+    assert 0 < json.loads((run / "state" / "counters.json").read_text())["counters"]["step"] == learnt < 100
 
 
 @pytest.mark.slow
