@@ -194,7 +194,7 @@ def _drawing(
             continue
         try:
             found = find_places(row, regions, recipe, recipe.um_per_px, side)
-        except (SlideError, ScaleError, OSError) as error:
+        except (SlideError, ScaleError, ModelError, OSError) as error:
             message = f"{row.name}: {error}" if isinstance(error, ScaleError) else str(error)
             problems.append(Problem(kind="unreadable-slide", message=message, row=row.number))
             continue

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import shapely
+import tifffile
 from shapely.geometry import LineString, Point, box
 
 from napari_gigaclf.annotations import Annotation, write_geojson
@@ -127,6 +128,13 @@ def test_tiles_are_divided_before_they_are_looked_at_for_leaks(tmp_path, quick):
     for patient in range(1, 6):
         shutil.copy(tiles / "plain" / "patient0" / "0.png", tiles / "plain" / f"patient{patient}" / "copy.png")
     assert "two-splits" in kinds(check_source(tiles, quick))
+
+
+def test_a_slide_that_no_network_is_trained_on_is_an_error_of_the_check(table, quick):
+    tifffile.imwrite(table.parent / "2.tif", np.zeros((400, 800), np.uint16), tile=(128, 128))
+    report = check_source(table, quick)
+    assert [(problem.kind, problem.row) for problem in report.errors] == [("unreadable-slide", 4)]
+    assert "8-bit RGB brightfield" in report.text
 
 
 def test_a_table_without_annotations_is_refused(tmp_path, quick):

@@ -1,6 +1,7 @@
 """Training from tiles: what is learnt, how a run goes on, what happens when something breaks, what the model is."""
 
 import dataclasses
+import errno
 import json
 import shutil
 import threading
@@ -13,14 +14,14 @@ import torch
 from PIL import Image
 
 from napari_gigaclf import classify
-from napari_gigaclf.errors import Cancelled, CohortError, OutputError, TrainingError
+from napari_gigaclf.errors import Cancelled, CohortError, OutputError, SlideError, TrainingError
 from napari_gigaclf.inference.resample import LevelImage
 from napari_gigaclf.models import load_model
 from napari_gigaclf.testing.cohorts import spotted_tissue, write_small_cohort
 from napari_gigaclf.testing.tiles import write_annotated_slides
 from napari_gigaclf.training.cohort import read_cohort
 from napari_gigaclf.training.colour import colour_statistics, tissue_spread
-from napari_gigaclf.training.from_tiles import train_on_tiles
+from napari_gigaclf.training.from_tiles import drawing, train_on_tiles
 from napari_gigaclf.training.from_tiles.check import check_source
 from napari_gigaclf.training.from_tiles.network import TileNetwork
 from napari_gigaclf.training.from_tiles.start import prepared
@@ -344,6 +345,27 @@ def test_glass_in_outlines_of_two_classes_and_splits_is_warned_of(tmp_path, quic
         f"{len(white) - 1} tiles look the same as others, as glass does; {of_another_class} of them of another class, "
         f"{white.count(('tune', '0 plain'))} in another split",
     )
+
+
+def test_a_slide_that_cannot_be_read_is_no_failed_write_and_leaves_nothing(
+    slides_table, quick, tmp_path, monkeypatch
+):  # fmt: skip
+    class Failing:
+        def __init__(self, view):
+            self.slide, self.whole, self.reads = view.slide, self, 0
+            self._read = view.whole.read
+
+        def read(self, *slices):
+            self.reads += 1
+            if self.reads > 3:
+                raise OSError(errno.EIO, "Input/output error")
+            return self._read(*slices)
+
+    whole = drawing.open_view
+    monkeypatch.setattr(drawing, "open_view", lambda *args, **options: Failing(whole(*args, **options)))
+    with pytest.raises(SlideError, match=r"0\.tif: cannot be read: Input/output error"):
+        go(slides_table, with_settings(quick, ["label_px=32", "tune_share=0.25"]), tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_drawn_tiles_are_what_classify_shows_the_network(slides_table, quick, tmp_path):
