@@ -77,7 +77,7 @@ def _train(config: TrainConfig, cohort: Cohort, recipe: "Recipe", output: Path) 
                 cohort, recipe, output, resume=config.resume, device=config.device, progress=progress, cancel=stop,
                 on_epoch=teller(json=config.json),
             )  # fmt: skip
-    except Cancelled:
+    except (Cancelled, KeyboardInterrupt):
         say_what_is_kept(output)
         raise
     if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks

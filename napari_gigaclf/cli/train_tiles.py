@@ -54,6 +54,6 @@ def _train(
                 report, recipe, output, resume=config.resume, device=config.device, progress=progress, cancel=stop,
                 on_epoch=teller(json=config.json),
             )  # fmt: skip
-    except Cancelled:
+    except (Cancelled, KeyboardInterrupt):
         say_what_is_kept(output)
         raise

@@ -92,35 +92,38 @@ class TileLearner:
         per_epoch = len(self._learnt_from) // self._batch_size
         return self.recipe.learning_rate * one_cycle(counters.step, per_epoch * self.recipe.epochs)
 
-    def step(
+    def gradient(
         self, batch: Sequence[CohortRow], epoch: int, on_done: OnDone, cancel: CancelToken | None
     ) -> StepResult:  # fmt: skip
-        """Learn from a mini-batch.
+        """Leave the gradient of a mini-batch at the parameters. Whatever is raised, nothing of the batch is left.
 
         Raises
         ------
         TrainingError
-            If a loss or the gradient is not finite; weights and statistics are those before the step.
+            If a loss or the gradient is not finite.
         CohortError
             If a tile cannot be read any more.
         Cancelled
-            If the caller asked to stop; likewise.
+            If the caller asked to stop.
         """
         if cancel is not None and cancel.is_set():
             raise Cancelled("stopped")
         before = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         try:
             losses, norm = self._gradients(batch, epoch)
+            on_done(len(batch))
         except BaseException:
             self.optimiser.zero_grad(set_to_none=True)
             for name, buffer in self.network.named_buffers():
                 buffer.copy_(before[name])
             raise
+        return StepResult(losses=losses, gradient_norm=norm)
+
+    def step(self) -> None:
+        """Change the weights by the gradient, and their average."""
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.averaged.update_parameters(self.network)
-        on_done(len(batch))
-        return StepResult(losses=losses, gradient_norm=norm)
 
     def _gradients(self, batch: Sequence[CohortRow], epoch: int) -> tuple[list[float], float]:
         """Leave the gradient of a batch at the parameters; return the tiles' losses and the gradient's length."""

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 import torch
 from PIL import Image
+from torch.optim.swa_utils import AveragedModel
 
 from napari_gigaclf import classify
 from napari_gigaclf.errors import Cancelled, CohortError, OutputError, SlideError, TrainingError
@@ -25,8 +26,8 @@ from napari_gigaclf.training.from_tiles import drawing, train_on_tiles
 from napari_gigaclf.training.from_tiles.check import check_source
 from napari_gigaclf.training.from_tiles.network import TileNetwork
 from napari_gigaclf.training.from_tiles.start import prepared
+from napari_gigaclf.training.runs import best, state
 from napari_gigaclf.training.runs import run as run_module
-from napari_gigaclf.training.runs import state
 from napari_gigaclf.training.runs.settings import with_settings
 
 
@@ -145,11 +146,49 @@ def test_a_run_that_was_killed_goes_on_from_its_last_state(tiles_folder, quick, 
 
     go(tiles_folder, quick, tmp_path / "whole")
     monkeypatch.setattr(run_module, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(run_module.Run, "keep", lambda _run: None)  # a kill writes nothing any more
     with pytest.raises(Killed):
         go(tiles_folder, quick, tmp_path / "parts", progress=dies)
     go(tiles_folder, quick, tmp_path / "parts", resume=True)
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
     assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("where", ["progress", "on_epoch"])
+def test_whatever_breaks_a_run_all_that_was_learnt_is_kept(tiles_folder, quick, tmp_path, error, where):
+    def breaks(told):
+        if where == "on_epoch" or told.done == 28:
+            raise error
+
+    go(tiles_folder, quick, tmp_path / "whole")
+    with pytest.raises(error):
+        go(tiles_folder, quick, tmp_path / "parts", **{where: breaks})
+    assert len(losses_of(tmp_path / "parts")) == (5 if where == "on_epoch" else 6)
+    go(tiles_folder, quick, tmp_path / "parts", resume=True)
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+    assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts"), "no step is made twice"
+
+
+@pytest.mark.parametrize(("place", "name", "calls"), [(AveragedModel, "update_parameters", 3), (best, "save_model", 2)])
+def test_a_run_that_breaks_within_a_change_goes_on_from_the_state_before(
+    tiles_folder, quick, tmp_path, monkeypatch, place, name, calls
+):  # fmt: skip
+    whole, made = getattr(place, name), []
+
+    def breaks(*args):
+        made.append(args)
+        if len(made) == calls:
+            raise MemoryError
+        return whole(*args)
+
+    go(tiles_folder, quick, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, breaks)
+        with pytest.raises(MemoryError):
+            go(tiles_folder, quick, tmp_path / "parts")
+    go(tiles_folder, quick, tmp_path / "parts", resume=True)
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_another_run_is_not_overwritten_nor_gone_on_with(tiles_folder, quick, tmp_path):
