@@ -80,7 +80,9 @@ def train_on_tiles(
     CohortError
         If the report has errors, another run stands in the folder, or a tile cannot be read any more.
     TrainingError
-        If a loss is not finite; the last good state is kept.
+        If a loss is not finite; the state is the last good one.
+    SlideError
+        If a slide cannot be read while tiles are drawn from it.
     OutputError
         If the folder cannot be written to; what is there stays.
     Cancelled
