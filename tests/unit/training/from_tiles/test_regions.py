@@ -10,14 +10,11 @@ from shapely.geometry import LineString, Point, box
 
 from napari_gigaclf.annotations import Annotation, write_geojson
 from napari_gigaclf.errors import CohortError
+from napari_gigaclf.testing.runs import kinds
 from napari_gigaclf.testing.tiles import write_annotated_slides, write_small_tiles
 from napari_gigaclf.training.from_tiles.check import check_source
 from napari_gigaclf.training.from_tiles.places import corners_in
 from napari_gigaclf.training.runs.settings import with_settings
-
-
-def kinds(report):
-    return [problem.kind for problem in report.problems]
 
 
 @pytest.fixture

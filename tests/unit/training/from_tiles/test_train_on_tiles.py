@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 import tracemalloc
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -19,12 +20,14 @@ from napari_gigaclf.errors import Cancelled, CohortError, OutputError, SlideErro
 from napari_gigaclf.inference.resample import LevelImage
 from napari_gigaclf.models import load_model
 from napari_gigaclf.testing.cohorts import spotted_tissue, write_small_cohort
+from napari_gigaclf.testing.runs import assert_same_weights, losses_of, weights_of
 from napari_gigaclf.testing.tiles import write_annotated_slides
 from napari_gigaclf.training.cohort import read_cohort
 from napari_gigaclf.training.colour import colour_statistics, tissue_spread
-from napari_gigaclf.training.from_tiles import drawing, train_on_tiles
+from napari_gigaclf.training.from_tiles import TileRecipe, drawing, train_on_tiles
 from napari_gigaclf.training.from_tiles.check import check_source
-from napari_gigaclf.training.from_tiles.network import TileNetwork
+from napari_gigaclf.training.from_tiles.drawing import draw_tiles
+from napari_gigaclf.training.from_tiles.network import TileNetwork, tile_network
 from napari_gigaclf.training.from_tiles.start import prepared
 from napari_gigaclf.training.runs import best, state
 from napari_gigaclf.training.runs import run as run_module
@@ -33,20 +36,6 @@ from napari_gigaclf.training.runs.settings import with_settings
 
 def go(source, recipe, folder, **options):
     return train_on_tiles(check_source(source, recipe), recipe, folder, **options)
-
-
-def lines_of(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-def losses_of(folder):
-    return [line["loss"] for line in lines_of(folder) if line["what"] == "step"]
-
-
-def assert_same_weights(one, two):
-    first, second = (load_model(folder / "model").state_dict() for folder in (one, two))
-    for name, value in first.items():
-        assert torch.equal(value, second[name]), name
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +47,17 @@ def trained(tiles_folder, tmp_path_factory):
     epochs, progress = [], []
     result = go(tiles_folder, recipe, folder, on_epoch=epochs.append, progress=progress.append)
     return folder, result, epochs, progress
+
+
+@pytest.fixture
+def large_tiles(tmp_path):
+    """A folder of 6 tiles of noise, 128 x 128 px, of two classes and three patients."""
+    for number in range(6):
+        place = tmp_path / "tiles" / "ab"[number % 3 == 0] / f"patient{number // 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 255, (128, 128, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / f"{number}.png")
+    return tmp_path / "tiles"
 
 
 def test_a_network_learns_from_tiles(trained):
@@ -236,7 +236,7 @@ def test_frozen_parts_stay_and_a_model_is_gone_on_with(tiles_folder, quick, tmp_
     start = load_model("phantom-tumour")
     recipe = dataclasses.replace(quick, start_from="phantom-tumour", frozen=("trunk",), epochs=1)
     go(tiles_folder, recipe, tmp_path / "run")
-    found = load_model(tmp_path / "run" / "model").state_dict()
+    found = weights_of(tmp_path / "run")
     for name, value in start.state_dict().items():
         if name.startswith(("trunk.", "normalise.")):
             assert torch.equal(found[name], value), name
@@ -256,18 +256,46 @@ def test_slides_are_learnt_from_a_model_of_tiles_with_its_trunk_frozen(trained, 
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "attention", "highest"])
-def test_larger_tiles_have_several_cells_and_rare_classes_weight(tiles_folder, quick, tmp_path, pooling):
-    big = tmp_path / "tiles"
-    for number in range(6):
-        place = big / "ab"[number % 3 == 0] / f"patient{number // 2}"
-        place.mkdir(parents=True, exist_ok=True)
-        pixels = np.random.default_rng(number).integers(0, 255, (128, 128, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(place / f"{number}.png")
-    changes = {"pooling": pooling, "class_weights": True, "epochs": 1, "batch_size": 2, "tune_share": 0.4}
-    result = go(big, dataclasses.replace(quick, **changes), tmp_path / "run")
-    card = load_model(result.model).card
-    assert (card.field.cells, card.field.px) == (2, 128)
-    assert pooling in card.slide_score
+def test_a_larger_tile_is_answered_by_its_cells_pooled(pooling):
+    recipe = TileRecipe(um_per_px=1, start_from="phantom-tumour", pooling=pooling)
+    network = tile_network(recipe, ("a", "b"), "run").eval()
+    tile = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        whole = network(tile)
+        parts = [network.cells(tile[:, :, y : y + 96, x : x + 96])[0, :, 0] for y in (0, 32) for x in (0, 32)]
+        expected = network.model.cell_logits(network.model.pool(torch.stack(parts))[None])
+    torch.testing.assert_close(whole, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_the_kept_model_gives_the_figures_of_its_run(large_tiles, quick, tmp_path, pooling):
+    changes = {"pooling": pooling, "epochs": 1, "batch_size": 2, "tune_share": 0.4, "calibrate": False}
+    recipe = dataclasses.replace(quick, **changes)
+    tiles = check_source(large_tiles, recipe).tiles
+    result = go(large_tiles, recipe, tmp_path / "run")
+    model = load_model(result.model)
+    tuned = tiles.cohort.of_split("tune")
+    with torch.no_grad():
+        pixels = torch.from_numpy(tiles.images(tuned.rows)).permute(0, 3, 1, 2) / 255
+        logits = TileNetwork(model).eval()(pixels)
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(tuned.targets))
+    assert result.figures["loss"] == pytest.approx(float(loss), rel=1e-4)
+    assert (model.card.field.cells, model.card.field.px) == (2, 128)
+
+
+def test_rare_classes_weigh_more(large_tiles, quick, tmp_path):
+    recipe = dataclasses.replace(quick, batch_size=3, tune_share=0.4, label_smoothing=0.0)
+    losses, batch = [], ()
+    for weigh in (False, True):
+        changed = dataclasses.replace(recipe, class_weights=weigh)
+        tiles = check_source(large_tiles, changed).tiles
+        learner = prepared(tiles, changed, tmp_path / str(weigh), resume=False, device="cpu").learner
+        batch = learner.batches(0)[0]
+        losses.append(learner.gradient(batch, 0, lambda _: None, None).losses)
+    counts = Counter(row.labels[0] for row in tiles.cohort.of_split("train").rows)
+    assert counts[0] != counts[1]
+    weights = [sum(counts.values()) / (2 * counts[row.labels[0]]) for row in batch]
+    assert losses[1] == pytest.approx([loss * weight for loss, weight in zip(losses[0], weights, strict=True)])
 
 
 def test_annotated_slides_are_drawn_and_learnt_from(slides_table, quick, tmp_path):
@@ -299,14 +327,13 @@ def test_annotated_slides_are_drawn_and_learnt_from(slides_table, quick, tmp_pat
         ("model/notes.txt", "model: stands there, and no run wrote it"),
     ],
 )
-def test_what_a_person_has_in_the_folder_is_never_overwritten(slides_table, quick, tmp_path, name, words):
+def test_what_a_person_has_in_the_folder_is_never_overwritten(slides_table, few, tmp_path, name, words):
     place = tmp_path / "run" / name
     place.parent.mkdir(parents=True)
     place.write_text("mine")
-    recipe = with_settings(quick, ["max_tiles=2", "label_px=32", "epochs=1", "tune_share=0.25"])
     for resume in (False, True):
         with pytest.raises(CohortError, match=words):
-            go(slides_table, recipe, tmp_path / "run", resume=resume)
+            go(slides_table, few, tmp_path / "run", resume=resume)
     assert [path for path in (tmp_path / "run").rglob("*") if path.is_file()] == [place]
     assert place.read_text() == "mine"
 
@@ -316,51 +343,51 @@ def test_tiles_of_ones_own_are_learnt_from_beside_nothing_of_ones_own(tiles_fold
     with pytest.raises(CohortError, match="no run wrote it"):
         go(tiles_folder, quick, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["tiles.csv"]
+    assert (tmp_path / "tiles.csv").read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["tiles.csv", "places.csv"])
-def test_a_run_does_not_overwrite_the_table_it_learns_from(slides_table, quick, tmp_path, name):
+def test_a_run_does_not_overwrite_the_table_it_learns_from(slides_table, few, tmp_path, name):
     shutil.copytree(slides_table.parent, tmp_path / "run")
     table = (tmp_path / "run" / "slides.csv").rename(tmp_path / "run" / name)
     before = table.read_bytes()
-    recipe = with_settings(quick, ["max_tiles=2", "label_px=32", "epochs=1", "tune_share=0.25"])
     for resume in (False, True):
         with pytest.raises(CohortError, match="give another folder"):
-            go(table, recipe, tmp_path / "run", resume=resume)
+            go(table, few, tmp_path / "run", resume=resume)
     assert table.read_bytes() == before
 
 
-def test_a_list_of_places_that_is_lost_is_written_again(slides_table, quick, tmp_path):
-    recipe = with_settings(quick, ["max_tiles=2", "label_px=32", "epochs=1", "tune_share=0.25"])
-    go(slides_table, recipe, tmp_path / "run")
+def test_a_list_of_places_that_is_lost_is_written_again(slides_table, few, tmp_path):
+    go(slides_table, few, tmp_path / "run")
     places = tmp_path / "run" / "places.csv"
     before = places.read_bytes()
     places.unlink()
-    go(slides_table, recipe, tmp_path / "run", resume=True)
+    go(slides_table, few, tmp_path / "run", resume=True)
     assert places.read_bytes() == before
 
 
-def test_slides_that_all_train_leave_no_tile_to_tune_on(slides_table, quick, tmp_path):
+def test_slides_that_all_train_leave_no_tile_to_tune_on(slides_table, few, tmp_path):
     shutil.copytree(slides_table.parent, tmp_path / "slides")
     table = tmp_path / "slides" / "slides.csv"
     head, *lines = table.read_text().splitlines()
     table.write_text("\n".join([f"{head},split", *(f"{line},train" for line in lines)]))
-    recipe = with_settings(quick, ["max_tiles=2", "label_px=32", "epochs=1"])
-    result = go(table, recipe, tmp_path / "run")
+    result = go(table, few, tmp_path / "run")
     assert result.figures == {}, "nothing was kept aside"
     assert all(line.split(",")[2] == "train" for line in (tmp_path / "run" / "tiles.csv").read_text().splitlines()[1:])
 
 
-def test_what_a_killed_process_drew_is_removed_and_all_is_drawn_anew(slides_table, quick, tmp_path):
-    left = tmp_path / "run" / ".tiles.0123abcd.partial"
-    left.mkdir(parents=True)
-    go(
-        slides_table,
-        with_settings(quick, ["max_tiles=2", "label_px=32", "epochs=1", "tune_share=0.25"]),
-        tmp_path / "run",
-    )
-    assert not left.exists()
-    assert len(list((tmp_path / "run" / "tiles").rglob("*.png"))) == 4 * 2 * 2
+def test_what_a_killed_process_drew_is_removed_and_all_is_drawn_anew(slides_table, few, tmp_path):
+    drawing = check_source(slides_table, few).drawing
+    left = tmp_path / "again" / ".tiles.0123abcd.partial" / "train" / "0 plain" / "patient0" / "cut.png"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half a tile")
+    drawn = []
+    for run in ("once", "again"):
+        draw_tiles(drawing, tmp_path / run, "note")
+        files = [path for path in (tmp_path / run).rglob("*") if path.is_file()]
+        drawn.append({path.relative_to(tmp_path / run): path.read_bytes() for path in files})
+    assert len(drawn[0]) == 4 * 2 * 2 + 1
+    assert drawn[0] == drawn[1]
 
 
 def test_glass_in_outlines_of_two_classes_and_splits_is_warned_of(tmp_path, quick):

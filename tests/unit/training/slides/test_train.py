@@ -11,26 +11,10 @@ import torch
 from napari_gigaclf import classify, open_slide
 from napari_gigaclf.errors import Cancelled, CohortError, OutputError, SlideError, TrainingError
 from napari_gigaclf.models import load_model
+from napari_gigaclf.testing.runs import assert_same_weights, losses_of, weights_of
 from napari_gigaclf.training.cohort import read_cohort
 from napari_gigaclf.training.runs import run as run_module
 from napari_gigaclf.training.slides import preset, train, with_settings
-
-
-def losses_of(folder):
-    return [line["loss"] for line in lines_of(folder) if line["what"] == "step"]
-
-
-def lines_of(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-def weights_of(folder):
-    return load_model(folder / "model").state_dict()
-
-
-def assert_same_weights(one, two):
-    for name, value in weights_of(one).items():
-        assert torch.equal(value, weights_of(two)[name]), name
 
 
 @pytest.fixture(scope="module")

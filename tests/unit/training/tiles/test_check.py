@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from napari_gigaclf.errors import CohortError
+from napari_gigaclf.testing.runs import kinds
 from napari_gigaclf.testing.tiles import write_small_tiles
 from napari_gigaclf.training.tiles import check_tiles
 
@@ -23,10 +24,6 @@ def tile(path, value=100, size=(96, 96), mode="RGB", **options):
     shape = (size[1], size[0], channels) if channels else (size[1], size[0])
     dtype = np.uint16 if mode == "I;16" else np.uint8
     Image.fromarray(np.full(shape, value, dtype), mode=mode if mode == "CMYK" else None).save(path, **options)
-
-
-def kinds(report):
-    return [problem.kind for problem in report.problems]
 
 
 def test_a_folder_of_classes_and_patients_has_no_problem(folder):
