@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from napari_gigaclf.cli.say import say, say_json
+from napari_gigaclf.cli.say import note, say, say_json
 from napari_gigaclf.training.cohort import Report
+from napari_gigaclf.training.runs.folder import COUNTERS_NAME, RECIPE_NAME, STATE_NAME
 
 if TYPE_CHECKING:
     from napari_gigaclf.training.runs.epoch import Epoch
@@ -45,7 +46,7 @@ def recipe_of(config: RunConfig, presets: Mapping[str, _Recipe]) -> _Recipe:
     """Return the recipe that was asked for; a run that goes on has its own."""
     from napari_gigaclf.training.runs.settings import named_preset, read_settings, with_settings
 
-    stored = None if config.output is None else config.output / "recipe.json"
+    stored = None if config.output is None else config.output / RECIPE_NAME
     if config.recipe is not None:
         found = read_settings(config.recipe, presets)
     elif config.preset is None and config.resume and stored is not None and stored.is_file():
@@ -76,6 +77,16 @@ def teller(*, json: bool) -> "Callable[[Epoch], None]":
         say(f"epoch {epoch.number}: loss {epoch.train_loss:.4f}; tuning: {tuning or 'nothing kept aside'}{best}")
 
     return tell
+
+
+def say_what_is_kept(output: Path) -> None:
+    """Say what a run that was asked to stop leaves in its folder, and how it goes on."""
+    if (output / STATE_NAME / COUNTERS_NAME).is_file():
+        note(f"the state is kept in {output}: go on with --resume")
+    elif (output / RECIPE_NAME).is_file():
+        note(f"nothing is learnt yet in {output}: begin with --resume")
+    else:
+        note("nothing is learnt yet: begin with the same command")
 
 
 def summarise(result: "TrainResult", *, json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from napari_gigaclf.cli.bar import progress_bar
 from napari_gigaclf.cli.configs import Config, TrainConfig
 from napari_gigaclf.cli.interrupt import interruptible
-from napari_gigaclf.cli.runs import recipe_of, show, summarise, teller
+from napari_gigaclf.cli.runs import recipe_of, say_what_is_kept, show, summarise, teller
 from napari_gigaclf.cli.say import note, say
 from napari_gigaclf.errors import Cancelled, CohortError
 from napari_gigaclf.training.cohort import (
@@ -77,8 +77,8 @@ def _train(config: TrainConfig, cohort: Cohort, recipe: "Recipe", output: Path) 
                 cohort, recipe, output, resume=config.resume, device=config.device, progress=progress, cancel=stop,
                 on_epoch=teller(json=config.json),
             )  # fmt: skip
-    except Cancelled:
-        note(f"the state is kept in {output}: go on with --resume")
+    except (Cancelled, KeyboardInterrupt):
+        say_what_is_kept(output)
         raise
     if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
         _summarise(config, result)

@@ -1,4 +1,4 @@
-"""``train-tiles``: check tiles or annotated slides, then train; Ctrl-C keeps the state, and ``--resume`` goes on."""
+"""``train-tiles``: check tiles or annotated slides, then train; Ctrl-C keeps the state, if any, for ``--resume``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from napari_gigaclf.cli.bar import progress_bar
 from napari_gigaclf.cli.configs import Config, TrainTilesConfig
 from napari_gigaclf.cli.interrupt import interruptible
-from napari_gigaclf.cli.runs import recipe_of, show, summarise, teller
+from napari_gigaclf.cli.runs import recipe_of, say_what_is_kept, show, summarise, teller
 from napari_gigaclf.cli.say import note, say
 from napari_gigaclf.errors import Cancelled, CohortError
 from napari_gigaclf.training.from_tiles import PRESETS
@@ -35,6 +35,8 @@ def run(config: Config) -> int:
     if config.output is None:
         raise CohortError("--output RUN is missing: the folder for the model, the log and the state")
     result = _train(config, report, recipe, config.output)
+    for text in result.warnings:
+        note(f"tiles drawn: {text}")
     summarise(result, json=config.json)
     if not config.json:
         say(f"go on to whole slides: napari-gigaclf train COHORT --output DIR --set start_from={result.model}")
@@ -52,6 +54,6 @@ def _train(
                 report, recipe, output, resume=config.resume, device=config.device, progress=progress, cancel=stop,
                 on_epoch=teller(json=config.json),
             )  # fmt: skip
-    except Cancelled:
-        note(f"the state is kept in {output}: go on with --resume")
+    except (Cancelled, KeyboardInterrupt):
+        say_what_is_kept(output)
         raise

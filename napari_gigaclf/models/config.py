@@ -29,6 +29,8 @@ NetworkName = Literal[
 ]
 Pooling = Literal["max", "mean", "attention", "highest"]
 MAX_CLASSES = 1000
+LEAST_UM_PER_PX, MOST_UM_PER_PX = 0.01, 1000
+"""Scales that a network may have."""
 MIN_SIDE_PX: dict[str, int] = {
     "cell-net": 32,
     "cell-net-context": 32,
@@ -88,8 +90,10 @@ class ModelConfig:
             raise ConfigError(f"name {self.name[:100]!r} may hold letters, digits, space, '.', '_' and '-' only")
         if not 1 <= len(self.classes) <= MAX_CLASSES or len(set(self.classes)) != len(self.classes):
             raise ConfigError(f"classes must be 1 to {MAX_CLASSES} different names")
-        if self.um_per_px is not None and not 0.01 <= self.um_per_px <= 1000:
-            raise ConfigError(f"um_per_px is {self.um_per_px}; it must lie between 0.01 and 1000")
+        if self.um_per_px is not None and not LEAST_UM_PER_PX <= self.um_per_px <= MOST_UM_PER_PX:
+            raise ConfigError(
+                f"um_per_px is {self.um_per_px}; it must lie between {LEAST_UM_PER_PX} and {MOST_UM_PER_PX}"
+            )
         if len(self.spread) != 3 or min(self.spread) <= 0:
             raise ConfigError("spread must be three positive numbers")
         if self.card.positive_class and self.card.positive_class not in self.classes:

@@ -1,5 +1,7 @@
 """What colour the training tissue had, so that a slide of another colour can be told apart."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,8 +14,8 @@ LEAST_SPREAD = 0.02
 _DENSITY = -np.log10((np.arange(256) + 1.0) / 256.0)
 
 
-def tissue_spread(images: NDArray[np.uint8]) -> tuple[float, float, float]:
-    """Return the standard deviation of tissue pixels per channel, in units of [0, 1], of tiles (N, H, W, 3).
+def tissue_spread(images: Iterable[NDArray[np.uint8]]) -> tuple[float, float, float]:
+    """Return the standard deviation of tissue pixels per channel, in units of [0, 1], of tiles, each (H, W, 3).
 
     Where there is no tissue, all pixels count.
     """
@@ -30,8 +32,8 @@ def tissue_spread(images: NDArray[np.uint8]) -> tuple[float, float, float]:
     return float(red), float(green), float(blue)
 
 
-def colour_statistics(images: NDArray[np.uint8]) -> ColourStatistics | None:
-    """Return the statistics of the tissue pixels of tiles (N, H, W, 3); None where there is no tissue."""
+def colour_statistics(images: Iterable[NDArray[np.uint8]]) -> ColourStatistics | None:
+    """Return the statistics of the tissue pixels of tiles, each (H, W, 3); None where there is no tissue."""
     total = np.zeros(3)
     squares = np.zeros(3)
     count = 0

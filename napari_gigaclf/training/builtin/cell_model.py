@@ -20,6 +20,7 @@ from napari_gigaclf.training.builtin.orientation import oriented_trunk, read_in,
 from napari_gigaclf.training.colour import colour_statistics
 from napari_gigaclf.training.evaluation.calibration import best_temperature
 from napari_gigaclf.training.evaluation.ranking import auc
+from napari_gigaclf.training.runs.best import divide_logits
 from napari_gigaclf.training.tiles import Tiles
 
 logger = logging.getLogger(__name__)
@@ -93,11 +94,7 @@ def _calibrate(model: Classifier, selection: Tiles) -> None:
     """Divide the head's weights by the temperature that fits the selection tiles, and note both figures."""
     scores = positive_scores(tile_logits(tile_network(model), selection.images))
     temperature = best_temperature(scores, selection.labels)
-    linear = model.head[-1] if isinstance(model.head, nn.Sequential) else model.head
-    assert isinstance(linear, nn.Linear)
-    with torch.no_grad():
-        linear.weight.div_(temperature)
-        linear.bias.div_(temperature)
+    divide_logits(model.head, temperature)
     measured = {"selection_auc": round(auc(scores, selection.labels), 4), "temperature": round(temperature, 4)}
     model.config = dataclasses.replace(model.config, card=dataclasses.replace(model.card, measured=measured))
 

@@ -16,7 +16,7 @@ from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.training.cohort.cohort import SPLITS, Cohort, CohortRow, Task
 from napari_gigaclf.training.cohort.parse import nearest, parse_table
-from napari_gigaclf.training.cohort.problems import CohortReport, Problem
+from napari_gigaclf.training.cohort.problems import CohortReport, Problem, ordered
 from napari_gigaclf.training.cohort.table import read_table
 
 MAX_OPENED = 20_000
@@ -93,7 +93,7 @@ def check_cohort(
     if open_slides:
         missing = {problem.row for problem in found if problem.kind == "missing-file"}
         found += _opened([row for row in report.cohort.rows if row.number not in missing], progress, cancel)
-    return dataclasses.replace(report, problems=_ordered(found))
+    return dataclasses.replace(report, problems=ordered(found))
 
 
 def _table_report(path: Path, task: Task | None, classes: Sequence[str] | None) -> CohortReport:
@@ -105,12 +105,7 @@ def _cohort_report(cohort: Cohort, problems: Iterable[Problem], classes: Sequenc
     """Add what can be told from the rows together, without their files."""
     counts = _counts(cohort)
     found = [*problems, *_twice(cohort), *_divided_groups(cohort), *_gaps(cohort, counts, classes)]
-    return CohortReport(table=cohort.table, cohort=cohort, problems=_ordered(found), counts=counts)
-
-
-def _ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return those of the whole table first, errors before warnings, then by row."""
-    return tuple(sorted(problems, key=lambda p: (p.row is not None, p.row or 0, p.severity)))
+    return CohortReport(table=cohort.table, cohort=cohort, problems=ordered(found), counts=counts)
 
 
 def _foreign_labels(cohort: Cohort, classes: Sequence[str] | None) -> list[Problem]:

@@ -1,6 +1,6 @@
 """Everything that is wrong with a cohort, in one report that a person can work off line by line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,6 +37,11 @@ class Problem:
         """Row and message in one line: names in a table may hold line breaks."""
         place = "" if self.row is None else f"row {self.row}: "
         return " ".join(f"{place}{self.message}".split())
+
+
+def ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return those of the whole table first, then by row; of the same place errors before warnings."""
+    return tuple(sorted(problems, key=lambda p: (p.row is not None, p.row or 0, p.severity)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

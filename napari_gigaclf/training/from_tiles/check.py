@@ -9,8 +9,10 @@ from typing import Any
 
 from napari_gigaclf.errors import Cancelled, CohortError, ModelError, ScaleError, SlideError
 from napari_gigaclf.models.config import NetworkName
+from napari_gigaclf.models.records import ConfigError
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.training.cohort import SPLITS, Cohort, Problem, Report, Split, assign_splits
+from napari_gigaclf.training.cohort.problems import ordered
 from napari_gigaclf.training.from_tiles.drawing import Drawing
 from napari_gigaclf.training.from_tiles.places import SlidePlaces, find_places
 from napari_gigaclf.training.from_tiles.recipe import CELL_NET_PX, TileRecipe, least_side, network_of
@@ -80,14 +82,21 @@ def check_source(
             raise CohortError(f"{path}: --group is for folders of tiles; a table has a column 'group'")
         return _check_table(path, recipe, classes, cancel)
     report = check_tiles(
-        path, classes=classes, side_px=recipe.tile_px, group=group, progress=progress, cancel=cancel
-    )  # fmt: skip
+        path,
+        classes=classes,
+        side_px=recipe.tile_px,
+        group=group,
+        divide=lambda cohort: _divided(cohort, recipe),
+        progress=progress,
+        cancel=cancel,
+    )
     side = 0 if report.tiles is None else report.tiles.side_px
-    return dataclasses.replace(report, problems=(*_of_recipe(recipe, side), *report.problems))
+    known = () if report.tiles is None else report.tiles.cohort.classes
+    return dataclasses.replace(report, problems=(*_of_recipe(recipe, side, known), *report.problems))
 
 
-def _of_recipe(recipe: TileRecipe, side: int) -> list[Problem]:
-    """Return what of a recipe does not fit tiles of this side (0: unknown)."""
+def _of_recipe(recipe: TileRecipe, side: int, classes: tuple[str, ...]) -> list[Problem]:
+    """Return what of a recipe does not fit these classes and tiles of this side (0: unknown)."""
     problems = []
     if recipe.um_per_px is None:
         message = "um_per_px is missing: how many micrometres does a pixel of the tiles have? --set um_per_px=0.5"
@@ -102,7 +111,21 @@ def _of_recipe(recipe: TileRecipe, side: int) -> list[Problem]:
     if side and recipe.augmentation.shift_px >= side:
         message = f"augmentation.shift_px={recipe.augmentation.shift_px} moves tiles of {side} px out of sight"
         problems.append(Problem(kind="shift", message=message))
-    return problems
+    return [*problems, *_of_network(recipe, classes)] if len(classes) > 1 else problems
+
+
+def _of_network(recipe: TileRecipe, classes: tuple[str, ...]) -> list[Problem]:
+    """Return why the network of a recipe cannot be trained: it is built as for a run."""
+    from torch.random import fork_rng
+
+    from napari_gigaclf.training.from_tiles.network import tile_network
+
+    try:
+        with fork_rng(devices=[]):
+            tile_network(recipe, classes, "check")
+    except (CohortError, ModelError, ConfigError) as error:
+        return [Problem(kind="network", message=str(error))]
+    return []
 
 
 def _check_table(
@@ -111,24 +134,28 @@ def _check_table(
     regions, of_files = read_regions(path, classes)
     slides = check_slides(regions, of_files)
     side = _side_of(recipe)
-    of_recipe = _of_recipe(recipe, side)
-    problems = [*of_recipe, *slides.problems]
+    problems = [*_of_recipe(recipe, side, regions.cohort.classes), *slides.problems]
     if not side:
         message = "tile_px is missing: how many pixels does a tile have? --set tile_px=224"
         problems.append(Problem(kind="no-side", message=message))
+    if side and recipe.label_px > side:
+        message = f"label_px={recipe.label_px} is more than the tile's {side} px"
+        problems.append(Problem(kind="label", message=message))
     if len(regions.cohort.classes) < 2:
         names = ", ".join(regions.cohort.classes) or "none"
         problems.append(Problem(kind="one-class", message=f"outlined are {names}; two classes or more are needed"))
     drawing = None
-    if recipe.um_per_px is not None and side and not slides.errors:
-        divided, of_division = _divided(regions, recipe)
-        drawing, of_places = _drawing(dataclasses.replace(regions, cohort=divided), recipe, side, cancel)
-        problems += [*of_division, *of_places]
+    if recipe.um_per_px is not None and side >= recipe.label_px and side and not slides.errors:
+        try:
+            regions = dataclasses.replace(regions, cohort=_divided(regions.cohort, recipe))
+        except CohortError as error:
+            message = str(error).removeprefix(f"{path}: ")
+            problems.append(Problem(kind="too-few-groups", message=message))
+        drawing, of_places = _drawing(regions, recipe, side, cancel)
+        problems += of_places
     counts = {} if drawing is None else _counts(drawing)
-    ordered = sorted(problems, key=lambda p: (p.row is not None, p.row or 0, p.severity))
-    return RegionReport(
-        table=path, problems=tuple(ordered), counts=counts, drawing=drawing, key=_key(regions, recipe, drawing)
-    )  # fmt: skip
+    key = _key(regions, recipe, drawing)
+    return RegionReport(table=path, problems=ordered(problems), counts=counts, drawing=drawing, key=key)
 
 
 def _side_of(recipe: TileRecipe) -> int:
@@ -139,16 +166,18 @@ def _side_of(recipe: TileRecipe) -> int:
         return recipe.tile_px
 
 
-def _divided(regions: RegionTable, recipe: TileRecipe) -> tuple[Cohort, list[Problem]]:
-    """Return the slides with their splits, by patient."""
-    cohort = regions.cohort
+def _divided(cohort: Cohort, recipe: TileRecipe) -> Cohort:
+    """Return slides or tiles with their own splits; where there are none, divided by patient.
+
+    Raises
+    ------
+    CohortError
+        If there are too few patients.
+    """
     if any(row.split is not None for row in cohort.rows):
-        return cohort, []
+        return cohort
     shares: Mapping[Split, float] = {"train": 1 - recipe.tune_share, "tune": recipe.tune_share}
-    try:
-        return assign_splits(cohort, shares, recipe.seed), []
-    except CohortError as error:
-        return cohort, [Problem(kind="too-few-groups", message=str(error).removeprefix(f"{cohort.table}: "))]
+    return assign_splits(cohort, shares, recipe.seed)
 
 
 def _drawing(
@@ -165,7 +194,7 @@ def _drawing(
             continue
         try:
             found = find_places(row, regions, recipe, recipe.um_per_px, side)
-        except (SlideError, ScaleError, OSError) as error:
+        except (SlideError, ScaleError, ModelError, OSError) as error:
             message = f"{row.name}: {error}" if isinstance(error, ScaleError) else str(error)
             problems.append(Problem(kind="unreadable-slide", message=message, row=row.number))
             continue

@@ -48,6 +48,11 @@ class TileLearner:
     recipe: TileRecipe
     unit: str = "tile"
     workers: Workers = field(default_factory=Workers)
+    _learnt_from: tuple[CohortRow, ...] = field(init=False)
+    """The tiles of split "train"."""
+
+    def __post_init__(self) -> None:
+        self._learnt_from = self.tiles.cohort.of_split("train").rows
 
     @property
     def best_network(self) -> TileNetwork:
@@ -71,48 +76,54 @@ class TileLearner:
         """All whose weights belong to the state: those in training, and their average."""
         return nn.ModuleDict({"trained": self.network, "averaged": self.averaged})
 
+    @property
+    def _batch_size(self) -> int:
+        return min(self.recipe.batch_size, len(self._learnt_from))
+
     def batches(self, epoch: int) -> list[list[CohortRow]]:
         """Return the mini-batches of an epoch, each full: the few tiles left over have their turn in another epoch."""
-        rows = self.tiles.cohort.of_split("train").rows
+        rows = self._learnt_from
         order = np.random.default_rng([self.recipe.seed, epoch]).permutation(len(rows))
-        size = min(self.recipe.batch_size, len(rows))
+        size = self._batch_size
         return [[rows[i] for i in order[start : start + size]] for start in range(0, len(rows) - size + 1, size)]
 
     def learning_rate(self, counters: Counters) -> float:
         """Return the learning rate of the next step."""
-        num_tiles = len(self.tiles.cohort.of_split("train"))
-        per_epoch = num_tiles // min(self.recipe.batch_size, num_tiles)
+        per_epoch = len(self._learnt_from) // self._batch_size
         return self.recipe.learning_rate * one_cycle(counters.step, per_epoch * self.recipe.epochs)
 
-    def step(
+    def gradient(
         self, batch: Sequence[CohortRow], epoch: int, on_done: OnDone, cancel: CancelToken | None
     ) -> StepResult:  # fmt: skip
-        """Learn from a mini-batch.
+        """Leave the gradient of a mini-batch at the parameters. Whatever is raised, nothing of the batch is left.
 
         Raises
         ------
         TrainingError
-            If a loss or the gradient is not finite; weights and statistics are those before the step.
+            If a loss or the gradient is not finite.
         CohortError
             If a tile cannot be read any more.
         Cancelled
-            If the caller asked to stop; likewise.
+            If the caller asked to stop.
         """
         if cancel is not None and cancel.is_set():
             raise Cancelled("stopped")
         before = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         try:
             losses, norm = self._gradients(batch, epoch)
+            on_done(len(batch))
         except BaseException:
             self.optimiser.zero_grad(set_to_none=True)
             for name, buffer in self.network.named_buffers():
                 buffer.copy_(before[name])
             raise
+        return StepResult(losses=losses, gradient_norm=norm)
+
+    def step(self) -> None:
+        """Change the weights by the gradient, and their average."""
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.averaged.update_parameters(self.network)
-        on_done(len(batch))
-        return StepResult(losses=losses, gradient_norm=norm)
 
     def _gradients(self, batch: Sequence[CohortRow], epoch: int) -> tuple[list[float], float]:
         """Leave the gradient of a batch at the parameters; return the tiles' losses and the gradient's length."""

@@ -8,9 +8,14 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from napari_gigaclf.errors import CohortError
 from napari_gigaclf.models import Classifier
 from napari_gigaclf.models.networks.cell_net import without_padding
-from napari_gigaclf.training.runs.networks import freeze, rest_frozen
+from napari_gigaclf.training.from_tiles.recipe import USUAL_NETWORK, TileRecipe
+from napari_gigaclf.training.runs.networks import build_network, freeze, rest_frozen
+
+LEAST_BATCH = 2
+"""Tiles of a mini-batch where batch norms learn."""
 
 
 class TileNetwork(nn.Module):
@@ -51,3 +56,26 @@ class TileNetwork(nn.Module):
         super().train(mode)
         rest_frozen(self.model, self.frozen)
         return self
+
+
+def tile_network(recipe: TileRecipe, classes: tuple[str, ...], name: str) -> TileNetwork:
+    """Return the network to train on tiles; see :func:`~napari_gigaclf.training.runs.networks.build_network`.
+
+    Raises
+    ------
+    CohortError
+        If what the recipe asks for does not fit this network.
+    ModelError
+        If the model to start from cannot be loaded.
+    """
+    model = build_network(
+        recipe, "classification", classes, name, learnt_from="labelled tiles", usual=USUAL_NETWORK
+    )  # fmt: skip
+    network = TileNetwork(model, recipe.frozen).train()
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and module.training]
+    if norms and recipe.batch_size < LEAST_BATCH:
+        raise CohortError(
+            f"batch_size={recipe.batch_size}: the batch norms of {model.config.network} learn from how tiles differ; "
+            f"at least {LEAST_BATCH} are needed, unless their layers are frozen"
+        )
+    return network

@@ -19,6 +19,7 @@ from napari_gigaclf.slides import open_slide
 from napari_gigaclf.training.cohort import CohortRow
 from napari_gigaclf.training.from_tiles.recipe import TileRecipe
 from napari_gigaclf.training.from_tiles.regions import RegionTable, area_of
+from napari_gigaclf.training.slides.view import check_brightfield
 
 MAX_AT_ONCE = 1_000_000
 """Squares that are laid over a region at the same time."""
@@ -52,10 +53,13 @@ def find_places(row: CohortRow, regions: RegionTable, recipe: TileRecipe, um_per
     ------
     SlideError
         If the slide cannot be opened.
+    ModelError
+        If it is no 8-bit RGB brightfield slide.
     ScaleError
         If its scale is unknown or too coarse.
     """
     with open_slide(row.slide, row.um_per_px) as slide:
+        check_brightfield(slide)
         grid = plan_scale(slide.levels, slide.um_per_px, um_per_px).grid
     areas = regions.regions[row.number]
     corners, kept = {}, 0.0

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from napari_gigaclf.models.config import MIN_SIDE_PX, NetworkName, Pooling
 from napari_gigaclf.models.registry import model_config
 from napari_gigaclf.training.augmentation import Augmentation
-from napari_gigaclf.training.runs.settings import dump_settings, named_preset, read_settings
+from napari_gigaclf.training.runs.settings import check_um_per_px, dump_settings, named_preset, read_settings
 
 CELL_NET_PX = 96
 """What a cell of a cell-net sees (``models.networks.cell_net.CONTEXT_PX``, which needs torch)."""
@@ -84,8 +84,8 @@ class TileRecipe:
     """Whether PyTorch may use only operations that repeat to the last bit."""
 
     def __post_init__(self) -> None:
+        check_um_per_px(self.um_per_px)
         positive = {
-            "um_per_px": 1.0 if self.um_per_px is None else self.um_per_px,
             "learning_rate": self.learning_rate,
             "clip_norm": 1.0 if self.clip_norm is None else self.clip_norm,
         }

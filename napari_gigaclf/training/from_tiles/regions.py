@@ -17,6 +17,7 @@ from napari_gigaclf.annotations import read_geojson
 from napari_gigaclf.errors import AnnotationError, CohortError
 from napari_gigaclf.training.cohort import Cohort, CohortReport, CohortRow, Problem, check_cohort
 from napari_gigaclf.training.cohort.parse import nearest, parse_table
+from napari_gigaclf.training.cohort.problems import ordered
 from napari_gigaclf.training.cohort.table import FIRST_ROW, PARQUET_SUFFIXES, Table, read_table
 
 COLUMN = "annotations"
@@ -35,8 +36,6 @@ class RegionTable:
     """Multilabel: the classes that are outlined on each slide."""
     regions: Mapping[int, Regions]
     """By row number of the table."""
-    files: Mapping[int, Path]
-    """The GeoJSON files, likewise."""
 
 
 def read_regions(path: Path, classes: Sequence[str] | None = None) -> tuple[RegionTable, list[Problem]]:
@@ -63,24 +62,21 @@ def read_regions(path: Path, classes: Sequence[str] | None = None) -> tuple[Regi
         )
     place, problems = table.columns.index(COLUMN), []
     regions: dict[int, Regions] = {}
-    files: dict[int, Path] = {}
     for number, cells in enumerate(table.rows, FIRST_ROW):
         if not any(cells):
             continue
-        files[number] = path.absolute().parent / cells[place]
-        regions[number], found_here = _regions_of(files[number], cells[place], number, classes)
+        file = path.absolute().parent / cells[place]
+        regions[number], found_here = _regions_of(file, cells[place], number, classes)
         problems += found_here
     known = tuple(classes or sorted({name for areas in regions.values() for name in areas}))
     cohort, of_table = parse_table(_labelled(table, place, regions), "multilabel", known)
-    table_of = RegionTable(cohort=cohort, regions=regions, files=files)
-    return table_of, [*of_table, *problems]
+    return RegionTable(cohort=cohort, regions=regions), [*of_table, *problems]
 
 
 def check_slides(regions: RegionTable, problems: Sequence[Problem]) -> CohortReport:
     """Look at the slides of a table as at those of any cohort, and return what is wrong with all of it."""
     report = check_cohort(regions.cohort)
-    together = sorted([*problems, *report.problems], key=lambda p: (p.row is not None, p.row or 0, p.severity))
-    return dataclasses.replace(report, problems=tuple(together))
+    return dataclasses.replace(report, problems=ordered([*problems, *report.problems]))
 
 
 def _labelled(table: Table, place: int, regions: Mapping[int, Regions]) -> Table:

@@ -3,9 +3,8 @@
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,28 +15,32 @@ from napari_gigaclf.inference.devices import find_device
 from napari_gigaclf.models.card import FieldSpec
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.training.averaging import decaying_groups, moving_average
-from napari_gigaclf.training.cohort import Split, assign_splits, class_weights
+from napari_gigaclf.training.cohort import CohortRow, class_weights
 from napari_gigaclf.training.colour import colour_statistics, tissue_spread
 from napari_gigaclf.training.from_tiles.check import RegionReport
-from napari_gigaclf.training.from_tiles.drawing import TILES_NAME, draw_tiles
+from napari_gigaclf.training.from_tiles.drawing import NOTE_NAME, PLACES_NAME, TILES_NAME, draw_tiles, write_places
 from napari_gigaclf.training.from_tiles.learner import TileLearner
-from napari_gigaclf.training.from_tiles.network import TileNetwork
-from napari_gigaclf.training.from_tiles.recipe import USUAL_NETWORK, TileRecipe, dump_recipe
+from napari_gigaclf.training.from_tiles.network import TileNetwork, tile_network
+from napari_gigaclf.training.from_tiles.recipe import TileRecipe, dump_recipe
 from napari_gigaclf.training.runs.best import BestModel
 from napari_gigaclf.training.runs.epoch import Epoch
-from napari_gigaclf.training.runs.folder import RECIPE_NAME, Board, RunFolder, model_name, run_key
-from napari_gigaclf.training.runs.networks import build_network
+from napari_gigaclf.training.runs.folder import (
+    RECIPE_NAME,
+    WRITTEN,
+    Board,
+    RunFolder,
+    model_name,
+    refuse_others,
+    run_key,
+)
 from napari_gigaclf.training.runs.result import TrainResult, finished
 from napari_gigaclf.training.runs.run import Run
 from napari_gigaclf.training.runs.state import Counters, load_state
 from napari_gigaclf.training.tiles import TileReport, TileSet, check_tiles, write_tile_list
-from napari_gigaclf.writing import check_writable, replacing
+from napari_gigaclf.writing import check_writable
 
-if TYPE_CHECKING:
-    from napari_gigaclf.models import Classifier
-
-DRAWN_NAME = "drawn.json"
-"""What the tiles in a run's folder were drawn from."""
+LIST_NAME = "tiles.csv"
+"""Which tiles were learnt from."""
 
 
 def train_on_tiles(
@@ -77,7 +80,9 @@ def train_on_tiles(
     CohortError
         If the report has errors, another run stands in the folder, or a tile cannot be read any more.
     TrainingError
-        If a loss is not finite; the last good state is kept.
+        If a loss is not finite; the state is the last good one.
+    SlideError
+        If a slide cannot be read while tiles are drawn from it.
     OutputError
         If the folder cannot be written to; what is there stays.
     Cancelled
@@ -89,39 +94,52 @@ def train_on_tiles(
         raise CohortError("tiles are learnt from in one process; start this without torchrun")
     if not resume and (folder / RECIPE_NAME).exists():
         raise CohortError(f"{folder}: a run is there already; go on with it (--resume) or give another folder")
-    tiles = _drawn(report, folder, progress, cancel) if isinstance(report, RegionReport) else report.tiles
-    assert tiles is not None, "a report without tiles has errors"
+    refuse_others(folder, (*WRITTEN, LIST_NAME), report.table)
+    warnings: tuple[str, ...] = ()
+    if isinstance(report, RegionReport):
+        tiles, warnings = _drawn(report, folder, progress, cancel)
+    else:
+        assert report.tiles is not None, "a report without tiles has errors"
+        tiles = report.tiles
     try:
-        run = _prepared(_divided(tiles, recipe), recipe, folder, resume=resume, device=device)
+        run = prepared(tiles, recipe, folder, resume=resume, device=device)
     except BaseException:
         tiles.close()
         raise
     run.progress, run.cancel, run.on_epoch = progress, cancel, on_epoch
-    return finished(run)
+    return dataclasses.replace(finished(run), warnings=warnings)
 
 
 def _drawn(
     report: RegionReport, folder: Path, progress: ProgressCallback | None, cancel: CancelToken | None
-) -> TileSet:  # fmt: skip
-    """Draw the tiles of annotated slides, or take those that are drawn already, and return them."""
+) -> tuple[TileSet, tuple[str, ...]]:
+    """Draw the tiles of annotated slides, or take those that are drawn already; return them and what is odd of them."""
     drawing = report.drawing
     assert drawing is not None, "a report without a drawing has errors"
-    key, note = run_key("{}", (), report.key), folder / DRAWN_NAME
-    if not (note.is_file() and (folder / TILES_NAME).is_dir()):
+    key, note = run_key("{}", (), report.key), folder / TILES_NAME / NOTE_NAME
+    if not note.is_file():
+        _refuse_what_was_not_drawn(folder)
         check_writable(folder)
-        draw_tiles(drawing, folder, progress, cancel)
-        with replacing(note) as beside:
-            beside.write_text(json.dumps({"key": key, "tiles": drawing.total}), encoding="utf-8")
+        draw_tiles(drawing, folder, json.dumps({"key": key, "tiles": drawing.total}), progress, cancel)
     elif _noted_key(note) != key:
         raise CohortError(f"{folder}: the tiles there were drawn from other regions; give another folder")
+    if not (folder / PLACES_NAME).exists():
+        write_places(drawing, folder)
     found = check_tiles(
-        folder / TILES_NAME, classes=tuple(drawing.folders.values()), side_px=drawing.side_px, progress=progress,
-        cancel=cancel,
+        folder / TILES_NAME, classes=tuple(drawing.folders.values()), side_px=drawing.side_px, drawn=True,
+        progress=progress, cancel=cancel,
     )  # fmt: skip
     found.raise_if_bad()
     assert found.tiles is not None
     cohort = dataclasses.replace(found.tiles.cohort, classes=drawing.classes, table=report.table)
-    return dataclasses.replace(found.tiles, cohort=cohort)
+    return dataclasses.replace(found.tiles, cohort=cohort), tuple(problem.message for problem in found.warnings)
+
+
+def _refuse_what_was_not_drawn(folder: Path) -> None:
+    """Refuse a folder whose tiles, or whose list of places, are a person's own."""
+    for place in (folder / TILES_NAME, folder / PLACES_NAME):
+        if place.exists() or place.is_symlink():
+            raise CohortError(f"{place}: not drawn by this run; give another folder")
 
 
 def _noted_key(note: Path) -> object:
@@ -133,29 +151,18 @@ def _noted_key(note: Path) -> object:
     return found.get("key") if isinstance(found, dict) else None
 
 
-def _divided(tiles: TileSet, recipe: TileRecipe) -> TileSet:
-    """Return the tiles with their own splits; where there are none, divided by patient."""
-    cohort = tiles.cohort
-    if any(row.split is not None for row in cohort.rows):
-        return tiles
-    shares: Mapping[Split, float] = {"train": 1 - recipe.tune_share, "tune": recipe.tune_share}
-    return dataclasses.replace(tiles, cohort=assign_splits(cohort, shares, recipe.seed))
-
-
-def _prepared(tiles: TileSet, recipe: TileRecipe, output: Path, *, resume: bool, device: str) -> Run:
+def prepared(tiles: TileSet, recipe: TileRecipe, output: Path, *, resume: bool, device: str) -> Run:
     """Build or load everything that a run needs."""
     if recipe.deterministic:
         torch.use_deterministic_algorithms(mode=True)
     cohort, folder = tiles.cohort, RunFolder(output)
-    model = build_network(
-        recipe, "classification", cohort.classes, model_name(output), learnt_from="labelled tiles", usual=USUAL_NETWORK
-    )
+    network = tile_network(recipe, cohort.classes, model_name(output))
     sample = _sample(tiles, recipe)
     if not recipe.start_from:
         with torch.no_grad():
-            model.normalise.scale.copy_(1 / torch.tensor(tissue_spread(sample)).reshape(-1, 1, 1))
-    _fill_card(model, sample, tiles, recipe)
-    network = TileNetwork(model.to(torch.device(find_device(device).key)), recipe.frozen)
+            network.model.normalise.scale.copy_(1 / torch.tensor(tissue_spread(tiles.each(sample))).reshape(-1, 1, 1))
+    _fill_card(network, sample, tiles, recipe)
+    network.to(torch.device(find_device(device).key))
     averaged = AveragedModel(network, avg_fn=moving_average(recipe.average), use_buffers=True)
     optimiser = torch.optim.AdamW(decaying_groups(network, recipe.weight_decay), lr=recipe.learning_rate)
     weights = None
@@ -182,31 +189,29 @@ def _prepared(tiles: TileSet, recipe: TileRecipe, output: Path, *, resume: bool,
     )
 
 
-def _sample(tiles: TileSet, recipe: TileRecipe) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def _sample(tiles: TileSet, recipe: TileRecipe) -> list[CohortRow]:
     """Return some training tiles, from which colours are measured."""
     rows = tiles.cohort.of_split("train").rows
     chosen = np.random.default_rng([recipe.seed, 2]).permutation(len(rows))[: recipe.normalisation_tiles]
-    return tiles.images([rows[i] for i in np.sort(chosen)])
+    return [rows[i] for i in np.sort(chosen)]
 
 
-def _fill_card(
-    model: "Classifier", sample: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", tiles: TileSet, recipe: TileRecipe
-) -> None:
+def _fill_card(network: TileNetwork, sample: Sequence[CohortRow], tiles: TileSet, recipe: TileRecipe) -> None:
     """Say on the model's card what its tiles were: colours, the field of a click, what a slide's number means."""
     side = tiles.side_px
     with torch.no_grad():
-        cells = TileNetwork(model).eval().cells(torch.zeros(1, 3, side, side)).shape[2]
+        cells = network.eval().cells(torch.zeros(1, 3, side, side)).shape[2]
     card = dataclasses.replace(
-        model.config.card,
+        network.model.config.card,
         intended_tissue="the tissue of its tiles",
         stain="that of its tiles",
         intended_use="research on tissue like that of its tiles, and as a start for training on whole slides",
         not_for="diagnosis, and tissue unlike that of its tiles",
         field=FieldSpec(cells=max(1, round(cells**0.5)), px=side),
         slide_score=f"learnt from single tiles; {recipe.pooling} pooling over a slide, uncalibrated",
-        colour_statistics=colour_statistics(sample),
+        colour_statistics=colour_statistics(tiles.each(sample)),
     )
-    model.config = dataclasses.replace(model.config, card=card)
+    network.model.config = dataclasses.replace(network.model.config, card=card)
 
 
 def _begin_folder(folder: RunFolder, tiles: TileSet, recipe: TileRecipe) -> None:
@@ -214,7 +219,7 @@ def _begin_folder(folder: RunFolder, tiles: TileSet, recipe: TileRecipe) -> None
     cohort = tiles.cohort
     about = {"source": str(cohort.table), "sha256": cohort.sha256, "tiles": len(cohort), "side_px": tiles.side_px}
     folder.begin(dump_recipe(recipe), {"tiles": about})
-    write_tile_list(tiles, folder.path / "tiles.csv")
+    write_tile_list(tiles, folder.path / LIST_NAME)
 
 
 def _key(tiles: TileSet, recipe: TileRecipe) -> str:

@@ -19,12 +19,47 @@ from pathlib import Path
 from typing import Any
 
 from napari_gigaclf import __version__
-from napari_gigaclf.errors import OutputError
+from napari_gigaclf.errors import CohortError, OutputError
 from napari_gigaclf.writing import check_writable, reason_of, replacing
 
 RECIPE_NAME = "recipe.json"
 LOG_NAME = "log.jsonl"
 MODEL_NAME = "model"
+STATE_NAME = "state"
+COUNTERS_NAME = "counters.json"
+"""In a state: what is kept beside the tensors."""
+RECORD_NAME = "record.json"
+WRITTEN = (RECIPE_NAME, RECORD_NAME, LOG_NAME, STATE_NAME, MODEL_NAME)
+"""What every run writes."""
+
+
+def refuse_others(folder: Path, names: Iterable[str], source: Path) -> None:
+    """Refuse a folder in which a run would overwrite what no run wrote.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    names
+        What it would write there.
+    source
+        What it learns from.
+
+    Raises
+    ------
+    CohortError
+        If what it learns from is, or lies in, one of these names, or one of them is there while no run is.
+    """
+    learnt_from = source.resolve()
+    places = [folder / name for name in names]
+    for place in places:
+        if learnt_from.is_relative_to(place.resolve()):
+            raise CohortError(f"{source}: the run would overwrite what it learns from; give another folder")
+    if (folder / RECIPE_NAME).exists() or (folder / STATE_NAME / COUNTERS_NAME).exists():
+        return
+    for place in places:
+        if place.exists() or place.is_symlink():
+            raise CohortError(f"{place}: stands there, and no run wrote it; give another folder")
 
 
 def run_key(recipe: str, free: Iterable[str], data: Sequence[object]) -> str:
@@ -94,7 +129,7 @@ class RunFolder:
             "command": sys.argv,
             **about,
         }
-        with replacing(self.path / "record.json") as beside:
+        with replacing(self.path / RECORD_NAME) as beside:
             beside.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
     def log(self, what: str, values: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ OnDone = Callable[[int], object]
 
 @dataclass(slots=True, kw_only=True)
 class StepResult:
-    """What a step did."""
+    """What a mini-batch came to."""
 
     losses: list[float] = field(default_factory=list)
     """Of this process's slides or tiles."""
@@ -57,10 +57,10 @@ class Learner(Protocol):
     def learning_rate(self, counters: Counters) -> float:
         """Return the learning rate of the next step."""
 
-    def step(
+    def gradient(
         self, batch: Sequence[CohortRow], epoch: int, on_done: OnDone, cancel: CancelToken | None
     ) -> StepResult:  # fmt: skip
-        """Learn from a mini-batch.
+        """Leave the gradient of a mini-batch at the parameters. Whatever is raised, nothing of the batch is left.
 
         Parameters
         ----------
@@ -76,10 +76,13 @@ class Learner(Protocol):
         Raises
         ------
         TrainingError
-            If a loss or the gradient is not finite; weights and statistics are those before the step.
+            If a loss or the gradient is not finite.
         Cancelled
-            If the caller asked to stop; likewise.
+            If the caller asked to stop.
         """
+
+    def step(self) -> None:
+        """Change the weights by the gradient."""
 
     def tuned(self, cancel: CancelToken | None) -> Tuning | None:
         """Look at what is kept aside; None where there is nothing."""

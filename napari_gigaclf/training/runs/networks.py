@@ -4,7 +4,6 @@ import copy
 import math
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -78,7 +77,7 @@ def build_network(
         If it cannot be loaded.
     """
     names = (SCORE,) if task == "regression" else classes
-    started = load_model(_model_place(recipe.start_from)) if recipe.start_from else None
+    started = load_model(recipe.start_from) if recipe.start_from else None
     config = ModelConfig(
         name=name,
         version="1",
@@ -182,10 +181,6 @@ def _take_weights(model: Classifier, started: Classifier) -> None:
             f"start_from: {started.name} is a {other_kind}, and a {own_kind} has no layer like one of its own"
         )
     model.load_state_dict({**own, **copy.deepcopy(fitting)})
-
-
-def _model_place(text: str) -> str | Path:
-    return Path(text) if Path(text).is_dir() else text
 
 
 def _activation(task: Task) -> Activation:

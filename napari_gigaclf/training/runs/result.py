@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_gigaclf.errors import Cancelled, TrainingError
 from napari_gigaclf.training.runs.run import Run
 
 
@@ -20,23 +19,25 @@ class TrainResult:
     """Of the best model on the tuning slides or tiles."""
     left_out: tuple[str, ...]
     """Slides that could not be read."""
+    warnings: tuple[str, ...] = ()
+    """What of the tiles that were drawn is for a person to judge."""
 
 
 def finished(run: Run) -> TrainResult:
-    """Run what is left, calibrate the best model, and let go of everything.
+    """Run what is left, calibrate the best model, and let go of everything; whatever is raised, the state is kept.
 
     Raises
     ------
     TrainingError
-        If a loss is not finite; the last good state is kept.
+        If a loss is not finite; the state is the last good one.
     Cancelled
-        If the caller asked to stop; the state is kept.
+        If the caller asked to stop.
     """
     try:
         try:
             run.go()
-        except (Cancelled, TrainingError):
-            run.save()  # weights and statistics are those of the last whole step
+        except BaseException:  # Ctrl-C pressed twice, no memory, a slide that vanished: what is learnt is not lost
+            run.keep()
             raise
         figures = run.calibrated()
         return TrainResult(

@@ -60,6 +60,8 @@ class Run:
     _start: float = field(default_factory=time.perf_counter)
     """When seconds were last added to the counters."""
     _began: float = field(default_factory=time.perf_counter)
+    _torn: bool = False
+    """Whether weights, counters and best model do not belong together: one of them is being changed."""
     _done: int = 0
     """Slides or tiles that this part of the run has learnt from."""
     _first_epoch: int = field(init=False)
@@ -76,13 +78,19 @@ class Run:
         """Run the epochs that are left."""
         counters, recipe = self.counters, self.recipe
         while not counters.finished and counters.epoch < recipe.epochs:
-            self._epoch()
+            self._steps()
+            tuning = self._tuned()
+            self._torn = True
+            epoch = self._ended(tuning)
             stale = counters.epoch - counters.best_epoch
             counters.finished = recipe.patience is not None and stale >= recipe.patience
+            self._torn = False
             self.save()
+            if self.on_epoch is not None and self.folder.writes:
+                self.on_epoch(epoch)
 
-    def _epoch(self) -> None:
-        """Run what is left of an epoch."""
+    def _steps(self) -> None:
+        """Learn from the mini-batches that are left of an epoch."""
         counters = self.counters
         for batch in self.learner.batches(counters.epoch)[counters.batch :]:
             left_out = {text.split(": ", 1)[0] for text in counters.left_out}
@@ -90,17 +98,19 @@ class Run:
             for group in self.learner.optimiser.param_groups:
                 group["lr"] = self.learner.learning_rate(counters)
             if present:
-                self._note(self.learner.step(present, counters.epoch, self._tell, self.cancel))
+                result = self.learner.gradient(present, counters.epoch, self._tell, self.cancel)
+                self._torn = True
+                self.learner.step()
+                self._note(result)
             counters.batch += 1
+            self._torn = False
             if time.perf_counter() - self._start > SAVE_SECONDS:
                 self.save()
-        tuning = self._tuned()
-        counters.epoch, counters.batch = counters.epoch + 1, 0
-        self._end_epoch(tuning)
 
-    def _end_epoch(self, tuning: Tuning | None) -> None:
-        """Keep the model if it is the best, and tell of the epoch."""
+    def _ended(self, tuning: Tuning | None) -> Epoch:
+        """Keep the model if it is the best, and return what the epoch came to."""
         counters = self.counters
+        counters.epoch, counters.batch = counters.epoch + 1, 0
         figures = {} if tuning is None else tuning.figures
         epoch = Epoch(
             number=counters.epoch,
@@ -113,8 +123,7 @@ class Run:
         self.folder.log("epoch", dataclasses.asdict(epoch))
         named = {f"tune/{name}": value for name, value in figures.items()}
         self.board.add({"train/epoch_loss": epoch.train_loss, **named}, counters.step)
-        if self.on_epoch is not None and self.folder.writes:
-            self.on_epoch(epoch)
+        return epoch
 
     def _note(self, result: StepResult) -> None:
         """Count and log a step."""
@@ -189,6 +198,17 @@ class Run:
         self._start = now
         if self.folder.writes:
             save_state(self.folder.path, self.learner.kept, self.learner.optimiser, self.counters, self.key)
+
+    def keep(self) -> None:
+        """Write the state of a run that breaks off, unless it broke within a change: the state before then stays.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written; the one before stays.
+        """
+        if not self._torn:
+            self.save()
 
     def _tell(self, count: int) -> None:
         """Report so many more slides or tiles."""

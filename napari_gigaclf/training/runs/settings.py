@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from napari_gigaclf.errors import CohortError
+from napari_gigaclf.models.config import LEAST_UM_PER_PX, MOST_UM_PER_PX
 from napari_gigaclf.models.records import ConfigError, parse, plain
 
 MAX_RECIPE_BYTES = 1 << 20
@@ -104,6 +105,18 @@ def changed(recipe: _Recipe, raw: Mapping[str, Any], place: str) -> _Recipe:
         raise CohortError(str(error)) from error
     assert isinstance(found, kind)
     return found
+
+
+def check_um_per_px(um_per_px: float | None) -> None:
+    """Refuse a scale that no network may have; None is passed over.
+
+    Raises
+    ------
+    ValueError
+        Saying which scales there are.
+    """
+    if um_per_px is not None and not LEAST_UM_PER_PX <= um_per_px <= MOST_UM_PER_PX:
+        raise ValueError(f"um_per_px must lie between {LEAST_UM_PER_PX} and {MOST_UM_PER_PX}, not {um_per_px}")
 
 
 def dump_settings(recipe: object) -> str:

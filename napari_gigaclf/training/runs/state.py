@@ -17,11 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from napari_gigaclf.errors import CohortError
+from napari_gigaclf.training.runs.folder import COUNTERS_NAME, STATE_NAME
 from napari_gigaclf.writing import replacing
 
-STATE_NAME = "state"
 _TENSORS = "tensors.safetensors"
-_COUNTERS = "counters.json"
 FORMAT = "napari-gigaclf training state 1"
 
 
@@ -77,7 +76,7 @@ def save_state(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer,
         beside.mkdir()
         save_file({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}, beside / _TENSORS)
         text = {"format": FORMAT, "key": key, "counters": dataclasses.asdict(counters), "optimiser": scalars}
-        (beside / _COUNTERS).write_text(json.dumps(text, allow_nan=False), encoding="utf-8")
+        (beside / COUNTERS_NAME).write_text(json.dumps(text, allow_nan=False), encoding="utf-8")
 
 
 def load_state(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, key: str) -> Counters | None:
@@ -92,7 +91,7 @@ def load_state(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer,
     if not place.is_dir():
         return None
     try:
-        text = json.loads((place / _COUNTERS).read_text(encoding="utf-8"))
+        text = json.loads((place / COUNTERS_NAME).read_text(encoding="utf-8"))
         tensors = load_file(place / _TENSORS)
         counters = Counters(**text["counters"])
         found_key, scalars = text["key"], text["optimiser"]

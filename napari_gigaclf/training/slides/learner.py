@@ -80,10 +80,10 @@ class SlideLearner:
         """Close the slides."""
         self.slides.close()
 
-    def step(
+    def gradient(
         self, batch: Sequence[CohortRow], epoch: int, on_done: OnDone, cancel: CancelToken | None
     ) -> StepResult:  # fmt: skip
-        """Learn from a mini-batch.
+        """Leave the gradient of a mini-batch at the parameters. Whatever is raised, nothing of the batch is left.
 
         Raises
         ------
@@ -92,21 +92,33 @@ class SlideLearner:
         SlideError
             If a slide cannot be read and the recipe says so.
         Cancelled
-            If the caller asked to stop; weights and statistics are those before the step.
+            If the caller asked to stop.
         """
-        model, result = self.network.model, StepResult()
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        sums = [torch.zeros_like(p) for p in parameters]
+        before = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         self.network.train()
         try:
-            for row in self.workers.share(batch):
-                if self._add_slide(row, epoch, parameters, sums, result, cancel):
-                    on_done(self.workers.count)
+            return self._gradients(batch, epoch, on_done, cancel)
         except BaseException:
-            for name, buffer in model.named_buffers():
+            self.optimiser.zero_grad(set_to_none=True)
+            for name, buffer in self.model.named_buffers():
                 buffer.copy_(before[name])
             raise
+
+    def step(self) -> None:
+        """Change the weights by the gradient."""
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def _gradients(
+        self, batch: Sequence[CohortRow], epoch: int, on_done: OnDone, cancel: CancelToken | None
+    ) -> StepResult:  # fmt: skip
+        """Leave the mean gradient of a mini-batch, over all processes, at the parameters."""
+        result = StepResult()
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        sums = [torch.zeros_like(p) for p in parameters]
+        for row in self.workers.share(batch):
+            if self._add_slide(row, epoch, parameters, sums, result, cancel):
+                on_done(self.workers.count)
         count = torch.tensor(float(len(result.losses)), device=self.network.device)
         self.workers.add_up([count, *sums])
         if not count:
@@ -114,10 +126,8 @@ class SlideLearner:
             raise TrainingError(f"epoch {epoch + 1}: no slide of the mini-batch can be read: {names}")
         for parameter, total in zip(parameters, sums, strict=True):
             parameter.grad = total.div_(count)
-        self.workers.average(buffer for buffer in model.buffers())
+        self.workers.average(buffer for buffer in self.model.buffers())
         result.gradient_norm = self._clipped(parameters, batch, epoch)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
         return result
 
     def _add_slide(

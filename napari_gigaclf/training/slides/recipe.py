@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from napari_gigaclf.models.config import NetworkName, Pooling
-from napari_gigaclf.training.runs.settings import dump_settings, named_preset, read_settings
+from napari_gigaclf.training.runs.settings import check_um_per_px, dump_settings, named_preset, read_settings
 from napari_gigaclf.training.slides.changes import ChangeSettings
 
 
@@ -84,8 +84,9 @@ class Recipe:
     """Whether PyTorch may use only operations that repeat to the last bit."""
 
     def __post_init__(self) -> None:
+        check_um_per_px(self.um_per_px)
         positive = {
-            "um_per_px": self.um_per_px, "learning_rate": self.learning_rate, "decay": self.decay,
+            "learning_rate": self.learning_rate, "decay": self.decay,
             "huber_delta": self.huber_delta,
             "clip_norm": 1.0 if self.clip_norm is None else self.clip_norm,
         }  # fmt: skip

@@ -95,10 +95,21 @@ def open_view(path: "Path", *, um_per_px: float, slide_um_per_px: float | None, 
         raise
 
 
-def view_of(slide: "Slide", um_per_px: float, *, tissue: bool | TissueMask) -> SlideView:
-    """Return the view of a slide."""
+def check_brightfield(slide: "Slide") -> None:
+    """Refuse a slide that networks cannot be trained on.
+
+    Raises
+    ------
+    ModelError
+        If it is no 8-bit RGB brightfield slide.
+    """
     if not slide.is_brightfield:
         raise ModelError(f"{slide.name}: networks are trained on 8-bit RGB brightfield slides, and this is none")
+
+
+def view_of(slide: "Slide", um_per_px: float, *, tissue: bool | TissueMask) -> SlideView:
+    """Return the view of a slide."""
+    check_brightfield(slide)
     scale = plan_scale(slide.levels, slide.um_per_px, um_per_px)
     mask = tissue if isinstance(tissue, TissueMask) else find_tissue(slide) if tissue else None
     level = slide.levels[scale.level]

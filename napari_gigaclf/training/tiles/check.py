@@ -7,16 +7,16 @@ import hashlib
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_gigaclf.errors import Cancelled
+from napari_gigaclf.errors import Cancelled, CohortError
 from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
 from napari_gigaclf.training.cohort import SPLITS, Cohort, CohortRow, Problem, Report
 from napari_gigaclf.training.cohort.parse import nearest
-from napari_gigaclf.training.cohort.problems import Severity
+from napari_gigaclf.training.cohort.problems import Severity, ordered
 from napari_gigaclf.training.tiles.files import TileFiles, open_files
 from napari_gigaclf.training.tiles.layout import Placed, placed
 from napari_gigaclf.training.tiles.pixels import TileError, decode
@@ -24,6 +24,10 @@ from napari_gigaclf.training.tiles.tile_set import TileSet
 from napari_gigaclf.writing import reason_of
 
 NO_SPLIT = "no split"
+NO_GROUPS = (
+    "no patients are known: tiles of one slide may be learnt from and tuned on, which makes figures of tuning "
+    "too good; put each patient's tiles into a folder below the class, or give --group PATTERN"
+)
 REPORT_EVERY = 100
 """Tiles between two reports of progress."""
 
@@ -60,6 +64,8 @@ def check_tiles(
     classes: Sequence[str] | None = None,
     side_px: int = 0,
     group: str | None = None,
+    divide: Callable[[Cohort], Cohort] | None = None,
+    drawn: bool = False,
     progress: ProgressCallback | None = None,
     cancel: CancelToken | None = None,
 ) -> TileReport:
@@ -76,6 +82,10 @@ def check_tiles(
     group
         Regular expression; what it (or its first group) finds in a tile's name is the patient. None: the folder below
         the class; without such a folder each tile stands for itself.
+    divide
+        Gives splits to tiles that have none, before they are looked at for leaks and gaps; may raise CohortError.
+    drawn
+        Whether each is of a place of its own on a slide: equal ones, such as those of glass, are only worth a word.
     progress
         Told of tiles that were read.
     cancel
@@ -101,12 +111,18 @@ def check_tiles(
         raise
     side = _side(look, side_px)
     cohort = _cohort(look, found, known, side, group)
-    _look_for_copies(look, cohort)
+    known_groups = group is not None or any(one.group for one in found)
+    if cohort.rows and not known_groups and all(row.split is None for row in cohort.rows):
+        look.note("no-groups", NO_GROUPS, "warning")
+    if divide is not None and cohort.rows:
+        cohort = _divided(look, cohort, divide)
+    _look_for_copies(look, cohort, drawn=drawn)
     counts = _counts(cohort)
     _look_for_gaps(look, cohort, counts)
-    _look_at_groups(look, cohort, found, group)
+    if known_groups:
+        _look_at_groups(look, cohort)
     tiles = TileSet(cohort=cohort, files=files, side_px=side, digests=look.digests) if cohort.rows else None
-    problems = tuple(sorted(look.problems, key=lambda problem: problem.severity))
+    problems = ordered(look.problems)
     return TileReport(table=Path(path), problems=problems, counts=counts, tiles=tiles)
 
 
@@ -198,22 +214,37 @@ def _group_of(look: _Look, one: Placed, pattern: str | None) -> str:
     return (match.group(1) if match.re.groups else None) or match.group(0)
 
 
-def _look_for_copies(look: _Look, cohort: Cohort) -> None:
-    """Find equal files: contradictory in two classes, a leak in two splits, else only worth a word."""
+def _divided(look: _Look, cohort: Cohort, divide: Callable[[Cohort], Cohort]) -> Cohort:
+    """Return the tiles divided; as they are where that cannot be."""
+    try:
+        return divide(cohort)
+    except CohortError as error:
+        look.note("too-few-groups", str(error).removeprefix(f"{cohort.table}: "))
+        return cohort
+
+
+def _look_for_copies(look: _Look, cohort: Cohort, *, drawn: bool) -> None:
+    """Find equal files: contradictory in two classes, a leak in two splits, else (or drawn) only worth a word."""
     rows_of: dict[str, list[CohortRow]] = defaultdict(list)
     for row in cohort.rows:
         rows_of[look.digests[row.name]].append(row)
-    copies = 0
+    copies, classes, splits = 0, [], []
     for first, *others in rows_of.values():
         for other in others:
             copies += 1
+            same = f"{other.name}: the same file as {first.name}"
             if other.labels != first.labels:
                 names = " and ".join(cohort.label_text(row) for row in (first, other))
-                look.note("two-classes", f"{other.name}: the same file as {first.name}, but of the classes {names}")
+                classes.append(f"{same}, but of the classes {names}")
             elif other.split != first.split:
-                splits = f"{first.split} and {other.split}"
-                look.note("two-splits", f"{other.name}: the same file as {first.name}, in the splits {splits}")
-    if copies:
+                splits.append(f"{same}, in the splits {first.split} and {other.split}")
+    if drawn and copies:
+        apart = f"{len(classes)} of them of another class, {len(splits)} in another split"
+        look.note("copies", f"{copies} tiles look the same as others, as glass does; {apart}", "warning")
+    elif copies:
+        for kind, messages in (("two-classes", classes), ("two-splits", splits)):
+            for message in messages:
+                look.note(kind, message)
         look.note("copies", f"{copies} tiles are copies of others", "warning")
 
 
@@ -226,33 +257,26 @@ def _counts(cohort: Cohort) -> dict[str, dict[str, int]]:
 
 
 def _look_for_gaps(look: _Look, cohort: Cohort, counts: dict[str, dict[str, int]]) -> None:
-    for name in cohort.classes:
-        if not sum(of_split[name] for of_split in counts.values()):
-            look.note("class-without-tiles", f"there is no tile of class {name!r} that can be read")
+    absent = [name for name in cohort.classes if not any(of_split[name] for of_split in counts.values())]
+    for name in absent:
+        look.note("class-without-tiles", f"there is no tile of class {name!r} that can be read")
     for split in ("train", "tune"):
         of_split = counts.get(split)
         if of_split is None:
             continue
-        lacking = [name for name, number in of_split.items() if not number]
+        lacking = [name for name, number in of_split.items() if not number and name not in absent]
         if lacking:
             severity: Severity = "error" if split == "train" else "warning"
             look.note("class-without-tiles", f"split {split!r} has no tile of {', '.join(lacking)}", severity)
 
 
-def _look_at_groups(look: _Look, cohort: Cohort, found: Sequence[Placed], pattern: str | None) -> None:
-    """Find patients in two splits; say so where no patients are known."""
+def _look_at_groups(look: _Look, cohort: Cohort) -> None:
+    """Find patients in two splits."""
     first: dict[str, CohortRow] = {}
     told = set()
-    known = pattern is not None or any(one.group for one in found)
     for row in cohort.rows:
         before = first.setdefault(row.group, row)
-        if known and row.split != before.split and (row.group, row.split) not in told:
+        if row.split != before.split and (row.group, row.split) not in told:
             told.add((row.group, row.split))
             where = f"{before.split} ({before.name}) and {row.split} ({row.name})"
             look.note("group-divided", f"group {row.group!r} is in {where}")
-    if not known and cohort.rows and cohort.rows[0].split is None:
-        message = (
-            "no patients are known: tiles of one slide may be learnt from and tuned on, which makes figures of tuning "
-            "too good; put each patient's tiles into a folder below the class, or give --group PATTERN"
-        )
-        look.note("no-groups", message, "warning")

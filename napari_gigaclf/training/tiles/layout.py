@@ -1,8 +1,9 @@
 """What the folders of a tile say: its class, perhaps its split, and what it belongs together with.
 
-    [split/]class/[group/...]name.png
+    [split/]class/[group/[...]]name.png
 
-The first folder is a split if all first folders are names of splits; a single folder around everything is passed over.
+The first folder is a split if all first folders are names of splits; a single folder around everything is passed over,
+but not one that is called after a split: tiles of ``test`` alone are not learnt from.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +22,7 @@ class Placed:
     split: Split | None
     class_name: str
     group: str
-    """Folders below the class; empty: none."""
+    """The folder below the class, whatever lies deeper (a patient's slides); empty: none."""
 
 
 def placed(names: Iterable[str]) -> tuple[list[Placed], list[str]]:
@@ -38,7 +39,7 @@ def placed(names: Iterable[str]) -> tuple[list[Placed], list[str]]:
         if not folders:
             homeless.append(name)
             continue
-        found.append(Placed(name=name, split=split, class_name=folders[0], group="/".join(folders[1:])))
+        found.append(Placed(name=name, split=split, class_name=folders[0], group="".join(folders[1:2])))
     return found, homeless
 
 
@@ -46,6 +47,8 @@ def _without_wrapping(parts: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]
     """Leave out folders around everything, as archives have them, down to the splits or the classes."""
     inner = list(parts)
     while inner and len({one[0] for one in inner}) == 1 and min(map(len, inner)) > 2:
+        if _split_of(inner[0][0]) is not None:
+            break
         inner = [one[1:] for one in inner]
     return inner
 

@@ -1,7 +1,7 @@
 """Labelled tiles in their files: what each is called, its class, its split, and its pixels when they are asked for."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +35,25 @@ class TileSet:
             If one cannot be read any more; the text names it.
         """
         images = np.empty((len(rows), self.side_px, self.side_px, 3), np.uint8)
-        for place, row in enumerate(rows):
+        for place, image in enumerate(self.each(rows)):
+            images[place] = image
+        return images
+
+    def each(self, rows: Iterable[CohortRow]) -> Iterator[NDArray[np.uint8]]:
+        """Read tiles one after the other, (side_px, side_px, 3), RGB.
+
+        Raises
+        ------
+        CohortError
+            If one cannot be read any more; the text names it.
+        """
+        for row in rows:
             try:
-                images[place] = centre(decode(self.files.read(row.name)), self.side_px)
+                image = centre(decode(self.files.read(row.name)), self.side_px)
             except (TileError, OSError) as error:
                 reason = reason_of(error) if isinstance(error, OSError) else str(error)
                 raise CohortError(f"{self.files.path}: tile {row.name}: {reason}") from error
-        return images
+            yield image
 
     def close(self) -> None:
         """Close the archive."""

@@ -2,9 +2,13 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -12,6 +16,7 @@ import torch
 from napari_gigaclf.cli import main
 from napari_gigaclf.models import load_model
 from napari_gigaclf.testing.cohorts import write_small_cohort
+from napari_gigaclf.testing.runs import losses_of
 from napari_gigaclf.testing.tiles import write_annotated_slides, write_small_tiles
 
 QUICK = ["--set", "um_per_px=4", "--set", "epochs=2", "--set", "batch_size=4"]
@@ -51,6 +56,20 @@ def test_tiles_become_a_model_that_classifies_and_that_slides_go_on_from(tiles, 
     assert load_model(tmp_path / "slides" / "model").config.network == "cell-net"
 
 
+def test_check_counts_what_would_be_learnt_from_and_tuned_on_and_fails_where_the_run_would(tmp_path, capsys):
+    tiles, scale = write_small_tiles(tmp_path / "tiles"), ["--set", "um_per_px=4"]
+    assert main(["train-tiles", str(tiles), "--check", *scale]) == 0
+    assert "train: 10 plain, 10 spots\ntune: 2 plain, 2 spots" in capsys.readouterr().out
+    for patient in (1, 2, 3, 4, 5):
+        shutil.rmtree(tiles / "plain" / f"patient{patient}")
+        shutil.rmtree(tiles / "spots" / f"patient{patient}")
+    assert main(["train-tiles", str(tiles), "--check", *scale]) == 1
+    assert "1 groups cannot be divided between 2 splits" in capsys.readouterr().out
+    (tiles / "spots" / "patient0").rename(tiles / "spots" / "patient1")
+    assert main(["train-tiles", str(tiles), "--check", *scale]) == 1
+    assert "split 'train' has no tile of" in capsys.readouterr().out
+
+
 def test_a_run_is_not_overwritten_and_its_recipe_is_gone_on_with(tiles, tmp_path, capsys):
     command = ["train-tiles", str(tiles), "--output", str(tmp_path / "run")]
     assert main([*command, *QUICK]) == 0
@@ -68,6 +87,49 @@ def test_annotated_slides_become_a_model(tmp_path, capsys):
     classes = ["--classes", "spots,plain"]
     assert main(["train-tiles", table, *options, *classes, "--output", str(tmp_path / "run")]) == 0
     assert load_model(tmp_path / "run" / "model").classes == ("spots", "plain")
+
+
+@contextmanager
+def ctrl_c_when(condition):
+    """Press Ctrl-C as soon as something is the case."""
+    ended = threading.Event()
+
+    def watch():
+        while not ended.wait(0.001):
+            if condition():
+                signal.raise_signal(signal.SIGINT)
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def test_ctrl_c_while_tiles_are_drawn_says_that_nothing_is_learnt_yet(tmp_path, capsys):
+    run = tmp_path / "run"
+    command = ["train-tiles", str(write_annotated_slides(tmp_path / "slides")), "--output", str(run)]
+    command += ["--set", "um_per_px=1", "--set", "epochs=1", "--set", "label_px=16"]
+    with ctrl_c_when(lambda: any(run.glob(".tiles.*.partial/*/*/*/*.png"))):
+        assert main(command) == 130
+    said = capsys.readouterr().err
+    assert "nothing is learnt yet: begin with the same command" in said
+    assert "state" not in said
+    assert not any(run.rglob("*.png"))
+    assert main([*command, "--set", "max_tiles=2"]) == 0
+
+
+def test_ctrl_c_while_tiles_are_learnt_from_says_that_the_state_is_kept(tiles, tmp_path, capsys):
+    run = tmp_path / "run"
+    command = ["train-tiles", str(tiles), "--output", str(run), *QUICK, "--set", "epochs=20"]
+    with ctrl_c_when((run / "log.jsonl").is_file):
+        assert main(command) == 130
+    assert f"the state is kept in {run}: go on with --resume" in capsys.readouterr().err
+    step = json.loads((run / "state" / "counters.json").read_text())["counters"]["step"]
+    assert 0 < step == len(losses_of(run)) < 100
 
 
 @pytest.mark.slow

@@ -21,3 +21,9 @@ def slides_table(tmp_path_factory):
 def quick():
     """A recipe of some seconds: 5 steps per epoch."""
     return with_settings(preset("default"), ["um_per_px=1", "epochs=2", "batch_size=4", "learning_rate=0.002"])
+
+
+@pytest.fixture
+def few(quick):
+    """A recipe that draws two tiles of each class on each slide, and learns from them once."""
+    return with_settings(quick, ["max_tiles=2", "label_px=32", "epochs=1", "tune_share=0.25"])

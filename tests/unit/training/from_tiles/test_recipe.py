@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from napari_gigaclf.errors import CohortError
+from napari_gigaclf.models import load_model
 from napari_gigaclf.models.networks.cell_net import CONTEXT_PX
 from napari_gigaclf.training.from_tiles import PRESETS, TileRecipe, dump_recipe, preset, read_recipe
 from napari_gigaclf.training.from_tiles.learner import one_cycle
+from napari_gigaclf.training.from_tiles.network import tile_network
 from napari_gigaclf.training.from_tiles.recipe import CELL_NET_PX
 from napari_gigaclf.training.runs.settings import with_settings
 
@@ -30,6 +32,8 @@ def test_a_recipe_survives_its_file(tmp_path):
         ("augmentation.sharpness=9", "sharpness must be 0 to 2"),
         ("tune_share=1", "tune_share must be above 0"),
         ("average=1", "average must be"),
+        ("um_per_px=0.005", "um_per_px must lie between 0.01 and 1000, not 0.005"),
+        ("um_per_px=1001", "um_per_px must lie between"),
         ("learning_rate=0", "learning_rate must be above 0"),
         ("batch_size=0", "batch_size must be at least 1"),
         ("network=cellnet", "known are"),
@@ -62,3 +66,13 @@ def test_the_learning_rate_is_that_of_pytorchs_one_cycle():
         schedule.step()
     for few in (1, 2, 3):
         assert all(0 < one_cycle(step, few) <= 1 for step in range(few))
+
+
+def test_a_built_in_model_is_gone_on_from_whatever_folder_is_called_like_it(tmp_path, monkeypatch):
+    (tmp_path / "phantom-tumour").mkdir()
+    monkeypatch.chdir(tmp_path)
+    network = tile_network(TileRecipe(um_per_px=1, start_from="phantom-tumour"), ("a", "b"), "run")
+    expected = load_model("phantom-tumour").state_dict()
+    for name, value in network.model.state_dict().items():
+        if name.startswith("trunk."):
+            assert torch.equal(value, expected[name]), name

@@ -1,20 +1,20 @@
 """Tiles of annotated slides: where they lie, and what is wrong with a table, its outlines and its recipe."""
 
+import shutil
+
 import numpy as np
 import pytest
 import shapely
+import tifffile
 from shapely.geometry import LineString, Point, box
 
 from napari_gigaclf.annotations import Annotation, write_geojson
 from napari_gigaclf.errors import CohortError
-from napari_gigaclf.testing.tiles import write_annotated_slides
+from napari_gigaclf.testing.runs import kinds
+from napari_gigaclf.testing.tiles import write_annotated_slides, write_small_tiles
 from napari_gigaclf.training.from_tiles.check import check_source
 from napari_gigaclf.training.from_tiles.places import corners_in
 from napari_gigaclf.training.runs.settings import with_settings
-
-
-def kinds(report):
-    return [problem.kind for problem in report.problems]
 
 
 @pytest.fixture
@@ -105,6 +105,9 @@ def test_an_outline_without_room_and_a_class_left_out_are_warned_of(table, quick
         (["network=resnet18"], "tile_px is missing"),
         (["start_from=phantom"], "start_from: no model 'phantom'"),
         (["um_per_px=0.1"], "0.tif"),
+        (["label_px=97"], "label_px=97 is more than the tile's 96 px"),
+        (["batch_size=1"], "batch_size=1: the batch norms of cell-net learn from how tiles differ; at least 2"),
+        (['frozen=["trunks"]'], "frozen: no parameter is called 'trunks'"),
         (["augmentation.shift_px=96"], "moves tiles of 96 px out of sight"),
     ],
 )
@@ -114,7 +117,30 @@ def test_a_recipe_that_does_not_fit_is_part_of_the_report(table, quick, settings
     assert words in report.text
 
 
+def test_tiles_are_divided_before_they_are_looked_at_for_leaks(tmp_path, quick):
+    tiles = write_small_tiles(tmp_path / "tiles")
+    report = check_source(tiles, quick)
+    splits = {row.group: row.split for row in report.tiles.cohort.rows}
+    assert sorted(splits.values()) == ["train"] * 5 + ["tune"]
+    for patient in range(1, 6):
+        shutil.copy(tiles / "plain" / "patient0" / "0.png", tiles / "plain" / f"patient{patient}" / "copy.png")
+    assert "two-splits" in kinds(check_source(tiles, quick))
+
+
+def test_a_slide_that_no_network_is_trained_on_is_an_error_of_the_check(table, quick):
+    tifffile.imwrite(table.parent / "2.tif", np.zeros((400, 800), np.uint16), tile=(128, 128))
+    report = check_source(table, quick)
+    assert [(problem.kind, problem.row) for problem in report.errors] == [("unreadable-slide", 4)]
+    assert "8-bit RGB brightfield" in report.text
+
+
 def test_a_table_without_annotations_is_refused(tmp_path, quick):
     (tmp_path / "t.csv").write_text("slide,label\n1.tif,a\n")
     with pytest.raises(CohortError, match=r"no column 'annotations' .* columns are: slide, label"):
         check_source(tmp_path / "t.csv", quick)
+
+
+def test_one_tile_at_a_time_is_enough_where_no_batch_norm_learns(tiles_folder, quick):
+    frozen = ["batch_size=1", "start_from=phantom-tumour", 'frozen=["trunk"]']
+    assert not check_source(tiles_folder, with_settings(quick, frozen)).errors
+    assert "batch norms" in check_source(tiles_folder, with_settings(quick, frozen[:2])).text

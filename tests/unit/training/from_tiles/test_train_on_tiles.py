@@ -1,45 +1,41 @@
 """Training from tiles: what is learnt, how a run goes on, what happens when something breaks, what the model is."""
 
 import dataclasses
+import errno
 import json
 import shutil
 import threading
+import tracemalloc
+from collections import Counter
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
+from torch.optim.swa_utils import AveragedModel
 
 from napari_gigaclf import classify
-from napari_gigaclf.errors import Cancelled, CohortError, OutputError, TrainingError
+from napari_gigaclf.errors import Cancelled, CohortError, OutputError, SlideError, TrainingError
 from napari_gigaclf.inference.resample import LevelImage
 from napari_gigaclf.models import load_model
-from napari_gigaclf.testing.cohorts import write_small_cohort
+from napari_gigaclf.testing.cohorts import spotted_tissue, write_small_cohort
+from napari_gigaclf.testing.runs import assert_same_weights, losses_of, weights_of
+from napari_gigaclf.testing.tiles import write_annotated_slides
 from napari_gigaclf.training.cohort import read_cohort
-from napari_gigaclf.training.from_tiles import train_on_tiles
+from napari_gigaclf.training.colour import colour_statistics, tissue_spread
+from napari_gigaclf.training.from_tiles import TileRecipe, drawing, train_on_tiles
 from napari_gigaclf.training.from_tiles.check import check_source
-from napari_gigaclf.training.from_tiles.network import TileNetwork
+from napari_gigaclf.training.from_tiles.drawing import draw_tiles
+from napari_gigaclf.training.from_tiles.network import TileNetwork, tile_network
+from napari_gigaclf.training.from_tiles.start import prepared
+from napari_gigaclf.training.runs import best, state
 from napari_gigaclf.training.runs import run as run_module
-from napari_gigaclf.training.runs import state
 from napari_gigaclf.training.runs.settings import with_settings
 
 
 def go(source, recipe, folder, **options):
     return train_on_tiles(check_source(source, recipe), recipe, folder, **options)
-
-
-def lines_of(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-def losses_of(folder):
-    return [line["loss"] for line in lines_of(folder) if line["what"] == "step"]
-
-
-def assert_same_weights(one, two):
-    first, second = (load_model(folder / "model").state_dict() for folder in (one, two))
-    for name, value in first.items():
-        assert torch.equal(value, second[name]), name
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +47,17 @@ def trained(tiles_folder, tmp_path_factory):
     epochs, progress = [], []
     result = go(tiles_folder, recipe, folder, on_epoch=epochs.append, progress=progress.append)
     return folder, result, epochs, progress
+
+
+@pytest.fixture
+def large_tiles(tmp_path):
+    """A folder of 6 tiles of noise, 128 x 128 px, of two classes and three patients."""
+    for number in range(6):
+        place = tmp_path / "tiles" / "ab"[number % 3 == 0] / f"patient{number // 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 255, (128, 128, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / f"{number}.png")
+    return tmp_path / "tiles"
 
 
 def test_a_network_learns_from_tiles(trained):
@@ -91,8 +98,11 @@ def test_the_model_is_a_model_like_any_other(trained, tmp_path):
     assert (model.card.field.cells, model.card.field.px) == (1, 96)
     assert model.card.colour_statistics is not None
     write_small_cohort(tmp_path)
-    prediction = classify(str(tmp_path / "1.tif"), model, saliency=None, level=0)
-    assert set(prediction.probabilities) == {"plain", "spots"}
+    plain, spots = (
+        classify(str(tmp_path / f"{number}.tif"), model, saliency=None, level=0).probabilities["spots"]
+        for number in (0, 1)
+    )
+    assert plain < spots
 
 
 def test_a_tile_is_answered_as_its_cell_of_a_slide_is(trained, tiles_folder):
@@ -139,11 +149,49 @@ def test_a_run_that_was_killed_goes_on_from_its_last_state(tiles_folder, quick, 
 
     go(tiles_folder, quick, tmp_path / "whole")
     monkeypatch.setattr(run_module, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(run_module.Run, "keep", lambda _run: None)  # a kill writes nothing any more
     with pytest.raises(Killed):
         go(tiles_folder, quick, tmp_path / "parts", progress=dies)
     go(tiles_folder, quick, tmp_path / "parts", resume=True)
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
     assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("where", ["progress", "on_epoch"])
+def test_whatever_breaks_a_run_all_that_was_learnt_is_kept(tiles_folder, quick, tmp_path, error, where):
+    def breaks(told):
+        if where == "on_epoch" or told.done == 28:
+            raise error
+
+    go(tiles_folder, quick, tmp_path / "whole")
+    with pytest.raises(error):
+        go(tiles_folder, quick, tmp_path / "parts", **{where: breaks})
+    assert len(losses_of(tmp_path / "parts")) == (5 if where == "on_epoch" else 6)
+    go(tiles_folder, quick, tmp_path / "parts", resume=True)
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+    assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts"), "no step is made twice"
+
+
+@pytest.mark.parametrize(("place", "name", "calls"), [(AveragedModel, "update_parameters", 3), (best, "save_model", 2)])
+def test_a_run_that_breaks_within_a_change_goes_on_from_the_state_before(
+    tiles_folder, quick, tmp_path, monkeypatch, place, name, calls
+):  # fmt: skip
+    whole, made = getattr(place, name), []
+
+    def breaks(*args):
+        made.append(args)
+        if len(made) == calls:
+            raise MemoryError
+        return whole(*args)
+
+    go(tiles_folder, quick, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, breaks)
+        with pytest.raises(MemoryError):
+            go(tiles_folder, quick, tmp_path / "parts")
+    go(tiles_folder, quick, tmp_path / "parts", resume=True)
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_another_run_is_not_overwritten_nor_gone_on_with(tiles_folder, quick, tmp_path):
@@ -191,7 +239,7 @@ def test_frozen_parts_stay_and_a_model_is_gone_on_with(tiles_folder, quick, tmp_
     start = load_model("phantom-tumour")
     recipe = dataclasses.replace(quick, start_from="phantom-tumour", frozen=("trunk",), epochs=1)
     go(tiles_folder, recipe, tmp_path / "run")
-    found = load_model(tmp_path / "run" / "model").state_dict()
+    found = weights_of(tmp_path / "run")
     for name, value in start.state_dict().items():
         if name.startswith(("trunk.", "normalise.")):
             assert torch.equal(found[name], value), name
@@ -211,18 +259,46 @@ def test_slides_are_learnt_from_a_model_of_tiles_with_its_trunk_frozen(trained, 
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "attention", "highest"])
-def test_larger_tiles_have_several_cells_and_rare_classes_weight(tiles_folder, quick, tmp_path, pooling):
-    big = tmp_path / "tiles"
-    for number in range(6):
-        place = big / "ab"[number % 3 == 0] / f"patient{number // 2}"
-        place.mkdir(parents=True, exist_ok=True)
-        pixels = np.random.default_rng(number).integers(0, 255, (128, 128, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(place / f"{number}.png")
-    changes = {"pooling": pooling, "class_weights": True, "epochs": 1, "batch_size": 2, "tune_share": 0.4}
-    result = go(big, dataclasses.replace(quick, **changes), tmp_path / "run")
-    card = load_model(result.model).card
-    assert (card.field.cells, card.field.px) == (2, 128)
-    assert pooling in card.slide_score
+def test_a_larger_tile_is_answered_by_its_cells_pooled(pooling):
+    recipe = TileRecipe(um_per_px=1, start_from="phantom-tumour", pooling=pooling)
+    network = tile_network(recipe, ("a", "b"), "run").eval()
+    tile = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        whole = network(tile)
+        parts = [network.cells(tile[:, :, y : y + 96, x : x + 96])[0, :, 0] for y in (0, 32) for x in (0, 32)]
+        expected = network.model.cell_logits(network.model.pool(torch.stack(parts))[None])
+    torch.testing.assert_close(whole, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_the_kept_model_gives_the_figures_of_its_run(large_tiles, quick, tmp_path, pooling):
+    changes = {"pooling": pooling, "epochs": 1, "batch_size": 2, "tune_share": 0.4, "calibrate": False}
+    recipe = dataclasses.replace(quick, **changes)
+    tiles = check_source(large_tiles, recipe).tiles
+    result = go(large_tiles, recipe, tmp_path / "run")
+    model = load_model(result.model)
+    tuned = tiles.cohort.of_split("tune")
+    with torch.no_grad():
+        pixels = torch.from_numpy(tiles.images(tuned.rows)).permute(0, 3, 1, 2) / 255
+        logits = TileNetwork(model).eval()(pixels)
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(tuned.targets))
+    assert result.figures["loss"] == pytest.approx(float(loss), rel=1e-4)
+    assert (model.card.field.cells, model.card.field.px) == (2, 128)
+
+
+def test_rare_classes_weigh_more(large_tiles, quick, tmp_path):
+    recipe = dataclasses.replace(quick, batch_size=3, tune_share=0.4, label_smoothing=0.0)
+    losses, batch = [], ()
+    for weigh in (False, True):
+        changed = dataclasses.replace(recipe, class_weights=weigh)
+        tiles = check_source(large_tiles, changed).tiles
+        learner = prepared(tiles, changed, tmp_path / str(weigh), resume=False, device="cpu").learner
+        batch = learner.batches(0)[0]
+        losses.append(learner.gradient(batch, 0, lambda _: None, None).losses)
+    counts = Counter(row.labels[0] for row in tiles.cohort.of_split("train").rows)
+    assert counts[0] != counts[1]
+    weights = [sum(counts.values()) / (2 * counts[row.labels[0]]) for row in batch]
+    assert losses[1] == pytest.approx([loss * weight for loss, weight in zip(losses[0], weights, strict=True)])
 
 
 def test_annotated_slides_are_drawn_and_learnt_from(slides_table, quick, tmp_path):
@@ -240,21 +316,125 @@ def test_annotated_slides_are_drawn_and_learnt_from(slides_table, quick, tmp_pat
     assert again.best_epoch == result.best_epoch
     with pytest.raises(CohortError, match="drawn from other regions"):
         go(slides_table, dataclasses.replace(recipe, seed=1), tmp_path / "run", resume=True)
-    (tmp_path / "run" / "drawn.json").write_text("{")
+    (tmp_path / "run" / "tiles" / "drawn.json").write_text("{")
     with pytest.raises(CohortError, match="drawn from other regions"):
         go(slides_table, recipe, tmp_path / "run", resume=True)
 
 
-def test_what_a_killed_process_drew_is_removed_and_all_is_drawn_anew(slides_table, quick, tmp_path):
-    left = tmp_path / "run" / ".tiles.0123abcd.partial"
-    left.mkdir(parents=True)
-    go(
-        slides_table,
-        with_settings(quick, ["max_tiles=2", "label_px=32", "epochs=1", "tune_share=0.25"]),
-        tmp_path / "run",
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("tiles/a.png", "tiles: not drawn by this run"),
+        ("places.csv", "places.csv: not drawn by this run"),
+        ("tiles.csv", "tiles.csv: stands there, and no run wrote it"),
+        ("model/notes.txt", "model: stands there, and no run wrote it"),
+    ],
+)
+def test_what_a_person_has_in_the_folder_is_never_overwritten(slides_table, few, tmp_path, name, words):
+    place = tmp_path / "run" / name
+    place.parent.mkdir(parents=True)
+    place.write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(CohortError, match=words):
+            go(slides_table, few, tmp_path / "run", resume=resume)
+    assert [path for path in (tmp_path / "run").rglob("*") if path.is_file()] == [place]
+    assert place.read_text() == "mine"
+
+
+def test_tiles_of_ones_own_are_learnt_from_beside_nothing_of_ones_own(tiles_folder, quick, tmp_path):
+    (tmp_path / "tiles.csv").write_text("mine")
+    with pytest.raises(CohortError, match="no run wrote it"):
+        go(tiles_folder, quick, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiles.csv"]
+    assert (tmp_path / "tiles.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["tiles.csv", "places.csv"])
+def test_a_run_does_not_overwrite_the_table_it_learns_from(slides_table, few, tmp_path, name):
+    shutil.copytree(slides_table.parent, tmp_path / "run")
+    table = (tmp_path / "run" / "slides.csv").rename(tmp_path / "run" / name)
+    before = table.read_bytes()
+    for resume in (False, True):
+        with pytest.raises(CohortError, match="give another folder"):
+            go(table, few, tmp_path / "run", resume=resume)
+    assert table.read_bytes() == before
+
+
+def test_a_list_of_places_that_is_lost_is_written_again(slides_table, few, tmp_path):
+    go(slides_table, few, tmp_path / "run")
+    places = tmp_path / "run" / "places.csv"
+    before = places.read_bytes()
+    places.unlink()
+    go(slides_table, few, tmp_path / "run", resume=True)
+    assert places.read_bytes() == before
+
+
+def test_slides_that_all_train_leave_no_tile_to_tune_on(slides_table, few, tmp_path):
+    shutil.copytree(slides_table.parent, tmp_path / "slides")
+    table = tmp_path / "slides" / "slides.csv"
+    head, *lines = table.read_text().splitlines()
+    table.write_text("\n".join([f"{head},split", *(f"{line},train" for line in lines)]))
+    result = go(table, few, tmp_path / "run")
+    assert result.figures == {}, "nothing was kept aside"
+    assert all(line.split(",")[2] == "train" for line in (tmp_path / "run" / "tiles.csv").read_text().splitlines()[1:])
+
+
+def test_what_a_killed_process_drew_is_removed_and_all_is_drawn_anew(slides_table, few, tmp_path):
+    drawing = check_source(slides_table, few).drawing
+    left = tmp_path / "again" / ".tiles.0123abcd.partial" / "train" / "0 plain" / "patient0" / "cut.png"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half a tile")
+    drawn = []
+    for run in ("once", "again"):
+        draw_tiles(drawing, tmp_path / run, "note")
+        files = [path for path in (tmp_path / run).rglob("*") if path.is_file()]
+        drawn.append({path.relative_to(tmp_path / run): path.read_bytes() for path in files})
+    assert len(drawn[0]) == 4 * 2 * 2 + 1
+    assert drawn[0] == drawn[1]
+
+
+def test_glass_in_outlines_of_two_classes_and_splits_is_warned_of(tmp_path, quick):
+    table = write_annotated_slides(tmp_path / "slides")
+    for slide in (tmp_path / "slides").glob("*.tif"):
+        pixels = tifffile.imread(slide)
+        pixels[:280] = 255
+        tifffile.imwrite(slide, pixels, photometric="rgb", tile=(128, 128))
+    recipe = with_settings(quick, ["label_px=32", "epochs=1", "tune_share=0.25", "tissue=false"])
+    report = check_source(table, recipe)
+    assert not report.errors
+    result = train_on_tiles(report, recipe, tmp_path / "run")
+    white = [
+        path.relative_to(tmp_path / "run" / "tiles").parts[:2]
+        for path in (tmp_path / "run" / "tiles").rglob("*.png")
+        if (np.asarray(Image.open(path)) == 255).all()
+    ]
+    assert len(set(white)) == 4, "both classes, both splits"
+    of_another_class = sum(class_name == "1 spots" for _, class_name in white)
+    assert result.warnings == (
+        f"{len(white) - 1} tiles look the same as others, as glass does; {of_another_class} of them of another class, "
+        f"{white.count(('tune', '0 plain'))} in another split",
     )
-    assert not left.exists()
-    assert len(list((tmp_path / "run" / "tiles").rglob("*.png"))) == 4 * 2 * 2
+
+
+def test_a_slide_that_cannot_be_read_is_no_failed_write_and_leaves_nothing(
+    slides_table, quick, tmp_path, monkeypatch
+):  # fmt: skip
+    class Failing:
+        def __init__(self, view):
+            self.slide, self.whole, self.reads = view.slide, self, 0
+            self._read = view.whole.read
+
+        def read(self, *slices):
+            self.reads += 1
+            if self.reads > 3:
+                raise OSError(errno.EIO, "Input/output error")
+            return self._read(*slices)
+
+    whole = drawing.open_view
+    monkeypatch.setattr(drawing, "open_view", lambda *args, **options: Failing(whole(*args, **options)))
+    with pytest.raises(SlideError, match=r"0\.tif: cannot be read: Input/output error"):
+        go(slides_table, with_settings(quick, ["label_px=32", "tune_share=0.25"]), tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_drawn_tiles_are_what_classify_shows_the_network(slides_table, quick, tmp_path):
@@ -272,3 +452,25 @@ def test_drawn_tiles_are_what_classify_shows_the_network(slides_table, quick, tm
         expected = image.read(y, y + 96, x, x + 96)
     tile = np.asarray(Image.open(tmp_path / "run" / "tiles" / line[0])).transpose(2, 0, 1) / 255
     assert np.abs(tile - expected).max() <= 0.5 / 255 + 1e-6
+
+
+def test_colours_are_measured_tile_by_tile_in_little_memory(tmp_path, quick):
+    side, count = 256, 40
+    for number in range(count):
+        place = tmp_path / "tiles" / "ab"[number % 2] / f"patient{number // 8}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(spotted_tissue(side, number, spots=bool(number % 2))).save(place / f"{number}.png")
+    tiles = check_source(tmp_path / "tiles", quick).tiles
+    rows = tiles.cohort.of_split("train").rows
+    images = tiles.images(rows)
+    prepared(tiles, quick, tmp_path / "first", resume=False, device="cpu").board.close()  # what it needs is imported
+    tracemalloc.start()
+    run = prepared(tiles, quick, tmp_path / "run", resume=False, device="cpu")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    run.close()
+    assert run.learner.model.card.colour_statistics == colour_statistics(images)
+    expected = 1 / torch.tensor(tissue_spread(images))
+    torch.testing.assert_close(run.learner.model.normalise.scale.flatten(), expected, rtol=0, atol=0)
+    assert images.nbytes > 30 * side * side * 3
+    assert peak < 30 * side * side * 3, "arithmetic on one tile needs about 20 times its bytes"

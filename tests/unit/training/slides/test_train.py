@@ -11,26 +11,10 @@ import torch
 from napari_gigaclf import classify, open_slide
 from napari_gigaclf.errors import Cancelled, CohortError, OutputError, SlideError, TrainingError
 from napari_gigaclf.models import load_model
+from napari_gigaclf.testing.runs import assert_same_weights, losses_of, weights_of
 from napari_gigaclf.training.cohort import read_cohort
 from napari_gigaclf.training.runs import run as run_module
 from napari_gigaclf.training.slides import preset, train, with_settings
-
-
-def losses_of(folder):
-    return [line["loss"] for line in lines_of(folder) if line["what"] == "step"]
-
-
-def lines_of(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-def weights_of(folder):
-    return load_model(folder / "model").state_dict()
-
-
-def assert_same_weights(one, two):
-    for name, value in weights_of(one).items():
-        assert torch.equal(value, weights_of(two)[name]), name
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +108,26 @@ def test_a_run_that_was_killed_goes_on_from_its_last_state(cohort, quick, tmp_pa
 
     train(cohort, quick, tmp_path / "whole")
     monkeypatch.setattr(run_module, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(run_module.Run, "keep", lambda _run: None)  # a kill writes nothing any more
     with pytest.raises(Killed):
         train(cohort, quick, tmp_path / "parts", progress=dies)
     train(cohort, quick, tmp_path / "parts", resume=True)
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
     assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts")
+
+
+def test_whatever_breaks_a_run_all_that_was_learnt_is_kept(cohort, quick, tmp_path):
+    def breaks(progress):
+        if progress.done == 5:  # within the second step
+            raise KeyboardInterrupt
+
+    train(cohort, quick, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(cohort, quick, tmp_path / "parts", progress=breaks)
+    assert len(losses_of(tmp_path / "parts")) == 1
+    train(cohort, quick, tmp_path / "parts", resume=True)
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+    assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts"), "no step is made twice"
 
 
 def test_two_budgets_of_memory_give_the_same_losses(cohort, quick, tmp_path):

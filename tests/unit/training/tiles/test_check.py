@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from napari_gigaclf.errors import CohortError
+from napari_gigaclf.testing.runs import kinds
 from napari_gigaclf.testing.tiles import write_small_tiles
 from napari_gigaclf.training.tiles import check_tiles
 
@@ -23,10 +24,6 @@ def tile(path, value=100, size=(96, 96), mode="RGB", **options):
     shape = (size[1], size[0], channels) if channels else (size[1], size[0])
     dtype = np.uint16 if mode == "I;16" else np.uint8
     Image.fromarray(np.full(shape, value, dtype), mode=mode if mode == "CMYK" else None).save(path, **options)
-
-
-def kinds(report):
-    return [problem.kind for problem in report.problems]
 
 
 def test_a_folder_of_classes_and_patients_has_no_problem(folder):
@@ -129,6 +126,19 @@ def test_folders_of_splits_are_kept_and_leaks_named(tmp_path):
     assert "split 'train' has no tile of a" in check_tiles(tmp_path).text
 
 
+@pytest.mark.parametrize("outer", ["", "outer/"])
+def test_a_folder_of_one_split_is_that_split(tmp_path, outer):
+    for number, name in enumerate("ab"):
+        tile(tmp_path / outer / "train" / name / f"p{number}" / "1.png", number)
+    report = check_tiles(tmp_path)
+    assert report.counts["train"] == {"a": 1, "b": 1}
+    assert not report.errors
+    (tmp_path / outer / "train").rename(tmp_path / outer / "test")
+    report = check_tiles(tmp_path)
+    assert report.counts["test"] == {"a": 1, "b": 1}
+    assert "split 'train' has no tile of a, b" in report.errors[0].message
+
+
 def test_patients_are_found_in_names(tmp_path):
     for number in range(4):
         for name in "ab":
@@ -139,6 +149,15 @@ def test_patients_are_found_in_names(tmp_path):
     found = check_tiles(tmp_path, group=r"(P\d)-").tiles
     assert {row.group for row in found.cohort.rows} == {"P0", "P1"}
     assert kinds(check_tiles(tmp_path, group=r"Q\d")) == ["no-group"] * 8
+
+
+def test_slides_of_one_patient_belong_together(tmp_path):
+    for name in "ab":
+        for patient in range(2):
+            for slide in range(3):
+                value = 100 * (name == "b") + 10 * patient + slide
+                tile(tmp_path / name / f"P{patient}" / f"slide{slide}" / "1.png", value)
+    assert {row.group for row in check_tiles(tmp_path).tiles.cohort.rows} == {"P0", "P1"}
 
 
 def test_classes_that_were_asked_for_are_those_there_are(folder):
