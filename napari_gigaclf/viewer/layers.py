@@ -348,22 +348,25 @@ def mask_layer(tissue: "TissueMask", frame: Frame) -> LayerData:
 
 
 def annotation_layer(annotations: Sequence["Annotation"], frame: Frame, name: str = "annotations") -> LayerData:
-    """Return annotations as shapes that can be edited: holes kept, a colour per shape, class as a feature.
+    """Return annotations as shapes that can be edited: holes kept, lines as paths, colour and class shape by shape.
 
-    Colours are given shape by shape: napari's colour cycles assign them in sorted order of the categories.
+    Points have no shape and are left out. Colours are given shape by shape: napari's colour cycles assign them in
+    sorted order of the categories.
     """
-    from napari_gigaclf.viewer.shapes import filled_shapes
+    from napari_gigaclf.viewer.shapes import filled_shapes, line_shapes
 
     vertices: list[NDArray[np.float64]] = []
+    types: list[str] = []
     colours: list[tuple[float, ...]] = []
     classes: list[str] = []
     for annotation in annotations:
         rgb = annotation.shown_colour
         colour = (*(value / 255 for value in rgb), 1.0) if rgb else PLAIN_COLOUR
-        for shape in filled_shapes(annotation.geometry):
-            vertices.append(shape)
-            colours.append(colour)
-            classes.append(annotation.class_name or "")
+        filled, lines = filled_shapes(annotation.geometry), line_shapes(annotation.geometry)
+        vertices += [*filled, *lines]
+        types += ["polygon"] * len(filled) + ["path"] * len(lines)
+        colours += [colour] * (len(filled) + len(lines))
+        classes += [annotation.class_name or ""] * (len(filled) + len(lines))
     kwargs: dict[str, Any] = {
         **frame.place(),
         "name": name,
@@ -373,7 +376,7 @@ def annotation_layer(annotations: Sequence["Annotation"], frame: Frame, name: st
     }
     if not vertices:
         return None, {**kwargs, "ndim": 2}, "shapes"
-    kwargs |= {"shape_type": "polygon", "edge_color": np.array(colours), "features": {"class": classes}}
+    kwargs |= {"shape_type": types, "edge_color": np.array(colours), "features": {"class": classes}}
     return vertices, kwargs, "shapes"
 
 

@@ -53,6 +53,7 @@ def read_paths(path: str | Sequence[str]) -> list[LayerData]:
 
             show_error(str(error))
     start_overviews(layers)
+    let_return(layers)
     return layers or NO_LAYERS
 
 
@@ -107,12 +108,25 @@ def start_overviews(layers: list[LayerData]) -> None:
             start_coarse_levels(slide)
 
 
+def let_return(layers: list[LayerData]) -> None:
+    """See to it that slides are shown as they were left, once napari has added their layers."""
+    if running_application() is None or not any(kwargs["metadata"].get("slide") for _, kwargs, _ in layers):
+        return
+    from napari import current_viewer
+
+    from napari_gigaclf.viewer.returning.host import let_slides_return
+
+    let_slides_return(current_viewer())
+
+
 def open_result(path: Path) -> list[LayerData]:
     """Return the layers of a saved result: tissue, probability of the class that was asked for, saliency."""
     from napari_gigaclf.inference import Prediction
 
     prediction = Prediction.load(path)
-    return prediction_layers(prediction, result_frame(prediction), shown_class(prediction))
+    layers = prediction_layers(prediction, result_frame(prediction), shown_class(prediction))
+    layers[0][1]["metadata"]["file"] = str(path.absolute())
+    return layers
 
 
 def off_the_gui_thread(function: Callable[[], T]) -> T:
