@@ -89,6 +89,14 @@ class SlideCanvas:
         for data, kwargs, layer_type in layers:
             getattr(self.viewer, f"add_{layer_type}")(data, **kwargs)
 
+    def close_slide(self, slide_id: str) -> None:
+        """Take a slide away, with all that lies over it; shapes that were drawn on it go as well."""
+        for layer in reversed(list(self.viewer.layers)):
+            slide, metadata = layer.metadata.get("slide"), layer.metadata
+            over = slide_id in (metadata.get("slide_id"), metadata.get("drawn_on"))
+            if over or (slide is not None and slide.id == slide_id):
+                self.viewer.layers.remove(layer)
+
     def bring_forward(self, slide: Any) -> None:  # noqa: ANN401
         """Lay a slide and its overlays over the other slides, under what a person drew, and make sure one sees it."""
         layers = list(self.viewer.layers)

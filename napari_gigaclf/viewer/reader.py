@@ -68,8 +68,14 @@ def open_path(path: Path) -> list[LayerData]:
     if path.suffix.lower() == RESULT_SUFFIX:
         return open_result(path)
     from napari_gigaclf.slides import open_slide
+    from napari_gigaclf.viewer.returning.pieces import with_given_scale
 
-    return open_layers(open_slide(path))
+    slide = open_slide(path)
+    try:
+        return open_layers(with_given_scale(slide))
+    except BaseException:
+        slide.close()
+        raise
 
 
 def open_layers(slide: Any) -> list[LayerData]:  # noqa: ANN401 - a Slide; the Protocol would import slides here

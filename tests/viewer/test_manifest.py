@@ -80,6 +80,8 @@ def test_slide_suffixes_are_claimed(manifest: PluginManifest, name: str) -> None
         "widgets.train",
         "widgets.hotspots",
         "widgets.navigate",
+        "widgets.worklist",
+        "worklist_commands",
         "widgets.teach",
     ],
 )

@@ -194,6 +194,21 @@ def test_a_file_of_annotations_is_referred_to_until_it_is_changed(window, slide_
     assert len(third.viewer.layers["regions.geojson"].data) == 2
 
 
+def test_a_scale_that_was_given_is_given_again(window, tmp_path, pixels):
+    from napari_gigaclf.slides.opening import with_scale
+    from napari_gigaclf.slides.slide import GIVEN_BY_USER
+
+    first = window()
+    layer = first.open(open_slide(pixels))
+    slide = layer.metadata["slide"]
+    first.canvas.rescale(with_scale(slide, (0.25, 0.25), GIVEN_BY_USER))
+    first.controller.close()
+    again = pieces.with_given_scale(open_slide(pixels), tmp_path / "slides")
+    assert (again.um_per_px, again.um_per_px_source, again.id) == ((0.25, 0.25), GIVEN_BY_USER, slide.id)
+    assert pieces.with_given_scale(open_slide(pixels, um_per_px=1.0), tmp_path / "slides").um_per_px == (1.0, 1.0)
+    assert pieces.with_given_scale(open_slide(pixels[::2]), tmp_path / "slides").um_per_px is None
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -4,6 +4,7 @@ No Qt here. All methods belong to the GUI thread; files are read and written by 
 ever keeps a slide from being shown: it is said in one sentence, and the slide is shown as a new one is.
 """
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_gigaclf.inference.findings.reviews import now
+from napari_gigaclf.slides.slide import GIVEN_BY_USER
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.returning import drawings, looks, pieces
 from napari_gigaclf.viewer.returning.drawings import DIGEST, FILE, Drawings
@@ -45,6 +47,8 @@ class _Open:
     drawn_saved: Drawings | None = None
     result: "tuple[RunRecord, str] | None" = None
     """Record of the result on show, and where it is kept; an empty text while it is being written, or cannot be."""
+    class_name: str = ""
+    """The class on show."""
     lost: bool = False
     """Another window keeps this slide."""
 
@@ -85,7 +89,11 @@ class ReturningController:
         self._folder = folder or states_folder()
         self._results = results or pieces.results_folder()
         self._open: dict[str, _Open] = {}
+        self._stores: dict[str, StateStore] = {}
+        """For the worker."""
         self._seen: set[Any] = set()
+        self.saved: Callable[[], None] = _nobody
+        """Called whenever something was written."""
         self._going = False
         """Layers are being taken away in this turn: what is left of them is not how the slide was shown."""
 
@@ -146,17 +154,22 @@ class ReturningController:
         job = self._worker.submit(lambda _job: written.set(), lambda _done: None, lambda _text: None)
         return job.is_set() or written.wait(FLUSH_SECONDS)
 
+    def keeps_shapes(self, slide_id: str) -> bool:
+        """Return whether what is drawn on a slide is there again when it is opened again."""
+        each = self._open.get(slide_id)
+        return each is not None and each.ready and not each.lost
+
     # --- coming back ------------------------------------------------------------------------------------------------
 
     def _begin(self, layer: Any, slide: "Slide") -> None:  # noqa: ANN401 - a napari layer
-        folder, uid = self._folder, layer.unique_id
+        folder, stores, uid = self._folder, self._stores, layer.unique_id
         cameras: list[tuple[float, ...]] = []
         self._post(lambda: cameras.append(looks.camera_of(self._canvas)))  # once napari has fitted its view
 
         def found(what: pieces.Found) -> None:
             self._found(uid, what, cameras)
 
-        self._worker.submit(lambda _job: pieces.find_state(folder, slide), found, lambda _text: None)
+        self._worker.submit(lambda _job: pieces.find_state(folder, slide, stores), found, lambda _text: None)
 
     def _found(self, uid: Any, found: pieces.Found, cameras: list[tuple[float, ...]]) -> None:  # noqa: ANN401
         slide_id = found.store.slide_id
@@ -239,6 +252,7 @@ class ReturningController:
             file=each.file,
             when=now(),
             view=looks.view_of(self._canvas, slide) if on_top else before,
+            given_um_per_px=slide.um_per_px if slide.um_per_px_source == GIVEN_BY_USER else None,
             layers=looks.look_of(self._canvas, slide.id),
             result=self._result(each, slide.id),
             annotations=drawn.files[:MAX_FILES],
@@ -252,17 +266,22 @@ class ReturningController:
             each.result = None
             return None
         prediction = layer.metadata.get("prediction")
-        if prediction is None:  # a run is under way: until it ends, the one before is what returns
-            return None if each.state is None else each.state.result
-        record = prediction.record
-        if each.result is None or each.result[0] is not record:
-            path = str(layer.metadata.get(FILE, ""))
-            each.result = (record, path)
-            if not path and prediction.store.whole:
-                self._keep(each, prediction)
-        path = each.result[1]
-        class_name, model = str(layer.metadata["class_name"]), str(record.model.name)
-        return ResultShown(path=path, class_name=class_name, model=model) if path else None
+        if prediction is not None:  # else a run is under way: until it ends, the result before it is what returns
+            self._take_result(each, layer, prediction)
+        if each.result is None or not each.result[1]:
+            return None
+        record, path = each.result
+        return ResultShown(path=path, class_name=each.class_name, model=record.model.name)
+
+    def _take_result(self, each: _Open, layer: Any, prediction: Any) -> None:  # noqa: ANN401 - a layer, a Prediction
+        """Note the result on show; one that nobody saved is kept."""
+        each.class_name = str(layer.metadata["class_name"])
+        if each.result is not None and each.result[0] is prediction.record:
+            return
+        path = str(layer.metadata.get(FILE, ""))
+        each.result = (prediction.record, path)
+        if not path and prediction.store.whole:
+            self._keep(each, prediction)
 
     def _keep(self, each: _Open, prediction: Any) -> None:  # noqa: ANN401 - a Prediction
         """Keep a result in the background."""
@@ -271,6 +290,7 @@ class ReturningController:
             if each.result is not None and each.result[0] is prediction.record:
                 each.result = (prediction.record, str(path))
                 self.look()
+                self._add_result(each, path, prediction)
 
         def failed(text: str) -> None:
             if text:
@@ -278,6 +298,15 @@ class ReturningController:
 
         folder = self._results
         self._keeper.submit(lambda _job: pieces.keep_result(prediction, folder), kept, failed)
+
+    def _add_result(self, each: _Open, path: Path, prediction: Any) -> None:  # noqa: ANN401 - a Prediction
+        """Remember a result that was still being written when its slide went, unless the slide is open once more."""
+        slide_id, state = each.store.slide_id, each.state
+        if state is None or slide_id in self._open or state.result is not None:
+            return
+        shown = ResultShown(path=str(path), class_name=each.class_name, model=prediction.record.model.name)
+        each.state = dataclasses.replace(state, result=shown)
+        self._save(each)
 
     def _save(self, each: _Open) -> None:
         """Write how a slide is shown, if that has changed since."""
@@ -297,12 +326,12 @@ class ReturningController:
                 each.lost = True
                 self._notify(text)
 
-        self._worker.submit(lambda _job: pieces.save(store, state, new_shapes), _done, failed)
+        self._worker.submit(lambda _job: pieces.save(store, state, new_shapes), lambda _none: self.saved(), failed)
 
     def _gone(self) -> None:
         self._going = False
         self.shapes_changed()
 
 
-def _done(_none: None) -> None:
-    """Nobody is told that a view was kept: it happens all the time."""
+def _nobody() -> None:
+    """Stand for whoever wants to know of what was written."""

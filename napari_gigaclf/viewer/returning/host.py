@@ -13,7 +13,7 @@ from napari_gigaclf.viewer.worker import Worker
 
 LOOK_AFTER_MS = 3000
 """Changes are written this much later, once for many; a program that is killed loses no more."""
-LOOKS = ("visible", "opacity", "contrast_limits", "colormap", "name", "metadata", "reordered")
+LOOKS = ("visible", "opacity", "contrast_limits", "colormap", "name", "reordered")
 SHAPES = ("data", "set_data", "edge_color", "features", "name")
 NAME = "napari-gigaclf slides return"
 
@@ -91,6 +91,8 @@ class SlidesReturn(QObject):
         elif kind in SHAPES and any(type(source).__name__ == "Shapes" for source in event.sources):
             self.controller.shapes_changed()
             self._soon()
+        elif kind == "metadata":  # a run has ended: its result is kept before another one begins
+            self._post(self.controller.look)
         elif kind in LOOKS:
             self._soon()
 
@@ -101,6 +103,7 @@ class SlidesReturn(QObject):
 
 def let_slides_return(viewer: Any) -> SlidesReturn | None:  # noqa: ANN401 - napari has no stubs
     """Return what lets the slides of a viewer return, made now if there is none; None if a person does not want it."""
+    viewer = getattr(viewer, "__wrapped__", viewer)  # plugins get a proxy
     window = getattr(getattr(viewer, "window", None), "_qt_window", None)
     if window is None:
         return None

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_gigaclf.errors import GigaclfError, OutputError, ResultError
+from napari_gigaclf.slides.slide import GIVEN_BY_USER
 from napari_gigaclf.viewer.layers import Frame, LayerData, annotation_layer, prediction_layers
+from napari_gigaclf.viewer.preferences import load_preferences
 from napari_gigaclf.viewer.reader import shown_class
 from napari_gigaclf.viewer.returning.drawings import (
     DIGEST,
@@ -16,11 +18,12 @@ from napari_gigaclf.viewer.returning.drawings import (
 )
 from napari_gigaclf.viewer.returning.looks import DRAWN_ON, with_look
 from napari_gigaclf.viewer.returning.state import SlideFile, SlideState
-from napari_gigaclf.viewer.returning.state_file import StateStore
+from napari_gigaclf.viewer.returning.state_file import StateStore, read_state, state_path, states_folder
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
     from napari_gigaclf.slides import Slide
+    from napari_gigaclf.slides.array import ArraySlide
 
 MAX_RESULT_BYTES = 10 * 2**30
 """Most that the results of runs take which are kept without having been saved; the ones unused for longest go first."""
@@ -52,15 +55,24 @@ def results_folder() -> Path:
     return Path(platformdirs.user_cache_dir("napari-gigaclf")) / "results"
 
 
-def find_state(folder: Path, slide: "Slide") -> Found:
+def find_state(folder: Path, slide: "Slide", stores: dict[str, StateStore]) -> Found:
     """Return how a slide was left; what cannot be read is moved aside and said.
+
+    Parameters
+    ----------
+    folder
+        Where states are kept.
+    slide
+        The slide.
+    stores
+        The files of this window by slide: one that is opened again while it is still being written is written here.
 
     Raises
     ------
     SlideError
         The slide cannot be read for its fingerprint.
     """
-    store = StateStore(folder, slide.id)
+    store = stores.setdefault(slide.id, StateStore(folder, slide.id))
     file = file_of(slide.path)
     try:
         return Found(store=store, file=file, state=store.load(), problem="")
@@ -71,6 +83,25 @@ def find_state(folder: Path, slide: "Slide") -> Found:
     except OutputError as error:
         problem += f"; {error}"
     return Found(store=store, file=file, state=None, problem=problem)
+
+
+def with_given_scale(slide: "ArraySlide", folder: Path | None = None) -> "ArraySlide":
+    """Return a slide that is being opened with the micrometres per pixel which a person gave it the last time.
+
+    Raises
+    ------
+    SlideError
+        The slide cannot be read for its fingerprint.
+    """
+    from napari_gigaclf.slides.opening import with_scale
+
+    if slide.um_per_px_source == GIVEN_BY_USER or not load_preferences().return_slides:
+        return slide
+    try:
+        given = read_state(state_path(folder or states_folder(), slide.id), slide.id).given_um_per_px
+    except ResultError:  # there is none, or it is said when the slide returns
+        return slide
+    return slide if given is None else with_scale(slide, given, GIVEN_BY_USER)
 
 
 def file_of(path: Path | None) -> SlideFile | None:

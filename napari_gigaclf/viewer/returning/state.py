@@ -3,9 +3,12 @@
 The records are read from files that may come from anywhere, so each checks what it is given.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Literal
+
+from napari_gigaclf.slides.opening import MAX_UM_PER_PX
 
 MAX_LAYERS = 200
 MAX_FILES = 50
@@ -110,6 +113,8 @@ class SlideState:
     when: str
     """When it was left, UTC, ISO 8601."""
     view: SeenView | None
+    given_um_per_px: tuple[float, float] | None = None
+    """Micrometres per pixel of level 0, (y, x), if a person gave them."""
     layers: tuple[LayerLook, ...] = ()
     result: ResultShown | None = None
     annotations: tuple[str, ...] = ()
@@ -124,10 +129,12 @@ class SlideState:
         paths = (*self.annotations, *(() if self.result is None else (self.result.path,)))
         if any(len(path) > MAX_TEXT for path in paths):
             raise ValueError(f"a path has more than {MAX_TEXT} letters")
+        if self.given_um_per_px is not None and not all(0 < value <= MAX_UM_PER_PX for value in self.given_um_per_px):
+            raise ValueError(f"no slide has {self.given_um_per_px} micrometres per pixel")
 
     def without_time(self) -> tuple[object, ...]:
         """Return all but when it was left, to tell whether anything has changed."""
-        return (self.file, self.view, self.layers, self.result, self.annotations, self.num_drawn)
+        return tuple(getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "when")
 
 
 def finite(pair: tuple[float, float]) -> bool:

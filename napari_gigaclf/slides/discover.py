@@ -1,6 +1,7 @@
 """Which slides a folder holds. A folder can be a slide itself: OME-Zarr, or the files of one DICOM slide."""
 
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from napari_gigaclf.errors import SlideError
@@ -19,7 +20,7 @@ def find_slides(given: Iterable[Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in given:
-        slides = _in_folder(path) if path.is_dir() and not is_slide_folder(path) else [path]
+        slides = slides_in(path) if path.is_dir() and not is_slide_folder(path) else [path]
         if not slides:
             raise SlideError(path, "there are no slides in this folder")
         found.update(dict.fromkeys(slides))
@@ -35,9 +36,17 @@ def is_slide_folder(folder: Path) -> bool:
     return dicom and not suffixes & (SLIDE_SUFFIXES - {".dcm"})
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    """Return the slides right inside a folder, by name; results and hidden files are none."""
-    children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
+def slides_in(folder: Path, most: int | None = None) -> list[Path]:
+    """Return the slides right inside a folder, by name; results and hidden files are none.
+
+    Parameters
+    ----------
+    folder
+        Where to look.
+    most
+        So many of its files and folders are looked at; None: all.
+    """
+    children = sorted(child for child in islice(folder.iterdir(), most) if not child.name.startswith("."))
     return [child for child in children if _looks_like_slide(child)]
 
 
