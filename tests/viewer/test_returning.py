@@ -18,8 +18,10 @@ from napari_gigaclf.viewer.controllers.returning import ReturningController
 from napari_gigaclf.viewer.layers import Frame, prediction_layers
 from napari_gigaclf.viewer.reader import open_layers
 from napari_gigaclf.viewer.returning import pieces
+from napari_gigaclf.viewer.returning.given_scale import with_given_scale
 from napari_gigaclf.viewer.returning.state import LayerLook, SeenView, SlideState
-from napari_gigaclf.viewer.returning.state_file import StateStore, list_states, read_state, state_path
+from napari_gigaclf.viewer.returning.state_file import list_states, read_state, state_path
+from napari_gigaclf.viewer.returning.state_store import StateStore
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 
@@ -171,11 +173,11 @@ def test_a_result_that_was_run_is_kept_and_returns_with_its_look(window, slide_o
 
 def test_a_file_of_annotations_is_referred_to_until_it_is_changed(window, slide_of, tmp_path):
     path = tmp_path / "regions.geojson"
-    write_geojson(path, [Annotation(geometry=shapely.box(10, 20, 60, 80), class_name="tumour")])
+    point = Annotation(geometry=shapely.Point(30.5, 40.5), class_name="mitosis")
+    write_geojson(path, [Annotation(geometry=shapely.box(10, 20, 60, 80), class_name="tumour"), point])
     first = window()
     slide = first.open(slide_of()).metadata["slide"]
-    layer = first.show(pieces.annotation_file_layer(path, slide))
-    first.controller._seal(layer)
+    first.show(*pieces.annotation_file_layers(path, slide))
     first.controller.look()
     first.settle()
     store = StateStore(tmp_path / "slides", slide.id)
@@ -188,7 +190,9 @@ def test_a_file_of_annotations_is_referred_to_until_it_is_changed(window, slide_
     second.controller.shapes_changed()
     second.controller.close()
     assert (store.load().annotations, store.load().num_drawn) == ((), 2)
-    assert len(read_geojson(path)) == 1, "the person's own file is never written to"
+    points = second.viewer.layers["regions.geojson (points)"]
+    assert (points.data.tolist(), list(points.features["class"])) == ([[40, 30]], ["mitosis"])
+    assert len(read_geojson(path)) == 2, "the person's own file is never written to"
     third = window()
     third.open(slide_of())
     assert len(third.viewer.layers["regions.geojson"].data) == 2
@@ -203,10 +207,10 @@ def test_a_scale_that_was_given_is_given_again(window, tmp_path, pixels):
     slide = layer.metadata["slide"]
     first.canvas.rescale(with_scale(slide, (0.25, 0.25), GIVEN_BY_USER))
     first.controller.close()
-    again = pieces.with_given_scale(open_slide(pixels), tmp_path / "slides")
+    again = with_given_scale(open_slide(pixels), tmp_path / "slides")
     assert (again.um_per_px, again.um_per_px_source, again.id) == ((0.25, 0.25), GIVEN_BY_USER, slide.id)
-    assert pieces.with_given_scale(open_slide(pixels, um_per_px=1.0), tmp_path / "slides").um_per_px == (1.0, 1.0)
-    assert pieces.with_given_scale(open_slide(pixels[::2]), tmp_path / "slides").um_per_px is None
+    assert with_given_scale(open_slide(pixels, um_per_px=1.0), tmp_path / "slides").um_per_px == (1.0, 1.0)
+    assert with_given_scale(open_slide(pixels[::2]), tmp_path / "slides").um_per_px is None
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from napari_gigaclf.viewer.controllers.worklist import WorklistController
 from napari_gigaclf.viewer.controllers.worklist_jobs import KnownFiles, read_worklist
 from napari_gigaclf.viewer.returning.pieces import file_of
 from napari_gigaclf.viewer.returning.state import ResultShown, SlideState
-from napari_gigaclf.viewer.returning.state_file import StateStore
+from napari_gigaclf.viewer.returning.state_store import StateStore
 from napari_gigaclf.viewer.worklist_texts import leaving_text, list_text, problem_status
 
 

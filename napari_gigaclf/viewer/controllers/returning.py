@@ -18,7 +18,8 @@ from napari_gigaclf.viewer.returning import drawings, looks, pieces
 from napari_gigaclf.viewer.returning.drawings import DIGEST, FILE, Drawings
 from napari_gigaclf.viewer.returning.looks import DRAWN_ON
 from napari_gigaclf.viewer.returning.state import MAX_FILES, ResultShown, SlideFile, SlideState
-from napari_gigaclf.viewer.returning.state_file import StateStore, states_folder
+from napari_gigaclf.viewer.returning.state_file import states_folder
+from napari_gigaclf.viewer.returning.state_store import StateStore
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.worker import Post, Worker
 
@@ -108,6 +109,8 @@ class ReturningController:
             slide = layer.metadata.get("slide")
             if slide is not None:
                 self._begin(layer, slide)
+            elif layer.metadata.get(FILE) and type(layer).__name__ == "Shapes":
+                layer.metadata[DIGEST] = drawings.digest_of(layer)  # how the file has it, so that changes are noticed
         self._claim_shapes()
 
     def shapes_changed(self) -> None:
@@ -199,21 +202,17 @@ class ReturningController:
             return
         for problem in reopened.problems:
             self._notify(problem)
-        there = {layer.name for layer in drawings.shape_layers(self._canvas, slide_id)}
+        layers = self._canvas.viewer.layers
+        there = {layer.name for layer in layers if layer.metadata.get(DRAWN_ON) == slide_id}
         has_result = self._canvas.overlay(slide_id, "probability") is not None
         for data, kwargs, kind in reopened.layers:
             metadata = kwargs["metadata"]
             if DRAWN_ON in metadata:
                 if kwargs["name"] not in there:
-                    self._seal(getattr(self._canvas.viewer, f"add_{kind}")(data, **kwargs))
+                    getattr(self._canvas.viewer, f"add_{kind}")(data, **kwargs)
             elif not has_result:
                 self._canvas.put(slide_id, (data, kwargs, kind))
         self._arrived(slide_id, each)
-
-    def _seal(self, layer: Any) -> None:  # noqa: ANN401 - a napari layer
-        """Remember how a file's shapes are, so that a change is noticed."""
-        if layer.metadata.get(FILE):
-            layer.metadata[DIGEST] = drawings.digest_of(layer)
 
     def _failed(self, slide_id: str, each: _Open, text: str) -> None:
         if text and self._open.get(slide_id) is each:

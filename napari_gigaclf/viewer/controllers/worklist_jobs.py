@@ -15,7 +15,9 @@ import numpy as np
 from napari_gigaclf.errors import CohortError, ResultError, SlideError
 from napari_gigaclf.inference.findings.review_file import count_judged, reviews_folder
 from napari_gigaclf.slides.opening import MAX_UM_PER_PX
-from napari_gigaclf.viewer.returning.pieces import file_of, with_given_scale
+from napari_gigaclf.viewer.preferences import load_preferences
+from napari_gigaclf.viewer.returning.given_scale import with_given_scale
+from napari_gigaclf.viewer.returning.pieces import file_of
 from napari_gigaclf.viewer.returning.state import SlideState
 from napari_gigaclf.viewer.returning.state_file import MAX_LISTED, read_state, states_folder
 from napari_gigaclf.writing import reason_of
@@ -92,7 +94,7 @@ def _of_folder(folder: Path) -> Worklist:
     from napari_gigaclf.slides.discover import is_slide_folder, slides_in
 
     try:
-        if is_slide_folder(folder):
+        if is_slide_folder(folder, MAX_ENTRIES):
             return Worklist(source=folder, items=(_item(folder),))
         found = slides_in(folder, MAX_ENTRIES)
     except OSError as error:
@@ -162,7 +164,8 @@ def open_item(item: WorkItem) -> "tuple[Slide, list[LayerData]]":
 
     slide = open_slide(item.path, item.um_per_px)
     try:
-        slide = with_given_scale(slide)  # which reads its fingerprint here rather than on the window's thread
+        slide.id  # noqa: B018 - reads the file for it here rather than on the window's thread
+        slide = with_given_scale(slide) if load_preferences().return_slides else slide
         if not needs_coarse_levels(slide):
             np.asarray(slide.levels[-1][:, :])  # what napari reads first: a file that was cut short is found out here
         return slide, open_layers(slide)

@@ -47,6 +47,7 @@ def drawings_on(canvas: SlideCanvas, slide: "Slide") -> Drawings:
             files.append(str(layer.metadata[FILE]))
         else:
             shapes += [(str(layer.name), shape) for shape in canvas.shapes_of(layer, slide)]
+    files += [path for path in _files_of_points(canvas, slide.id) if path not in files]
     return Drawings(files=tuple(files), shapes=tuple(shapes))
 
 
@@ -54,6 +55,14 @@ def shape_layers(canvas: SlideCanvas, slide_id: str) -> list[Any]:
     """Return the layers with a person's shapes on a slide."""
     shapes = canvas.drawn_layers()
     return [layer for layer in shapes if layer.metadata.get(DRAWN_ON) == slide_id]
+
+
+def _files_of_points(canvas: SlideCanvas, slide_id: str) -> list[str]:
+    """Return the files of which only points lie on a slide."""
+    ours = [layer for layer in canvas.viewer.layers if layer.metadata.get(DRAWN_ON) == slide_id]
+    with_shapes = {layer.metadata.get(FILE) for layer in ours if type(layer).__name__ == "Shapes"}
+    files = [layer.metadata.get(FILE) for layer in ours if type(layer).__name__ == "Points"]
+    return [str(file) for file in files if file is not None and file not in with_shapes]
 
 
 def claim(canvas: SlideCanvas, slide_id: str) -> None:

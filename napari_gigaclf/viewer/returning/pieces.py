@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_gigaclf.errors import GigaclfError, OutputError, ResultError
-from napari_gigaclf.slides.slide import GIVEN_BY_USER
-from napari_gigaclf.viewer.layers import Frame, LayerData, annotation_layer, prediction_layers
-from napari_gigaclf.viewer.preferences import load_preferences
+from napari_gigaclf.errors import AnnotationError, GigaclfError, OutputError, ResultError
+from napari_gigaclf.viewer.layers import Frame, LayerData, annotation_layer, point_layer, prediction_layers
 from napari_gigaclf.viewer.reader import shown_class
 from napari_gigaclf.viewer.returning.drawings import (
-    DIGEST,
     FILE,
     Drawings,
     annotations_of,
@@ -18,13 +15,14 @@ from napari_gigaclf.viewer.returning.drawings import (
 )
 from napari_gigaclf.viewer.returning.looks import DRAWN_ON, with_look
 from napari_gigaclf.viewer.returning.state import SlideFile, SlideState
-from napari_gigaclf.viewer.returning.state_file import StateStore, read_state, state_path, states_folder
+from napari_gigaclf.viewer.returning.state_store import StateStore
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
     from napari_gigaclf.slides import Slide
-    from napari_gigaclf.slides.array import ArraySlide
 
+MAX_ANNOTATIONS = 20_000
+"""napari takes about ten seconds for a hundred thousand shapes, and as long for each change of one."""
 MAX_RESULT_BYTES = 10 * 2**30
 """Most that the results of runs take which are kept without having been saved; the ones unused for longest go first."""
 
@@ -85,25 +83,6 @@ def find_state(folder: Path, slide: "Slide", stores: dict[str, StateStore]) -> F
     return Found(store=store, file=file, state=None, problem=problem)
 
 
-def with_given_scale(slide: "ArraySlide", folder: Path | None = None) -> "ArraySlide":
-    """Return a slide that is being opened with the micrometres per pixel which a person gave it the last time.
-
-    Raises
-    ------
-    SlideError
-        The slide cannot be read for its fingerprint.
-    """
-    from napari_gigaclf.slides.opening import with_scale
-
-    if slide.um_per_px_source == GIVEN_BY_USER or not load_preferences().return_slides:
-        return slide
-    try:
-        given = read_state(state_path(folder or states_folder(), slide.id), slide.id).given_um_per_px
-    except ResultError:  # there is none, or it is said when the slide returns
-        return slide
-    return slide if given is None else with_scale(slide, given, GIVEN_BY_USER)
-
-
 def file_of(path: Path | None) -> SlideFile | None:
     """Return what tells a slide's file without reading it; None where there is none, such as of a folder that went."""
     if path is None:
@@ -121,7 +100,7 @@ def reopen(store: StateStore, state: SlideState, slide: "Slide") -> Reopened:
     problems: list[str] = []
     for path in state.annotations:
         try:
-            layers.append(annotation_file_layer(Path(path), slide))
+            layers += annotation_file_layers(Path(path), slide)
         except (GigaclfError, OSError) as error:
             problems.append(str(error))
     try:
@@ -140,21 +119,31 @@ def reopen(store: StateStore, state: SlideState, slide: "Slide") -> Reopened:
     return Reopened(layers=shown, problems=said)
 
 
-def annotation_file_layer(path: Path, slide: "Slide") -> LayerData:
-    """Return the layer of a file of annotations over a slide.
+def annotation_file_layers(path: Path, slide: "Slide") -> list[LayerData]:
+    """Return the layers of a file of annotations over a slide: its shapes, and its points if there are any.
 
     Raises
     ------
     AnnotationError
-        It cannot be read.
+        It cannot be read, or holds more than napari can draw.
     """
     from napari_gigaclf.annotations import read_geojson
     from napari_gigaclf.annotations.origin import qupath_origin
 
     annotations = read_geojson(path, origin=qupath_origin(slide.properties))
-    data, kwargs, kind = annotation_layer(annotations, Frame.of_slide(slide), path.name)
-    kwargs["metadata"] |= {FILE: str(path.absolute()), DRAWN_ON: slide.id, DIGEST: ""}
-    return data, kwargs, kind
+    if len(annotations) > MAX_ANNOTATIONS:
+        raise AnnotationError(
+            f"{path}: {len(annotations)} annotations, more than the {MAX_ANNOTATIONS} that the window can draw; "
+            "leave detections and tiles out when you export them"
+        )
+    frame = Frame.of_slide(slide)
+    points = point_layer(annotations, frame, path.name)
+    shapes = annotation_layer(annotations, frame, path.name)
+    layers = [shapes] if shapes[0] is not None or points is None else []
+    layers += [] if points is None else [points]
+    for _, kwargs, _ in layers:
+        kwargs["metadata"] |= {FILE: str(path.absolute()), DRAWN_ON: slide.id}
+    return layers
 
 
 def result_layers(path: Path, slide: "Slide", class_name: str) -> list[LayerData]:

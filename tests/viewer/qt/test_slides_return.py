@@ -33,6 +33,7 @@ def opened(make_napari_viewer, plugin, qtbot, png):
     def open_it():
         viewer = make_napari_viewer(show=True)
         (layer, *_) = viewer.open(str(png), plugin="napari-gigaclf")
+        qtbot.waitUntil(lambda: found_in(viewer.window._qt_window) is not None)
         host = found_in(viewer.window._qt_window)
         assert host is let_slides_return(viewer)
         slide_id = layer.metadata["slide"].id
