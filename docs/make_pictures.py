@@ -31,6 +31,7 @@ from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.controllers.run import State
 from napari_gigaclf.viewer.demo import WINDOW, settings_in_memory, settle, wait_until
 from napari_gigaclf.viewer.layers import Frame
+from napari_gigaclf.viewer.preferences import PLUGIN
 from napari_gigaclf.viewer.returning.host import found_in
 from napari_gigaclf.viewer.sample import sample_slide
 from napari_gigaclf.viewer.snapshot import save_snapshot
@@ -336,6 +337,27 @@ def go_through_a_worklist(studio: Studio) -> None:
                 returning.shut_down()
 
 
+def drop_files(studio: Studio) -> None:
+    """Open slide, annotations and result in an empty window, as they are dropped, and take a picture of it."""
+    widget, viewer = studio.widget, studio.viewer
+    run_the_model(studio)
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"XDG_DATA_HOME": folder}):
+        result = widget.runs.results[studio.slide.id][0].save(Path(folder, "phantom-tumour.gigaclf"))
+        viewer.layers.clear()
+        viewer.window.resize(*SMALL_WINDOW)
+        settle()
+        for path in (sample_path("phantom-tumour.ome.tif"), result, sample_path("phantom-tumour.geojson")):
+            viewer.open(str(path), plugin=PLUGIN)
+            settle()
+        studio.slide = widget.chosen_slide()
+        studio.wait(lambda: studio.slide.id in widget.runs.results, "the result")
+        settle()
+        studio.take("drop.jpg")
+        returning = found_in(widget.main_window())
+        if returning is not None:
+            returning.shut_down()
+
+
 def run_the_demo(folder: Path) -> None:
     """Take the picture which the demo leaves."""
     with tempfile.TemporaryDirectory() as output:
@@ -349,7 +371,7 @@ def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "pictures")
-    parser.add_argument("--only", choices=("demo", "tutorial", "ask", "navigate", "teach", "worklist"))
+    parser.add_argument("--only", choices=("demo", "tutorial", "ask", "navigate", "teach", "worklist", "drop"))
     arguments = parser.parse_args()
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -362,6 +384,7 @@ def main() -> None:
         "navigate": (show_the_navigator,),
         "teach": (teach_by_clicking,),
         "worklist": (go_through_a_worklist,),
+        "drop": (drop_files,),
     }
     for name, story in stories.items():
         if arguments.only in (None, name):

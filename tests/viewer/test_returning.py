@@ -189,12 +189,13 @@ def test_a_file_of_annotations_is_referred_to_until_it_is_changed(window, slide_
     layer.add_polygons(np.array([[5, 5], [5, 9], [9, 9.0]]))
     second.controller.shapes_changed()
     second.controller.close()
-    assert (store.load().annotations, store.load().num_drawn) == ((), 2)
+    assert (store.load().annotations, store.load().num_drawn) == ((str(path),), 2), "for its points"
     points = second.viewer.layers["regions.geojson (points)"]
     assert (points.data.tolist(), list(points.features["class"])) == ([[40, 30]], ["mitosis"])
     assert len(read_geojson(path)) == 2, "the person's own file is never written to"
     third = window()
     third.open(slide_of())
+    assert sorted(third.names())[1:] == ["regions.geojson", "regions.geojson (points)"]
     assert len(third.viewer.layers["regions.geojson"].data) == 2
 
 

@@ -58,11 +58,9 @@ def shape_layers(canvas: SlideCanvas, slide_id: str) -> list[Any]:
 
 
 def _files_of_points(canvas: SlideCanvas, slide_id: str) -> list[str]:
-    """Return the files of which only points lie on a slide."""
-    ours = [layer for layer in canvas.viewer.layers if layer.metadata.get(DRAWN_ON) == slide_id]
-    with_shapes = {layer.metadata.get(FILE) for layer in ours if type(layer).__name__ == "Shapes"}
-    files = [layer.metadata.get(FILE) for layer in ours if type(layer).__name__ == "Points"]
-    return [str(file) for file in files if file is not None and file not in with_shapes]
+    """Return the files whose points lie on a slide; those are never changed here, whatever becomes of the shapes."""
+    points = [layer.metadata for layer in canvas.viewer.layers if type(layer).__name__ == "Points"]
+    return [str(each[FILE]) for each in points if each.get(DRAWN_ON) == slide_id and FILE in each]
 
 
 def claim(canvas: SlideCanvas, slide_id: str) -> None:

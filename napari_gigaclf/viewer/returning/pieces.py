@@ -98,17 +98,19 @@ def reopen(store: StateStore, state: SlideState, slide: "Slide") -> Reopened:
     """Read what lay over a slide. What is gone or damaged is left out and said."""
     layers: list[LayerData] = []
     problems: list[str] = []
-    for path in state.annotations:
-        try:
-            layers += annotation_file_layers(Path(path), slide)
-        except (GigaclfError, OSError) as error:
-            problems.append(str(error))
     try:
         if state.num_drawn:
             layers += drawn_layers_of(store.load_drawings(), slide)
     except GigaclfError as error:
         store.set_drawings_aside()
         problems.append(f"{error}; moved to {store.drawings.name}.unread")
+    changed = {kwargs["name"] for _, kwargs, _ in layers}
+    for path in state.annotations:
+        try:
+            found = annotation_file_layers(Path(path), slide)
+            layers += [layer for layer in found if layer[1]["name"] not in changed]
+        except (GigaclfError, OSError) as error:
+            problems.append(str(error))
     try:
         if state.result is not None:
             layers += result_layers(Path(state.result.path), slide, state.result.class_name)
