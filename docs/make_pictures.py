@@ -6,6 +6,7 @@ Every step presses the widget's own buttons. Pictures of tissue are JPEG: as PNG
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import napari
 import numpy as np
@@ -23,10 +25,14 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QScrollArea
 
 from napari_gigaclf.geometry import corner_to_napari_data, swap_xy
+from napari_gigaclf.slides.phantom import PhantomSlide
+from napari_gigaclf.slides.sample import sample_path
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.controllers.run import State
 from napari_gigaclf.viewer.demo import WINDOW, settings_in_memory, settle, wait_until
 from napari_gigaclf.viewer.layers import Frame
+from napari_gigaclf.viewer.preferences import PLUGIN
+from napari_gigaclf.viewer.returning.host import found_in
 from napari_gigaclf.viewer.sample import sample_slide
 from napari_gigaclf.viewer.snapshot import save_snapshot
 from napari_gigaclf.viewer.taking import canvas_is_sharp, take_snapshot
@@ -36,6 +42,7 @@ from napari_gigaclf.viewer.widgets.controls import choose
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
 from napari_gigaclf.viewer.widgets.teach import TeachWidget
+from napari_gigaclf.viewer.widgets.worklist import WorklistWidget
 
 MODEL = "phantom-tumour"
 OTHER_MODEL = "lymph-node-metastasis"
@@ -292,6 +299,65 @@ def teach_by_clicking(studio: Studio) -> None:
         teach.shut_down()
 
 
+def go_through_a_worklist(studio: Studio) -> None:
+    """Run the first slide of a folder, go on to the third, and take a picture in a small window."""
+    widget, viewer = studio.widget, studio.viewer
+    viewer.layers.clear()
+    with tempfile.TemporaryDirectory() as folder:
+        own = {name: str(Path(folder, name)) for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME")}
+        with mock.patch.dict(os.environ, own):
+            slides = Path(folder, "slides")
+            slides.mkdir()
+            shutil.copy(sample_path("phantom-tumour.ome.tif"), slides / "case-1.ome.tif")
+            for number in (2, 3, 5):
+                PhantomSlide(20 + number, (1500, 2000), 1.0, tumour=number == 3).save(slides / f"case-{number}.tif")
+            (slides / "case-4.tif").write_bytes((slides / "case-2.tif").read_bytes()[:3000])
+            worklist = WorklistWidget(viewer)
+            viewer.window.add_dock_widget(worklist, name="Worklist", area="right", tabify=True)
+            viewer.window.resize(*SMALL_WINDOW)
+            worklist.source_row.set_path(slides)
+            work = worklist.controller
+            studio.wait(lambda: work.worklist is not None, "the list")
+            worklist.step(1)
+            studio.wait(lambda: work.open_row == 0, "the first slide")
+            studio.slide = widget.chosen_slide()
+            run_the_model(studio)
+            for row in (1, 3, 2):
+                settle()
+                work.open(row)
+                studio.wait(lambda: not work.opening, "another slide")
+            worklist.come_forward()
+            worklist.source_row.line.setText("slides")  # not the name of a folder that is gone
+            studio.wait(lambda: "result" in worklist.table.item(0, 1).text(), "what is known")
+            settle()
+            studio.take("worklist.jpg")
+            worklist.shut_down()
+            returning = found_in(worklist.main_window())
+            if returning is not None:
+                returning.shut_down()
+
+
+def drop_files(studio: Studio) -> None:
+    """Open slide, annotations and result in an empty window, as they are dropped, and take a picture of it."""
+    widget, viewer = studio.widget, studio.viewer
+    run_the_model(studio)
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"XDG_DATA_HOME": folder}):
+        result = widget.runs.results[studio.slide.id][0].save(Path(folder, "phantom-tumour.gigaclf"))
+        viewer.layers.clear()
+        viewer.window.resize(*SMALL_WINDOW)
+        settle()
+        for path in (sample_path("phantom-tumour.ome.tif"), result, sample_path("phantom-tumour.geojson")):
+            viewer.open(str(path), plugin=PLUGIN)
+            settle()
+        studio.slide = widget.chosen_slide()
+        studio.wait(lambda: studio.slide.id in widget.runs.results, "the result")
+        settle()
+        studio.take("drop.jpg")
+        returning = found_in(widget.main_window())
+        if returning is not None:
+            returning.shut_down()
+
+
 def run_the_demo(folder: Path) -> None:
     """Take the picture which the demo leaves."""
     with tempfile.TemporaryDirectory() as output:
@@ -305,7 +371,7 @@ def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "pictures")
-    parser.add_argument("--only", choices=("demo", "tutorial", "ask", "navigate", "teach"))
+    parser.add_argument("--only", choices=("demo", "tutorial", "ask", "navigate", "teach", "worklist", "drop"))
     arguments = parser.parse_args()
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -317,6 +383,8 @@ def main() -> None:
         "ask": (ask_and_explain,),
         "navigate": (show_the_navigator,),
         "teach": (teach_by_clicking,),
+        "worklist": (go_through_a_worklist,),
+        "drop": (drop_files,),
     }
     for name, story in stories.items():
         if arguments.only in (None, name):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from napari_gigaclf.annotations import qupath_origin
 from napari_gigaclf.cli.bar import progress_bar
 from napari_gigaclf.cli.configs import ClassifyConfig, Config
-from napari_gigaclf.cli.discover import find_slides
 from napari_gigaclf.cli.interrupt import interruptible
 from napari_gigaclf.cli.jobs import Job, plan_jobs
 from napari_gigaclf.cli.report import failed_object, result_object, result_text
@@ -19,6 +18,7 @@ from napari_gigaclf.errors import AnnotationError, Cancelled, GigaclfError, Mode
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.slides import Slide, open_slide
+from napari_gigaclf.slides.discover import find_slides
 from napari_gigaclf.writing import check_writable
 
 if TYPE_CHECKING:

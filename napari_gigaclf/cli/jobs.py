@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_gigaclf.cli.configs import ClassifyConfig
-from napari_gigaclf.cli.discover import stem
 from napari_gigaclf.cli.results import folder_name, is_finished, read_summary
 from napari_gigaclf.errors import OutputError, SlideError
 from napari_gigaclf.slides import open_slide
+from napari_gigaclf.slides.discover import stem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.returning.looks import BLINDFOLDED
 
 HIDDEN_KINDS = ("probability", "saliency", "why")
 
@@ -26,7 +27,9 @@ class Blindfold:
                 if layer.visible:
                     layer.visible = False
                     self._hid.add(layer.unique_id)
+                    layer.metadata[BLINDFOLDED] = True
                 layer.thumbnail = np.zeros((0, 0, 4), dtype=np.uint8)  # napari makes an empty one of it
             elif layer.unique_id in self._hid:
                 self._hid.discard(layer.unique_id)
+                layer.metadata.pop(BLINDFOLDED, None)
                 layer.visible = True

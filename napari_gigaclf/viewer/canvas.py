@@ -89,6 +89,14 @@ class SlideCanvas:
         for data, kwargs, layer_type in layers:
             getattr(self.viewer, f"add_{layer_type}")(data, **kwargs)
 
+    def close_slide(self, slide_id: str) -> None:
+        """Take a slide away, with all that lies over it; shapes that were drawn on it go as well."""
+        for layer in reversed(list(self.viewer.layers)):
+            slide, metadata = layer.metadata.get("slide"), layer.metadata
+            over = slide_id in (metadata.get("slide_id"), metadata.get("drawn_on"))
+            if over or (slide is not None and slide.id == slide_id):
+                self.viewer.layers.remove(layer)
+
     def bring_forward(self, slide: Any) -> None:  # noqa: ANN401
         """Lay a slide and its overlays over the other slides, under what a person drew, and make sure one sees it."""
         layers = list(self.viewer.layers)
@@ -119,7 +127,8 @@ class SlideCanvas:
         alone = len(self.slide_layers()) == 1
         for layer in self.viewer.layers:
             old = layer.metadata.get("slide")
-            ours = (old is not None and old.id == slide.id) or layer.metadata.get("slide_id") == slide.id
+            over = (layer.metadata.get("slide_id"), layer.metadata.get("drawn_on"))
+            ours = (old is not None and old.id == slide.id) or slide.id in over
             if not ours and not (alone and _drawn_at(layer, old_scale)):
                 continue
             place = frame.place(layer.metadata.get("grid"))
@@ -166,7 +175,7 @@ class SlideCanvas:
         if old is not None and layer_type == "image" and not kwargs["rgb"]:
             _take_over(old, array, {**kwargs, "metadata": metadata})
             return old
-        visible = True
+        visible = kwargs.get("visible", True)
         selected = self.viewer.layers.selection.active
         if old is not None:
             visible = old.visible
@@ -235,23 +244,32 @@ class SlideCanvas:
 
     def drawn(self, slide: Any, *, selected_only: bool) -> "list[DrawnShape]":  # noqa: ANN401
         """Return what a person drew over a slide: the selected shapes, or those of every Shapes layer not ours."""
-        from napari_gigaclf.viewer.shapes import DrawnShape
-
         shapes: list[DrawnShape] = []
         for layer in self._shape_layers(selected_only):
-            indices = sorted(layer.selected_data) if selected_only else range(len(layer.data))
-            classes = layer.features.get("class")
-            for index in indices:
-                world = self._layer_to_world(layer, np.asarray(layer.data[index], dtype=float))
-                shapes.append(
-                    DrawnShape(
-                        vertices=self.to_data(self.to_corner(slide, world)),
-                        kind=str(layer.shape_type[index]),
-                        colour=tuple(float(value) for value in layer.edge_color[index]),
-                        class_name="" if classes is None else _text(classes.iloc[index]),
-                    )
-                )
+            shapes += self.shapes_of(layer, slide, sorted(layer.selected_data) if selected_only else None)
         return shapes
+
+    def drawn_layers(self) -> list[Any]:
+        """Return the layers of shapes that a person drew or opened."""
+        return self._shape_layers(selected_only=False)
+
+    def shapes_of(self, layer: Any, slide: Any, indices: Sequence[int] | None = None) -> "list[DrawnShape]":  # noqa: ANN401
+        """Return shapes of a layer in the pixels of a slide; all without ``indices``."""
+        from napari_gigaclf.viewer.shapes import DrawnShape
+
+        data, kinds, colours = layer.data, layer.shape_type, layer.edge_color
+        classes = layer.features.get("class")
+        return [
+            DrawnShape(
+                vertices=self.to_data(
+                    self.to_corner(slide, self._layer_to_world(layer, np.asarray(data[index], dtype=float)))
+                ),
+                kind=str(kinds[index]),
+                colour=tuple(float(value) for value in colours[index]),
+                class_name="" if classes is None else _text(classes.iloc[index]),
+            )
+            for index in (range(len(data)) if indices is None else indices)
+        ]
 
     def selected_area(self, slide: Any) -> "BaseGeometry":  # noqa: ANN401
         """Return the area of the selected shapes, (x, y) level-0 corner coordinates.

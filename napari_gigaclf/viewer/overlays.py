@@ -107,8 +107,11 @@ class Overlays:
             live.shown, live.grid, Frame.of_slide(slide), class_name=live.class_name, partial=partial, scale=live.scale
         )
         kwargs["metadata"]["prediction"] = prediction
+        old = self._canvas.overlay(slide.id, "probability")
+        before = None if old is None else old.metadata.get("prediction")
         layer = self._canvas.put(slide.id, (data, kwargs, kind))
-        _fit(layer, live.scale)
+        if before is None or prediction is None or before.record is not prediction.record:
+            _fit(layer, live.scale)  # a result that was on show already keeps the contrast a person gave it
         layer.colorbar.visible = True
 
 

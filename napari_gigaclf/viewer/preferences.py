@@ -1,4 +1,4 @@
-"""What a person set under napari's Preferences for this plugin: device, threads, memory."""
+"""What a person set under napari's Preferences for this plugin: device, threads, memory, whether slides return."""
 
 from dataclasses import dataclass
 
@@ -14,6 +14,8 @@ class Preferences:
     """Threads for the network; 0 leaves one core to the window."""
     memory: str | None = None
     """The most that a run may hold, such as ``"2GB"``; None leaves the choice to the program."""
+    return_slides: bool = True
+    """Whether a slide is shown as it was left when it is opened again."""
 
 
 def load_preferences() -> Preferences:
@@ -21,9 +23,13 @@ def load_preferences() -> Preferences:
     from napari.settings import get_plugin_settings
 
     try:
-        computing = get_plugin_settings(PLUGIN).computing
+        settings = get_plugin_settings(PLUGIN)
+        computing, slides = settings.computing, settings.slides
     except (KeyError, AttributeError, ValueError):
         return Preferences()
     return Preferences(
-        device=str(computing.device), threads=int(computing.threads), memory=str(computing.memory).strip() or None
+        device=str(computing.device),
+        threads=int(computing.threads),
+        memory=str(computing.memory).strip() or None,
+        return_slides=bool(slides.return_slides),
     )

@@ -4,40 +4,53 @@ napari calls readers on the thread of its window. Headers are therefore read on 
 keeps drawing, and what cannot be read becomes one notification that names the file and the reason.
 """
 
+import importlib
+import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
 from napari_gigaclf.errors import GigaclfError
-from napari_gigaclf.viewer.layers import Frame, LayerData, contrast_limits, is_colour, prediction_layers, slide_layers
+from napari_gigaclf.viewer.dropped import (
+    WHAT_CAN_BE,
+    annotations_over,
+    check_model,
+    go_through,
+    kind_of,
+    result_over,
+    use_model,
+)
+from napari_gigaclf.viewer.layers import Frame, LayerData, contrast_limits, is_colour, slide_layers
+from napari_gigaclf.viewer.preferences import load_preferences
+
+if TYPE_CHECKING:
+    from napari_gigaclf.slides import Slide
 
 ReaderFunction = Callable[[str | Sequence[str]], list[LayerData]]
 T = TypeVar("T")
 
-RESULT_SUFFIX = ".gigaclf"
+HOST = "napari_gigaclf.viewer.returning.host"
 NO_LAYERS: list[Any] = [(None,)]
 """napari's sign for: this was read, and there is nothing to add."""
 PATIENCE_MS = 200
 """Most slides are open after this time, and napari itself takes longer to show a first layer. Drawing the window
 meanwhile would only make both wait for each other (Python runs one of them at a time)."""
 REDRAW_EVERY_MS = 50
-DICOM_SUFFIX = ".dcm"
-LOOKED_AT = 200
-"""Files of a folder whose names are looked at to tell a DICOM slide from any other folder."""
 
 
 def get_reader(path: str | Sequence[str]) -> ReaderFunction | None:
-    """Return the reader for these paths; None for a folder that is neither a slide nor a result.
+    """Return the reader for these paths; None for a folder that is nothing of ours.
 
     npe2 matches names of files against the manifest; a folder is asked for here.
     """
     paths = [path] if isinstance(path, str) else list(path)
-    if not paths or not all(_may_be_ours(Path(each)) for each in paths):
+    if not paths or any(kind_of(Path(each)) is None for each in paths):
         return None
     return read_paths
 
@@ -46,29 +59,101 @@ def read_paths(path: str | Sequence[str]) -> list[LayerData]:
     """Open each path; what cannot be opened is notified, and the others still open."""
     layers: list[LayerData] = []
     for each in [path] if isinstance(path, str) else path:
+        viewer = window_viewer()
         try:
-            layers += off_the_gui_thread(partial(open_path, Path(each)))
+            returning = viewer is not None and load_preferences().return_slides
+            what = off_the_gui_thread(partial(open_path, Path(each), seen_slides(viewer), returning=returning))
         except GigaclfError as error:
-            from napari.utils.notifications import show_error
-
-            show_error(str(error))
+            notify("error", str(error))
+            continue
+        layers += what.layers
+        if what.note:
+            notify("warning", what.note)
+        if what.shown_by is not None and viewer is None:
+            text = f"{each}: a model, or a folder of slides, is shown by a widget of napari's window. {WHAT_CAN_BE}"
+            notify("error", text)
+        elif what.shown_by is not None:
+            what.shown_by(viewer, Path(each))
     start_overviews(layers)
+    let_return(layers)
     return layers or NO_LAYERS
 
 
-def open_path(path: Path) -> list[LayerData]:
-    """Open a slide or a ``.gigaclf`` result as layers. Reads headers and, for fluorescence, the coarsest level.
+def notify(how: Literal["error", "warning"], text: str) -> None:
+    """Tell a person one sentence; imports napari, for which the first slide must not wait."""
+    from napari.utils import notifications
+
+    getattr(notifications, f"show_{how}")(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What a path became."""
+
+    layers: list[LayerData]
+    note: str = ""
+    """What a person must know."""
+    shown_by: Callable[[Any, Path], None] | None = None
+    """What shows it in napari's window, if it becomes no layer."""
+
+
+def open_path(path: Path, slides: "Sequence[Slide]" = (), *, returning: bool = False) -> Opened:
+    """Open a slide or what lies over one. Reads headers and, for fluorescence, the coarsest level.
+
+    Parameters
+    ----------
+    path
+        A file or folder.
+    slides
+        The slides that are open, the one that is seen first.
+    returning
+        Whether a slide has the scale that a person gave it the last time.
 
     Raises
     ------
     SlideError, GigaclfError
         The file cannot be read.
     """
-    if path.suffix.lower() == RESULT_SUFFIX:
-        return open_result(path)
+    kind = kind_of(path)
+    if kind == "result":
+        layers, note = result_over(path, slides)
+        return Opened(layers=layers, note=note)
+    if kind == "annotations":
+        return Opened(layers=annotations_over(path, slides[0] if slides else None))
+    if kind == "model":
+        check_model(path)
+        return Opened(layers=[], shown_by=use_model)
+    if kind == "slides":
+        return Opened(layers=[], shown_by=go_through)
     from napari_gigaclf.slides import open_slide
+    from napari_gigaclf.viewer.returning.given_scale import with_given_scale
 
-    return open_layers(open_slide(path))
+    slide = open_slide(path)
+    try:
+        return Opened(layers=open_layers(with_given_scale(slide) if returning else slide))
+    except BaseException:
+        slide.close()
+        raise
+
+
+def window_viewer() -> Any:  # noqa: ANN401 - a napari viewer or None
+    """Return the viewer of the window that is asked to open something; None without a window."""
+    if running_application() is None:
+        return None
+    from napari import current_viewer
+
+    return current_viewer()
+
+
+def seen_slides(viewer: Any) -> "list[Slide]":  # noqa: ANN401 - a napari viewer or None
+    """Return the open slides, the one on top first."""
+    if viewer is None:
+        return []
+    from napari_gigaclf.viewer.viewpoint import Viewpoint
+
+    top = Viewpoint(viewer).slide()
+    others = [layer.metadata["slide"] for layer in viewer.layers if layer.metadata.get("slide") is not None]
+    return [] if top is None else [top, *(each for each in others if each is not top)]
 
 
 def open_layers(slide: Any) -> list[LayerData]:  # noqa: ANN401 - a Slide; the Protocol would import slides here
@@ -107,12 +192,25 @@ def start_overviews(layers: list[LayerData]) -> None:
             start_coarse_levels(slide)
 
 
-def open_result(path: Path) -> list[LayerData]:
-    """Return the layers of a saved result: tissue, probability of the class that was asked for, saliency."""
-    from napari_gigaclf.inference import Prediction
+def let_return(layers: list[LayerData]) -> None:
+    """See to it that slides are shown as they were left, once napari has added their layers."""
+    viewer = window_viewer()
+    if viewer is None or not any(kwargs["metadata"].get("slide") for _, kwargs, _ in layers):
+        return
+    if HOST in sys.modules:
+        sys.modules[HOST].let_slides_return(viewer)
+        return
+    from napari_gigaclf.viewer.bridge import application_post
 
-    prediction = Prediction.load(path)
-    return prediction_layers(prediction, result_frame(prediction), shown_class(prediction))
+    post, window = application_post(), weakref.ref(viewer)
+
+    def load() -> None:
+        """Import on a thread of its own what the slide's first pixels must not wait for."""
+        host = importlib.import_module(HOST)
+        if post is not None:
+            post(lambda: host.let_slides_return(window()))
+
+    threading.Thread(target=load, name="gigaclf-return-import", daemon=True).start()
 
 
 def off_the_gui_thread(function: Callable[[], T]) -> T:
@@ -163,20 +261,8 @@ def shown_class(prediction: Any) -> str:  # noqa: ANN401 - a Prediction, without
 
 def running_application() -> Any:  # noqa: ANN401 - a QApplication or None
     """Return the Qt application if this is its thread; None without one. Imports no Qt that nobody else imported."""
-    import sys
-
     if "qtpy" not in sys.modules or threading.current_thread() is not threading.main_thread():
         return None
     from qtpy.QtCore import QCoreApplication
 
     return QCoreApplication.instance()
-
-
-def _may_be_ours(path: Path) -> bool:
-    if not path.is_dir():
-        return True
-    if path.suffix.lower() in (RESULT_SUFFIX, ".zarr"):
-        return True
-    if any((path / name).is_file() for name in ("zarr.json", ".zattrs", ".zgroup")):
-        return True
-    return any(child.suffix.lower() == DICOM_SUFFIX for child in islice(path.iterdir(), LOOKED_AT))

@@ -106,6 +106,14 @@ def filled_shapes(geometry: BaseGeometry) -> list[NDArray[np.float64]]:
     return shapes
 
 
+def line_shapes(geometry: BaseGeometry) -> list[NDArray[np.float64]]:
+    """Return the lines in a geometry as open napari paths (N, 2), (y, x) data coordinates."""
+    if isinstance(geometry, shapely.LineString):
+        return [] if geometry.is_empty else [corner_to_napari_data(swap_xy(shapely.get_coordinates(geometry)))]
+    parts: Iterable[BaseGeometry] = getattr(geometry, "geoms", ())
+    return [line for part in parts for line in line_shapes(part)]
+
+
 def polygons_of(geometry: BaseGeometry) -> list[shapely.Polygon]:
     """Return the polygons in a geometry or in a collection, nested or not."""
     if isinstance(geometry, shapely.Polygon):

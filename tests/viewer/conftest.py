@@ -45,6 +45,15 @@ class Pump:
             pass
 
 
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep what is kept of slides in a folder of this test's own."""
+    folder = tmp_path_factory.mktemp("own")
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder))
+    monkeypatch.setattr("napari_gigaclf.viewer.returning.pieces.results_folder", lambda: folder / "results")
+    return folder
+
+
 @pytest.fixture
 def pump() -> Pump:
     """The test's event loop."""

@@ -36,7 +36,7 @@ def image(request):
 )
 def test_a_map_lies_where_it_was_computed(tmp_path, image, name, write):
     write(tmp_path / name, image)
-    layers = reader.open_path(tmp_path / name)
+    layers = reader.open_path(tmp_path / name).layers
     assert [kwargs["name"] for _, kwargs, _ in layers] == [f"{name}: normal", f"{name}: tumour"]
     assert [kwargs["visible"] for _, kwargs, _ in layers] == [False, True]
     scale, translate = image.grid.napari_transform(image.um_per_px)
@@ -61,7 +61,7 @@ def write_fluorescence(path, names, description=None):
 
 def test_channels_have_the_names_that_the_file_gives(tmp_path):
     write_fluorescence(tmp_path / "f.ome.tif", ["DAPI", "CD8"])
-    layers = reader.open_path(tmp_path / "f.ome.tif")
+    layers = reader.open_path(tmp_path / "f.ome.tif").layers
     assert [kwargs["name"] for _, kwargs, _ in layers] == ["f.ome.tif DAPI", "f.ome.tif CD8"]
     assert all("slide" in kwargs["metadata"] for _, kwargs, _ in layers)
 
@@ -71,7 +71,7 @@ def test_channels_have_the_names_that_the_file_gives(tmp_path):
 )
 def test_notes_that_are_damaged_are_no_place(tmp_path, place):
     write_fluorescence(tmp_path / "f.ome.tif", ["DAPI", "CD8"], f'{{"level0_corner_xy_px": {place}}}')
-    layers = reader.open_path(tmp_path / "f.ome.tif")
+    layers = reader.open_path(tmp_path / "f.ome.tif").layers
     assert all("slide" in kwargs["metadata"] for _, kwargs, _ in layers)
 
 
@@ -79,7 +79,7 @@ def test_contrast_of_an_image_with_gaps(tmp_path):
     pixels = np.linspace(0, 100, 64 * 64, dtype=np.float32).reshape(64, 64)
     pixels[:8] = np.nan
     tifffile.imwrite(tmp_path / "f.tif", pixels)
-    ((_, kwargs, _),) = reader.open_path(tmp_path / "f.tif")
+    ((_, kwargs, _),) = reader.open_path(tmp_path / "f.tif").layers
     low, high = kwargs["contrast_limits"]
     assert 0 < low < high <= 100
 

@@ -47,6 +47,7 @@ def test_the_widgets_are_in_the_classify_menu_and_settings_are_declared(manifest
     ]
     computing = manifest.contributions.configurations["computing"]
     assert set(computing.properties) == {"device", "threads", "memory"}
+    assert set(manifest.contributions.configurations["slides"].properties) == {"return_slides"}
 
 
 def test_every_command_of_teaching_is_in_the_palette_and_in_the_menu(manifest: PluginManifest) -> None:
@@ -85,6 +86,7 @@ def test_slide_suffixes_are_claimed(manifest: PluginManifest, name: str) -> None
     "module",
     [
         "reader",
+        "returning.host",
         "commands",
         "ask_commands",
         "teach_commands",
@@ -92,6 +94,8 @@ def test_slide_suffixes_are_claimed(manifest: PluginManifest, name: str) -> None
         "widgets.train",
         "widgets.hotspots",
         "widgets.navigate",
+        "widgets.worklist",
+        "worklist_commands",
         "widgets.teach",
     ],
 )

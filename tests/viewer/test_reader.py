@@ -72,6 +72,20 @@ def test_folders_are_claimed_only_if_they_look_like_slides(tmp_path: Path) -> No
     assert reader.get_reader(str(zarr)) is not None
 
 
+def test_without_a_window_nothing_is_silently_left_out(
+    tmp_path: Path, model_folder: Path, slide_path: Path, notified: list[str]
+) -> None:
+    geojson, result = tmp_path / "a.geojson", tmp_path / "a.gigaclf"
+    geojson.write_text("[]")
+    result.mkdir()
+    for path in (geojson, result, model_folder, tmp_path):
+        assert reader.get_reader(str(path)) is not None
+        assert reader.read_paths(str(path)) == [(None,)]
+    assert ["open their slide first" in notified[0], "lacks result.json" in notified[1]] == [True, True]
+    assert all("What can be dropped: a slide" in message for message in notified[1:])
+    assert len(notified) == 4
+
+
 def test_a_huge_single_level_gets_blank_coarse_levels_that_take_no_memory() -> None:
     from napari_gigaclf.slides import open_slide
 

@@ -86,8 +86,22 @@ class ReviewStore:
         )
 
 
-def read_log(path: Path, key: ReviewKey) -> ReviewLog:
-    """Read a file of verdicts about a slide and model; see ``ReviewStore.load``."""
+def count_judged(path: Path) -> tuple[str, int]:
+    """Return the fingerprint of the slide that a file of verdicts is about, and how many places have a verdict.
+
+    Raises
+    ------
+    ResultError
+        The file cannot be read; see ``ReviewStore.load``.
+    """
+    log = read_log(path)
+    classes = {review.class_name for review in log.reviews}
+    judged = sum(review.verdict != "open" for name in classes for review in log.current(name))
+    return log.key.slide_id, judged
+
+
+def read_log(path: Path, key: ReviewKey | None = None) -> ReviewLog:
+    """Read a file of verdicts about a slide and model (any without ``key``); see ``ReviewStore.load``."""
     raw = read_json(path, MAX_BYTES)
     if raw.get("format") != FORMAT:
         raise ResultError(f"{path}: format {str(raw.get('format'))[:60]!r}; this version reads {FORMAT!r}{REMEDY}")
@@ -99,6 +113,6 @@ def read_log(path: Path, key: ReviewKey) -> ReviewLog:
     except ConfigError as error:
         raise ResultError(f"{path}: these verdicts cannot be read: {error}{REMEDY}") from error
     assert isinstance(found, ReviewJson)
-    if found.key != key:
+    if key is not None and found.key != key:
         raise ResultError(f"{path}: speaks of another slide or model{REMEDY}")
     return ReviewLog(key=found.key, slide_name=found.slide_name, reviews=found.reviews, call=found.call)

@@ -133,6 +133,11 @@ class RunController:
         """True from Run to the answer, also while a cancel is under way."""
         return self._run_job is not None
 
+    @property
+    def running_on(self) -> str | None:
+        """Fingerprint of the slide on which a run is under way."""
+        return None if self._run_slide is None else self._run_slide.id
+
     # --- choosing ---------------------------------------------------------------------------------------------------
 
     def choose(self, slide: "Slide | None", wishes: Wishes | None) -> None:

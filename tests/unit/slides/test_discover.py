@@ -1,7 +1,7 @@
 import pytest
 
-from napari_gigaclf.cli.discover import find_slides, stem
 from napari_gigaclf.errors import SlideError
+from napari_gigaclf.slides.discover import find_slides, stem
 
 
 def test_a_folder_means_the_slides_in_it_and_nothing_else(tmp_path):

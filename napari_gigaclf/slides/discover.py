@@ -1,6 +1,7 @@
 """Which slides a folder holds. A folder can be a slide itself: OME-Zarr, or the files of one DICOM slide."""
 
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from napari_gigaclf.errors import SlideError
@@ -19,31 +20,42 @@ def find_slides(given: Iterable[Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in given:
-        slides = _in_folder(path) if path.is_dir() and not is_slide_folder(path) else [path]
+        slides = slides_in(path) if path.is_dir() and not is_slide_folder(path) else [path]
         if not slides:
             raise SlideError(path, "there are no slides in this folder")
         found.update(dict.fromkeys(slides))
     return list(found)
 
 
-def is_slide_folder(folder: Path) -> bool:
-    """Return whether a folder is one slide: OME-Zarr, or DICOM files with no slide of another format among them."""
+def is_slide_folder(folder: Path, most: int | None = None) -> bool:
+    """Return whether a folder is one slide: OME-Zarr, or DICOM files with no slide of another format among them.
+
+    At most ``most`` of what lies in it is looked at; None: all.
+    """
     if any((folder / name).is_file() for name in _ZARR_FILES):
         return True
-    suffixes = {child.suffix.lower() for child in folder.iterdir() if not child.name.startswith(".")}
+    suffixes = {child.suffix.lower() for child in islice(folder.iterdir(), most) if not child.name.startswith(".")}
     dicom = ".dcm" in suffixes or (folder / "DICOMDIR").is_file()
     return dicom and not suffixes & (SLIDE_SUFFIXES - {".dcm"})
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    """Return the slides right inside a folder, by name; results and hidden files are none."""
-    children = sorted(child for child in folder.iterdir() if not child.name.startswith("."))
-    return [child for child in children if _looks_like_slide(child)]
+def slides_in(folder: Path, most: int | None = None) -> list[Path]:
+    """Return the slides right inside a folder, by name; results and hidden files are none.
+
+    Parameters
+    ----------
+    folder
+        Where to look.
+    most
+        So many of its files and folders are looked at, and so many of those in each folder; None: all.
+    """
+    children = sorted(child for child in islice(folder.iterdir(), most) if not child.name.startswith("."))
+    return [child for child in children if _looks_like_slide(child, most)]
 
 
-def _looks_like_slide(path: Path) -> bool:
+def _looks_like_slide(path: Path, most: int | None) -> bool:
     if path.is_dir():
-        return path.suffix.lower() != ".gigaclf" and is_slide_folder(path)
+        return path.suffix.lower() != ".gigaclf" and is_slide_folder(path, most)
     name = path.name.lower()
     return path.suffix.lower() in SLIDE_SUFFIXES or name.endswith(".zarr.zip")
 

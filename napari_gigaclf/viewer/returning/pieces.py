@@ -1,0 +1,191 @@
+"""Pieces of work for the thread that lets slides return: read and write files, make layers of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_gigaclf.errors import AnnotationError, GigaclfError, OutputError, ResultError
+from napari_gigaclf.viewer.layers import Frame, LayerData, annotation_layer, point_layer, prediction_layers
+from napari_gigaclf.viewer.reader import shown_class
+from napari_gigaclf.viewer.returning.drawings import (
+    FILE,
+    Drawings,
+    annotations_of,
+    drawn_layers_of,
+)
+from napari_gigaclf.viewer.returning.looks import DRAWN_ON, with_look
+from napari_gigaclf.viewer.returning.state import SlideFile, SlideState
+from napari_gigaclf.viewer.returning.state_store import StateStore
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference import Prediction
+    from napari_gigaclf.slides import Slide
+
+MAX_ANNOTATIONS = 20_000
+"""napari takes about ten seconds for a hundred thousand shapes, and as long for each change of one."""
+MAX_RESULT_BYTES = 10 * 2**30
+"""Most that the results of runs take which are kept without having been saved; the ones unused for longest go first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What is known of a slide that was opened."""
+
+    store: StateStore
+    file: SlideFile | None
+    state: SlideState | None
+    problem: str
+    """Why it cannot be shown as it was left; else empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reopened:
+    """Layers to be shown over a slide again, and why others are not."""
+
+    layers: tuple[LayerData, ...]
+    problems: tuple[str, ...]
+
+
+def results_folder() -> Path:
+    """Return the folder where results of runs are kept for slides to return with."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("napari-gigaclf")) / "results"
+
+
+def find_state(folder: Path, slide: "Slide", stores: dict[str, StateStore]) -> Found:
+    """Return how a slide was left; what cannot be read is moved aside and said.
+
+    Parameters
+    ----------
+    folder
+        Where states are kept.
+    slide
+        The slide.
+    stores
+        The files of this window by slide: one that is opened again while it is still being written is written here.
+
+    Raises
+    ------
+    SlideError
+        The slide cannot be read for its fingerprint.
+    """
+    store = stores.setdefault(slide.id, StateStore(folder, slide.id))
+    file = file_of(slide.path)
+    try:
+        return Found(store=store, file=file, state=store.load(), problem="")
+    except (ResultError, OutputError) as error:
+        problem = f"{slide.name} is not shown as it was left: {error}"
+    try:
+        store.set_aside()
+    except OutputError as error:
+        problem += f"; {error}"
+    return Found(store=store, file=file, state=None, problem=problem)
+
+
+def file_of(path: Path | None) -> SlideFile | None:
+    """Return what tells a slide's file without reading it; None where there is none, such as of a folder that went."""
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return SlideFile(path=str(path.absolute()), num_bytes=found.st_size, modified_ns=found.st_mtime_ns)
+
+
+def reopen(store: StateStore, state: SlideState, slide: "Slide") -> Reopened:
+    """Read what lay over a slide. What is gone or damaged is left out and said."""
+    layers: list[LayerData] = []
+    problems: list[str] = []
+    try:
+        if state.num_drawn:
+            layers += drawn_layers_of(store.load_drawings(), slide)
+    except GigaclfError as error:
+        store.set_drawings_aside()
+        problems.append(f"{error}; moved to {store.drawings.name}.unread")
+    changed = {kwargs["name"] for _, kwargs, _ in layers}
+    for path in state.annotations:
+        try:
+            found = annotation_file_layers(Path(path), slide)
+            layers += [layer for layer in found if layer[1]["name"] not in changed]
+        except (GigaclfError, OSError) as error:
+            problems.append(str(error))
+    try:
+        if state.result is not None:
+            layers += result_layers(Path(state.result.path), slide, state.result.class_name)
+    except (GigaclfError, OSError) as error:
+        problems.append(str(error))
+    shown = tuple(with_look(layer, state.layers) for layer in layers)
+    said = tuple(f"{slide.name}: not everything is shown as it was left: {problem}" for problem in problems)
+    return Reopened(layers=shown, problems=said)
+
+
+def annotation_file_layers(path: Path, slide: "Slide") -> list[LayerData]:
+    """Return the layers of a file of annotations over a slide: its shapes, and its points if there are any.
+
+    Raises
+    ------
+    AnnotationError
+        It cannot be read, or holds more than napari can draw.
+    """
+    from napari_gigaclf.annotations import read_geojson
+    from napari_gigaclf.annotations.origin import qupath_origin
+
+    annotations = read_geojson(path, origin=qupath_origin(slide.properties))
+    if len(annotations) > MAX_ANNOTATIONS:
+        raise AnnotationError(
+            f"{path}: {len(annotations)} annotations, more than the {MAX_ANNOTATIONS} that the window can draw; "
+            "leave detections and tiles out when you export them"
+        )
+    frame = Frame.of_slide(slide)
+    points = point_layer(annotations, frame, path.name)
+    shapes = annotation_layer(annotations, frame, path.name)
+    layers = [shapes] if shapes[0] is not None or points is None else []
+    layers += [] if points is None else [points]
+    for _, kwargs, _ in layers:
+        kwargs["metadata"] |= {FILE: str(path.absolute()), DRAWN_ON: slide.id}
+    return layers
+
+
+def result_layers(path: Path, slide: "Slide", class_name: str) -> list[LayerData]:
+    """Return the layers of a result that lies in a file over the slide it speaks of.
+
+    Raises
+    ------
+    ResultError
+        It is gone or damaged, or speaks of another slide.
+    """
+    from napari_gigaclf.inference import Prediction
+
+    prediction = Prediction.load(path)
+    if prediction.record.slide.id != slide.id:
+        raise ResultError(f"{path}: is the result of another slide, {prediction.record.slide.name}")
+    shown = class_name if class_name in prediction.classes else shown_class(prediction)
+    layers = prediction_layers(prediction, Frame.of_slide(slide), shown)
+    layers[0][1]["metadata"][FILE] = str(path.absolute())
+    return layers
+
+
+def keep_result(prediction: "Prediction", folder: Path) -> Path:
+    """Keep the result of a run, and return where.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, or is larger than what is kept.
+    """
+    from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
+
+    return KeptFeatures(folder, MAX_RESULT_BYTES).keep(prediction)
+
+
+def save(store: StateStore, state: SlideState, drawings: Drawings | None) -> None:
+    """Write how a slide was left; ``drawings`` None leaves those that were written before.
+
+    Raises
+    ------
+    OutputError, AnnotationError
+        It cannot be written.
+    """
+    store.save(state, None if drawings is None else annotations_of(drawings))

@@ -1,0 +1,142 @@
+"""How a slide was looked at: camera, looks of its layers, and which files lay over it. It holds no pixel and no shape.
+
+The records are read from files that may come from anywhere, so each checks what it is given.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from napari_gigaclf.slides.opening import MAX_UM_PER_PX
+
+MAX_LAYERS = 200
+MAX_FILES = 50
+MAX_TEXT = 4000
+"""Letters of a path."""
+MAX_ZOOM = 1e6
+MAX_COORDINATE = 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenView:
+    """Where the camera was.
+
+    Raises
+    ------
+    ValueError
+        A number is out of bounds.
+    """
+
+    centre: tuple[float, float]
+    """(y, x), level-0 corner coordinates."""
+    zoom: float
+    """Pixels of the screen per pixel of level 0."""
+    exchanged: bool
+    """Whether the slide's rows run across the screen."""
+    vertical: Literal["down", "up"]
+    horizontal: Literal["right", "left"]
+
+    def __post_init__(self) -> None:
+        """Check what a file may have brought."""
+        if not all(abs(value) <= MAX_COORDINATE for value in self.centre) or not 1 / MAX_ZOOM <= self.zoom <= MAX_ZOOM:
+            raise ValueError(f"the camera cannot be at {self.centre} with zoom {self.zoom}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerLook:
+    """How one layer was shown.
+
+    Raises
+    ------
+    ValueError
+        A number is out of bounds, or a text too long.
+    """
+
+    kind: str
+    """``"slide"``, or what lies over it."""
+    name: str
+    """Tells layers of one kind apart, such as the channels of a slide."""
+    visible: bool
+    opacity: float
+    limits: tuple[float, float] | None = None
+    """Contrast limits of an image that is not in colour."""
+    colormap: str | None = None
+    """Name of its colours."""
+
+    def __post_init__(self) -> None:
+        """Check what a file may have brought."""
+        if not 0 <= self.opacity <= 1:
+            raise ValueError(f"opacity is {self.opacity}, which is not between 0 and 1")
+        if self.limits is not None and not self.limits[0] < self.limits[1]:
+            raise ValueError(f"the contrast cannot reach from {self.limits[0]} to {self.limits[1]}")
+        if max(map(len, (self.kind, self.name, self.colormap or ""))) > MAX_TEXT:
+            raise ValueError(f"a name has more than {MAX_TEXT} letters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultShown:
+    """The result whose map lay over the slide."""
+
+    path: str
+    """The ``.gigaclf`` folder that holds it."""
+    class_name: str
+    """The class on show."""
+    model: str
+    """Name of the model, for a list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideFile:
+    """The file of a slide, by what tells without reading it that it is still the same."""
+
+    path: str
+    num_bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideState:
+    """How a slide was left.
+
+    Raises
+    ------
+    ValueError
+        There are more layers or files than are kept.
+    """
+
+    slide_id: str
+    """Fingerprint of its content."""
+    slide_name: str
+    file: SlideFile | None
+    """None for a slide that lies in no file."""
+    when: str
+    """When it was left, UTC, ISO 8601."""
+    view: SeenView | None
+    given_um_per_px: tuple[float, float] | None = None
+    """Micrometres per pixel of level 0, (y, x), if a person gave them."""
+    layers: tuple[LayerLook, ...] = ()
+    result: ResultShown | None = None
+    annotations: tuple[str, ...] = ()
+    """Files of annotations that were shown, unchanged."""
+    num_drawn: int = 0
+    """Shapes in the file of drawings that lies beside this one."""
+
+    def __post_init__(self) -> None:
+        """Check what a file may have brought."""
+        if len(self.layers) > MAX_LAYERS or len(self.annotations) > MAX_FILES:
+            raise ValueError(f"more than {MAX_LAYERS} layers or {MAX_FILES} files of annotations")
+        paths = (*self.annotations, *(() if self.result is None else (self.result.path,)))
+        if any(len(path) > MAX_TEXT for path in paths):
+            raise ValueError(f"a path has more than {MAX_TEXT} letters")
+        if self.given_um_per_px is not None and not all(0 < value <= MAX_UM_PER_PX for value in self.given_um_per_px):
+            raise ValueError(f"no slide has {self.given_um_per_px} micrometres per pixel")
+
+    def without_time(self) -> tuple[object, ...]:
+        """Return all but when it was left, to tell whether anything has changed."""
+        return tuple(getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "when")
+
+
+def finite(pair: tuple[float, float]) -> bool:
+    """Return whether both numbers are finite."""
+    return all(map(math.isfinite, pair))

@@ -1,0 +1,96 @@
+"""Reads and writes the files of one slide: how it was left, and beside it, as GeoJSON, the shapes drawn on it."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_gigaclf.annotations import Annotation, read_geojson, write_geojson
+from napari_gigaclf.errors import OutputError
+from napari_gigaclf.inference.own_file import OwnFile
+from napari_gigaclf.viewer.returning.state import SlideState
+from napari_gigaclf.viewer.returning.state_file import FORMAT, StateJson, read_state, state_path
+from napari_gigaclf.writing import reason_of
+
+MAX_DRAWING_BYTES = 1 << 28
+
+
+class StateStore:
+    """The files of one slide, as this program last saw them; for one thread at a time.
+
+    Parameters
+    ----------
+    folder
+        Where states are kept.
+    slide_id
+        Fingerprint of the slide.
+    """
+
+    def __init__(self, folder: Path, slide_id: str) -> None:
+        self.slide_id = slide_id
+        self.path = state_path(folder, slide_id)
+        self.drawings = self.path.with_suffix(".geojson")
+        self._file = OwnFile(
+            self.path,
+            "another window shows this slide and keeps how it is left; what is drawn in this one is not kept: save "
+            "it, or close one of the two",
+        )
+
+    def load(self) -> SlideState | None:
+        """Return how the slide was left; None if it never was.
+
+        Raises
+        ------
+        ResultError
+            The file is damaged, too large, of another version or about another slide.
+        """
+        return read_state(self.path, self.slide_id) if self._file.look() else None
+
+    def load_drawings(self) -> list[Annotation]:
+        """Return the shapes that were drawn on the slide.
+
+        Raises
+        ------
+        AnnotationError
+            They cannot be read.
+        """
+        return read_geojson(self.drawings, max_bytes=MAX_DRAWING_BYTES)
+
+    def set_aside(self) -> None:
+        """Move what could not be read out of the way, so that nothing of it is lost when the slide is left.
+
+        Raises
+        ------
+        OutputError
+            It cannot be moved.
+        """
+        _set_aside(self.path)
+        self.set_drawings_aside()
+        self._file.look()
+
+    def set_drawings_aside(self) -> None:
+        """Move the drawn shapes out of the way (raises OutputError as ``set_aside`` does)."""
+        _set_aside(self.drawings)
+
+    def save(self, state: SlideState, drawn: Sequence[Annotation] | None) -> None:
+        """Write a state, and the drawn shapes in place of earlier ones; None leaves those as they are.
+
+        Raises
+        ------
+        OutputError
+            The folder cannot be written to, or another program has written there since.
+        """
+        self._file.write(StateJson(format=FORMAT, state=state))
+        if drawn:
+            write_geojson(self.drawings, drawn)
+        elif drawn is not None:
+            with contextlib.suppress(OSError):
+                self.drawings.unlink(missing_ok=True)
+
+
+def _set_aside(path: Path) -> None:
+    try:
+        path.replace(path.with_name(f"{path.name}.unread"))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be moved: {reason_of(error)}") from error

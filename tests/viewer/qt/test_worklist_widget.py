@@ -1,0 +1,119 @@
+"""The worklist in a real window: keys, double click, a run that is left, slides that return."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+
+from napari_gigaclf.viewer import worklist_commands
+from napari_gigaclf.viewer.returning.host import found_in
+from napari_gigaclf.viewer.viewpoint import Viewpoint
+from napari_gigaclf.viewer.widgets.worklist import WorklistWidget
+
+
+@pytest.fixture
+def folder(tmp_path, pixels):
+    folder = tmp_path / "case"
+    folder.mkdir()
+    (folder / "b-bad.svs").write_bytes(b"II*\0" + b"\xff" * 100)
+    for number, name in enumerate(("a.png", "c.png")):
+        Image.fromarray(np.roll(pixels, 20 * number, axis=0)).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def worklist(viewer, qtbot, plugin_settings):
+    viewer.window.resize(1280, 800)
+    widget = WorklistWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Worklist")
+    yield widget
+    widget.shut_down()
+    assert widget.worker.close()
+    returning = found_in(viewer.window._qt_window)
+    if returning is not None:
+        returning.shut_down()
+
+
+def status(worklist):
+    return [worklist.table.item(row, 1).text() for row in range(worklist.table.rowCount())]
+
+
+def test_through_a_folder_by_keys_and_double_click(worklist, viewer, folder, qtbot):
+    canvas = viewer.window._qt_viewer.canvas.native
+
+    def settled(row):
+        controller = worklist.controller
+        qtbot.waitUntil(lambda: controller.open_row == row and not controller.opening, timeout=20_000)
+        returning = found_in(viewer.window._qt_window)
+        kept = returning.controller.keeps_shapes
+        layer = next(layer for layer in viewer.layers if layer.metadata.get("slide"))
+        qtbot.waitUntil(lambda: kept(layer.metadata["slide"].id), timeout=20_000)
+        return layer.metadata["slide"]
+
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(folder))])
+    copy, button, no = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    worklist.dropEvent(QDropEvent(QPointF(9, 9), copy, data, button, no))
+    qtbot.waitUntil(lambda: worklist.table.rowCount() == 3, timeout=20_000)
+    assert status(worklist) == ["not opened"] * 3
+    qtbot.keyClick(canvas, Qt.Key.Key_PageDown)
+    slide = settled(0)
+    point = Viewpoint(viewer)
+    point.set_zoom(slide, 3.0)
+    viewer.add_shapes([np.array([[10, 10], [10, 60], [50, 60.0]])], shape_type="polygon", name="mine")
+    viewer.layers.selection.active = viewer.layers[0]
+
+    qtbot.keyClick(canvas, Qt.Key.Key_PageDown)
+    qtbot.waitUntil(lambda: status(worklist)[1].startswith("cannot be opened"), timeout=20_000)
+    assert "b-bad.svs" in worklist.note.text()
+    assert [layer.name for layer in viewer.layers] == ["a.png", "mine"]
+    worklist_commands.next_slide(viewer)
+    settled(2)
+    assert [layer.name for layer in viewer.layers] == ["c.png"]
+    qtbot.waitUntil(lambda: status(worklist)[0] == "1 drawn", timeout=20_000)
+    assert status(worklist)[2] == "open"
+    assert "1 cannot be opened" in worklist.position_note.text()
+
+    place = worklist.table.visualItemRect(worklist.table.item(0, 0)).center()
+    qtbot.mouseClick(worklist.table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    qtbot.mouseDClick(worklist.table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    slide = settled(0)
+    assert point.zoom(slide) == pytest.approx(3.0)
+    assert [layer.name for layer in viewer.layers] == ["a.png", "mine"]
+    worklist.shut_down()
+    assert not viewer.keymap
+
+
+def test_a_run_is_stopped_only_if_a_person_says_so_and_a_result_returns(
+    widget, worklist, viewer, folder, qtbot, monkeypatch
+):
+    answers, asked = [False, True], []
+    monkeypatch.setattr(worklist, "ask", lambda text: (asked.append(text), answers.pop(0))[1])
+    controller = worklist.controller
+    worklist.source_row.set_path(folder)
+    qtbot.waitUntil(lambda: worklist.table.rowCount() == 3, timeout=20_000)
+    controller.open(0)
+    qtbot.waitUntil(lambda: controller.open_row == 0 and not controller.opening, timeout=20_000)
+    slide = widget.chosen_slide()
+    widget.book.give_scale(slide, 1.0)
+    qtbot.waitUntil(lambda: widget.chosen_slide().um_per_px is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: widget.runs.prepared is not None, timeout=60_000)
+    widget.run_panel.run_button.click()
+    controller.open(2)
+    assert controller.open_row == 0, "the person said no"
+    assert "would be stopped" in asked[0]
+    qtbot.waitUntil(lambda: slide.id in widget.runs.results and not widget.runs.running, timeout=60_000)
+    prediction = widget.runs.results[slide.id][0]
+    widget.run_panel.run_button.click()
+    controller.open(2)
+    qtbot.waitUntil(lambda: controller.open_row == 2 and not controller.opening, timeout=20_000)
+    assert not widget.runs.running
+    assert widget.chosen_slide().name == "c.png"
+    qtbot.waitUntil(lambda: status(worklist)[0] == "result of tiny", timeout=20_000)
+    controller.open(0)
+    qtbot.waitUntil(lambda: slide.id in widget.runs.results, timeout=20_000)
+    again = widget.runs.results[slide.id][0]
+    assert again.record == prediction.record
+    assert np.array_equal(again.probability_map, prediction.probability_map, equal_nan=True)
+    assert widget.run_panel.result_note.text() != ""
