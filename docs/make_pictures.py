@@ -33,6 +33,7 @@ from napari_gigaclf.viewer.taking import canvas_is_sharp, take_snapshot
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.controls import choose
+from napari_gigaclf.viewer.widgets.curtain import CurtainWidget
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
 from napari_gigaclf.viewer.widgets.teach import TeachWidget
@@ -255,6 +256,26 @@ def show_the_navigator(studio: Studio) -> None:
     navigator.shut_down()
 
 
+def hang_the_curtain(studio: Studio) -> None:
+    """Run, then hang the curtain over the edge of a tumour, in a window of the size of a small screen."""
+    widget, viewer, slide = studio.widget, studio.viewer, studio.slide
+    run_the_model(studio)
+    viewer.window.remove_dock_widget(widget)
+    curtain = CurtainWidget(viewer)
+    dock = viewer.window.add_dock_widget(curtain, name="Curtain", area="right")
+    viewer.window.resize(*SMALL_WINDOW)
+    settle()
+    viewer.window._qt_window.resizeDocks([dock], [curtain.sizeHint().width()], Qt.Orientation.Horizontal)
+    settle()
+    places = [shapely.Polygon(swap_xy(ring)) for ring in viewer.layers["known truth"].data]
+    Viewpoint(viewer).fit(slide)
+    studio.look_at(max(places, key=lambda each: each.area), 2.2)
+    curtain.on_box.click()
+    studio.wait(lambda: canvas_is_sharp(viewer), "sharp tissue")
+    studio.take("curtain.jpg")
+    curtain.shut_down()
+
+
 def teach_by_clicking(studio: Studio) -> None:
     """Run the lymph node's model, teach it the phantom's tumour by clicks, and take a picture in a small window."""
     widget, viewer, slide = studio.widget, studio.viewer, studio.slide
@@ -305,7 +326,7 @@ def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "pictures")
-    parser.add_argument("--only", choices=("demo", "tutorial", "ask", "navigate", "teach"))
+    parser.add_argument("--only", choices=("demo", "tutorial", "ask", "navigate", "curtain", "teach"))
     arguments = parser.parse_args()
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -316,6 +337,7 @@ def main() -> None:
         "tutorial": (tell_the_story, go_through_hotspots),
         "ask": (ask_and_explain,),
         "navigate": (show_the_navigator,),
+        "curtain": (hang_the_curtain,),
         "teach": (teach_by_clicking,),
     }
     for name, story in stories.items():

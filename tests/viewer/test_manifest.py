@@ -78,6 +78,7 @@ def test_slide_suffixes_are_claimed(manifest: PluginManifest, name: str) -> None
         "widgets.train",
         "widgets.hotspots",
         "widgets.navigate",
+        "widgets.curtain",
         "widgets.teach",
     ],
 )
