@@ -79,6 +79,7 @@ def test_slide_suffixes_are_claimed(manifest: PluginManifest, name: str) -> None
         "widgets.hotspots",
         "widgets.navigate",
         "widgets.curtain",
+        "widgets.compare",
         "widgets.teach",
     ],
 )
