@@ -32,6 +32,7 @@ from napari_gigaclf.viewer.snapshot import save_snapshot
 from napari_gigaclf.viewer.taking import canvas_is_sharp, take_snapshot
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.compare import CompareWidget
 from napari_gigaclf.viewer.widgets.controls import choose
 from napari_gigaclf.viewer.widgets.curtain import CurtainWidget
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
@@ -276,6 +277,30 @@ def hang_the_curtain(studio: Studio) -> None:
     curtain.shut_down()
 
 
+def compare_side_by_side(studio: Studio) -> None:
+    """Run, then show the map on the first canvas and the saliency on the second one, in a small window."""
+    widget, viewer, slide = studio.widget, studio.viewer, studio.slide
+    run_the_model(studio)
+    viewer.window.remove_dock_widget(widget)
+    viewer.window.resize(*SMALL_WINDOW)
+    settle()
+    compare = CompareWidget(viewer)
+    viewer.window.add_dock_widget(compare, name="Compare", area="right")
+    settle()
+    places = [shapely.Polygon(swap_xy(ring)) for ring in viewer.layers["known truth"].data]
+    studio.look_at(max(places, key=lambda each: each.area), 1.3)
+    canvas = SlideCanvas(viewer)
+    for kind in ("saliency", "tissue"):
+        canvas.overlay(slide.id, kind).visible = False
+    compare.fill_menu()
+    for action in compare.menu.actions():
+        if action.text() != "tissue" and not action.text().startswith("probability"):
+            action.trigger()
+    studio.wait(lambda: canvas_is_sharp(viewer) and canvas_is_sharp(compare.second), "sharp tissue")
+    studio.take("compare.jpg")
+    compare.shut_down()
+
+
 def teach_by_clicking(studio: Studio) -> None:
     """Run the lymph node's model, teach it the phantom's tumour by clicks, and take a picture in a small window."""
     widget, viewer, slide = studio.widget, studio.viewer, studio.slide
@@ -326,7 +351,7 @@ def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "pictures")
-    parser.add_argument("--only", choices=("demo", "tutorial", "ask", "navigate", "curtain", "teach"))
+    parser.add_argument("--only", choices=("demo", "tutorial", "ask", "navigate", "curtain", "compare", "teach"))
     arguments = parser.parse_args()
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -338,6 +363,7 @@ def main() -> None:
         "ask": (ask_and_explain,),
         "navigate": (show_the_navigator,),
         "curtain": (hang_the_curtain,),
+        "compare": (compare_side_by_side,),
         "teach": (teach_by_clicking,),
     }
     for name, story in stories.items():

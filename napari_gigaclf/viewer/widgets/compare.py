@@ -144,6 +144,8 @@ class CompareWidget(Docked):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Take the canvas away before its dock becomes a window of its own, or ceases to be one."""
+        if self._closed:
+            return False
         if watched is self._dock and event.type() == QEvent.Type.WinIdChange and self.qt_viewer is not None:
             self._before = self.controller.kept
             self._close_canvas()
@@ -175,18 +177,20 @@ class CompareWidget(Docked):
         self._keys = CanvasKeys(second, actions)
 
     def _close_canvas(self) -> None:
-        if self.qt_viewer is None:
+        """Let go of what the second canvas shows, then of the canvas; Qt may have taken it with the window already."""
+        qt_viewer, self.qt_viewer = self.qt_viewer, None
+        if qt_viewer is None:
             return
-        self._soon.stop()
         self._keys.stop()
         self.controller.shut_down()
         remove_companion(self.second)
         slicer = getattr(self.second, "_layer_slicer", None)
         if slicer is not None:
             slicer.shutdown()  # its thread, where napari slices asynchronously
-        self._column.removeWidget(self.qt_viewer)
-        self.qt_viewer.close()
-        self.qt_viewer = None
+        with suppress(RuntimeError):
+            self._soon.stop()
+            self._column.removeWidget(qt_viewer)
+            qt_viewer.close()
 
     def _moved(self, _floats: bool = False) -> None:
         """Make another canvas: each window has a drawing context of its own, without the textures of the other."""
