@@ -140,6 +140,22 @@ def curtain_right(viewer: "napari.viewer.Viewer") -> None:
     _step_curtain(viewer, CURTAIN_STEPS)
 
 
+def toggle_profile(viewer: "napari.viewer.Viewer") -> None:
+    """Show the slide through its colour profile, or as its file has it."""
+    from napari.utils.notifications import show_error, show_info
+
+    from napari_gigaclf.errors import GigaclfError
+    from napari_gigaclf.viewer.screen_colours import switch_profile
+
+    layer = Viewpoint(viewer).layer()
+    if layer is None:
+        return
+    try:
+        show_info(switch_profile(layer))
+    except GigaclfError as error:
+        show_error(str(error))
+
+
 def save_snapshot(viewer: "napari.viewer.Viewer") -> None:
     """Ask for a file and save what is shown, with scale bar and legend."""
     from napari_gigaclf.viewer.widgets.snapshot_dialog import ask_and_save
@@ -187,6 +203,7 @@ COMMANDS = (
     Command(title="Curtain: on or off", run=toggle_curtain, keys=("K",)),
     Command(title="Curtain to the left", run=curtain_left, keys=("Alt-Left",)),
     Command(title="Curtain to the right", run=curtain_right, keys=("Alt-Right",)),
+    Command(title="Colour profile of the slide: on or off", run=toggle_profile),
     Command(title="Save a snapshot", run=save_snapshot, keys=("Alt-S",)),
     Command(title="List the keys", run=show_shortcuts, keys=("Alt-K",)),
 )

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.viewer.controllers.objective import Objective
 from napari_gigaclf.viewer.progressive.shown_level import is_sharp
+from napari_gigaclf.viewer.screen_colours import feed_of
 from napari_gigaclf.viewer.snapshot import Legend, Snapshot
 from napari_gigaclf.viewer.texts import RESEARCH_USE
 from napari_gigaclf.viewer.viewpoint import Viewpoint
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 RAMP = 64
 """Colours of a legend."""
+PROFILED = "Colours through the slide's ICC profile"
 DARK, LIGHT = 20, 255
 """Grey values of a curtain's line."""
 LEGEND_KINDS = ("probability", "saliency", "taught", "why")
@@ -57,7 +59,9 @@ def take_snapshot(viewer: Any) -> Snapshot:  # noqa: ANN401 - napari has no stub
 def _caption(point: Viewpoint, slide: "Slide | None") -> tuple[str, ...]:
     if slide is None:
         return (RESEARCH_USE,)
-    return slide.name, Objective.of_slide(slide).text(point.zoom(slide)), RESEARCH_USE
+    feed = feed_of(point.layer())
+    colours = () if feed is None or feed.looks is None else (PROFILED,)
+    return slide.name, Objective.of_slide(slide).text(point.zoom(slide)), *colours, RESEARCH_USE
 
 
 def _draw_curtain(viewer: Any, pixels: NDArray[np.uint8]) -> tuple[str, ...]:  # noqa: ANN401 - napari has no stubs

@@ -95,6 +95,7 @@ class Feed:
         self._threads: list[threading.Thread] = []
         self._redrawn = float("-inf")
         self._generation = 0
+        self._looks: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 
     # --- for whoever draws ------------------------------------------------------------------------------------------
 
@@ -142,6 +143,22 @@ class Feed:
                 missing.append(key)
         self._want(canvas, index, box, missing)
         return out
+
+    @property
+    def looks(self) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+        """What changes the pixels of tiles for the eye; None shows them as they are."""
+        return self._looks
+
+    def look_through(self, looks: Callable[[NDArray[Any]], NDArray[Any]] | None) -> None:
+        """Change the pixels of tiles, (h, w, c), for the eye from now on; those that are seen are fetched again."""
+        with self._changed:
+            self._looks = looks
+            self._generation += 1
+            self.store.clear()
+            self._background = [key for index in self._lasting for key in self._all_tiles(index)]
+            for view in self._views.values():
+                view.sharp = False
+        self._sharpened()
 
     def forget(self, canvas: str) -> None:
         """Fetch nothing more for a canvas that does not show the slide any more."""
@@ -266,13 +283,17 @@ class Feed:
     def _read(self, key: Key) -> NDArray[Any]:
         index, *place = key
         box = tile_box((place[0], place[1]), self._tiles[index], self._shapes[index])
-        return np.ascontiguousarray(self.levels[index].read_inside(box))
+        tile = np.ascontiguousarray(self.levels[index].read_inside(box))
+        looks = self._looks
+        return tile if looks is None else looks(tile)
 
     def _arrived(self, key: Key, tile: NDArray[Any], generation: int) -> None:
         now = time.monotonic()
         with self._changed:
             self._busy.discard(key)
-            if generation != self._generation:  # stopped meanwhile
+            if generation != self._generation:  # stopped meanwhile, or other colours are wanted
+                for view in self._views.values():
+                    view.wanted += [key] if key in view.missing else []
                 return
             self.store.put(key, tile, for_good=key[0] in self._lasting)
             waiting = [view for view in self._views.values() if key in view.missing]
