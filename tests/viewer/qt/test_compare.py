@@ -24,8 +24,8 @@ NEAR = 6.0
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    """A shown window of the size of a small screen."""
+def viewer(make_napari_viewer, slide):
+    """A shown window of the size of a small screen, which closes before the slide does."""
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1280, 800)
     return viewer
@@ -43,7 +43,8 @@ def file(tmp_path_factory):
 
 @pytest.fixture
 def slide(file):
-    return open_slide(file)
+    with open_slide(file) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -89,17 +89,26 @@ def test_on_the_screen_alone_and_back(viewer, show, tmp_path, qtbot, notes):
     assert "as they lie in the file" in said(notes)
     assert np.array_equal(look(), plain)
     assert PROFILED not in take_snapshot(viewer).caption
+    viewer.layers.clear()
+    slide.close()
 
 
 def test_without_a_profile_and_with_a_damaged_one_it_says_so(viewer, show, tmp_path, notes):
-    show(open_slide(write(tmp_path / "none.tif", None)))
+    slides = [
+        open_slide(write(tmp_path / "none.tif", None)),
+        open_slide(write(tmp_path / "bad.tif", profile_bytes()[:150])),
+    ]
+    show(slides[0])
     commands.toggle_profile(viewer)
     assert "none.tif has no colour profile" in said(notes)
     viewer.layers.clear()
-    layer = show(open_slide(write(tmp_path / "bad.tif", profile_bytes()[:150])))
+    layer = show(slides[1])
     commands.toggle_profile(viewer)
     assert "damaged" in said(notes)
     assert layer.data[0].feed.looks is None
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     with pytest.raises(GigaclfError, match="Lab pixels, not of RGB"):
         ScreenColours(lab)
+    viewer.layers.clear()
+    for slide in slides:
+        slide.close()
