@@ -38,7 +38,9 @@ from napari_gigaclf.viewer.snapshot import save_snapshot
 from napari_gigaclf.viewer.taking import canvas_is_sharp, take_snapshot
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.compare import CompareWidget
 from napari_gigaclf.viewer.widgets.controls import choose
+from napari_gigaclf.viewer.widgets.curtain import CurtainWidget
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
 from napari_gigaclf.viewer.widgets.teach import TeachWidget
@@ -262,6 +264,50 @@ def show_the_navigator(studio: Studio) -> None:
     navigator.shut_down()
 
 
+def hang_the_curtain(studio: Studio) -> None:
+    """Run, then hang the curtain over the edge of a tumour, in a window of the size of a small screen."""
+    widget, viewer, slide = studio.widget, studio.viewer, studio.slide
+    run_the_model(studio)
+    viewer.window.remove_dock_widget(widget)
+    curtain = CurtainWidget(viewer)
+    dock = viewer.window.add_dock_widget(curtain, name="Curtain", area="right")
+    viewer.window.resize(*SMALL_WINDOW)
+    settle()
+    viewer.window._qt_window.resizeDocks([dock], [curtain.sizeHint().width()], Qt.Orientation.Horizontal)
+    settle()
+    places = [shapely.Polygon(swap_xy(ring)) for ring in viewer.layers["known truth"].data]
+    Viewpoint(viewer).fit(slide)
+    studio.look_at(max(places, key=lambda each: each.area), 2.2)
+    curtain.on_box.click()
+    studio.wait(lambda: canvas_is_sharp(viewer), "sharp tissue")
+    studio.take("curtain.jpg")
+    curtain.shut_down()
+
+
+def compare_side_by_side(studio: Studio) -> None:
+    """Run, then show the map on the first canvas and the saliency on the second one, in a small window."""
+    widget, viewer, slide = studio.widget, studio.viewer, studio.slide
+    run_the_model(studio)
+    viewer.window.remove_dock_widget(widget)
+    viewer.window.resize(*SMALL_WINDOW)
+    settle()
+    compare = CompareWidget(viewer)
+    viewer.window.add_dock_widget(compare, name="Compare", area="right")
+    settle()
+    places = [shapely.Polygon(swap_xy(ring)) for ring in viewer.layers["known truth"].data]
+    studio.look_at(max(places, key=lambda each: each.area), 1.3)
+    canvas = SlideCanvas(viewer)
+    for kind in ("saliency", "tissue"):
+        canvas.overlay(slide.id, kind).visible = False
+    compare.fill_menu()
+    for action in compare.menu.actions():
+        if action.text() != "tissue" and not action.text().startswith("probability"):
+            action.trigger()
+    studio.wait(lambda: canvas_is_sharp(viewer) and canvas_is_sharp(compare.second), "sharp tissue")
+    studio.take("compare.jpg")
+    compare.shut_down()
+
+
 def teach_by_clicking(studio: Studio) -> None:
     """Run the lymph node's model, teach it the phantom's tumour by clicks, and take a picture in a small window."""
     widget, viewer, slide = studio.widget, studio.viewer, studio.slide
@@ -371,7 +417,9 @@ def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "pictures")
-    parser.add_argument("--only", choices=("demo", "tutorial", "ask", "navigate", "teach", "worklist", "drop"))
+    parser.add_argument(
+        "--only", choices=("demo", "tutorial", "ask", "navigate", "curtain", "compare", "teach", "worklist", "drop")
+    )
     arguments = parser.parse_args()
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -382,6 +430,8 @@ def main() -> None:
         "tutorial": (tell_the_story, go_through_hotspots),
         "ask": (ask_and_explain,),
         "navigate": (show_the_navigator,),
+        "curtain": (hang_the_curtain,),
+        "compare": (compare_side_by_side,),
         "teach": (teach_by_clicking,),
         "worklist": (go_through_a_worklist,),
         "drop": (drop_files,),

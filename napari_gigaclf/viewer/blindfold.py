@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.companions import companions
 from napari_gigaclf.viewer.returning.looks import BLINDFOLDED
 
 HIDDEN_KINDS = ("probability", "saliency", "why")
@@ -20,7 +21,8 @@ class Blindfold:
 
     def apply(self, hidden: Callable[[str], bool]) -> None:
         """Hide the maps of slides for which ``hidden`` is true; show those again that were hidden and need not be."""
-        for layer in self._canvas.viewer.layers:
+        viewer = self._canvas.viewer
+        for layer in [layer for each in (viewer, *companions(viewer)) for layer in each.layers]:
             if layer.metadata.get("kind") not in HIDDEN_KINDS:
                 continue
             if hidden(str(layer.metadata.get("slide_id"))):

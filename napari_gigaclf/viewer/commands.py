@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PAN_SHARE = 0.25
 """An arrow key moves the view by this share of the canvas."""
 ZOOM_STEP = 2.0**0.5
+CURTAIN_STEPS = 2
+"""A key of the canvas moves the curtain by so many of its steps."""
+NOTHING_CUT = "Curtain: both sides show the same, since nothing one sees lies over the slide yet."
 PLUS = "+"
 """napari knows no key of this name: it arrives as unknown. The navigator listens for it itself."""
 
@@ -113,6 +116,46 @@ def toggle_saliency(viewer: "napari.viewer.Viewer") -> None:
     _toggle(viewer, "saliency")
 
 
+def toggle_curtain(viewer: "napari.viewer.Viewer") -> None:
+    """Hang the curtain between the slide and what lies over it, or take it away."""
+    from napari.utils.notifications import show_info
+
+    from napari_gigaclf.viewer.widgets.curtain_line import make_curtain_line
+
+    line = make_curtain_line(viewer)
+    if line is None:
+        return
+    line.curtain.switch(not line.curtain.on)
+    if line.curtain.on and not line.curtain.cuts(line.layers):
+        show_info(NOTHING_CUT)
+
+
+def curtain_left(viewer: "napari.viewer.Viewer") -> None:
+    """Move the curtain to the left."""
+    _step_curtain(viewer, -CURTAIN_STEPS)
+
+
+def curtain_right(viewer: "napari.viewer.Viewer") -> None:
+    """Move the curtain to the right."""
+    _step_curtain(viewer, CURTAIN_STEPS)
+
+
+def toggle_profile(viewer: "napari.viewer.Viewer") -> None:
+    """Show the slide through its colour profile, or as its file has it."""
+    from napari.utils.notifications import show_error, show_info
+
+    from napari_gigaclf.errors import GigaclfError
+    from napari_gigaclf.viewer.screen_colours import switch_profile
+
+    layer = Viewpoint(viewer).layer()
+    if layer is None:
+        return
+    try:
+        show_info(switch_profile(layer))
+    except GigaclfError as error:
+        show_error(str(error))
+
+
 def save_snapshot(viewer: "napari.viewer.Viewer") -> None:
     """Ask for a file and save what is shown, with scale bar and legend."""
     from napari_gigaclf.viewer.widgets.snapshot_dialog import ask_and_save
@@ -157,6 +200,10 @@ COMMANDS = (
     Command(title="Slide upright again", run=upright_view, keys=("Alt-U",)),
     Command(title="Show or hide the probability map", run=toggle_probability, keys=("H",)),
     Command(title="Show or hide the saliency", run=toggle_saliency, keys=("J",)),
+    Command(title="Curtain: on or off", run=toggle_curtain, keys=("K",)),
+    Command(title="Curtain to the left", run=curtain_left, keys=("Alt-Left",)),
+    Command(title="Curtain to the right", run=curtain_right, keys=("Alt-Right",)),
+    Command(title="Colour profile of the slide: on or off", run=toggle_profile),
     Command(title="Save a snapshot", run=save_snapshot, keys=("Alt-S",)),
     Command(title="List the keys", run=show_shortcuts, keys=("Alt-K",)),
 )
@@ -175,6 +222,14 @@ def jump(viewer: Any, magnification: float) -> None:  # noqa: ANN401 - napari ha
 def key_actions(viewer: Any) -> dict[str, Callable[[], None]]:  # noqa: ANN401 - napari has no stubs
     """Return what each key of the canvas does to a viewer."""
     return {key: partial(each.run, viewer) for each in COMMANDS for key in each.keys if key != PLUS}
+
+
+def _step_curtain(viewer: Any, steps: int) -> None:  # noqa: ANN401 - napari has no stubs
+    from napari_gigaclf.viewer.widgets.curtain_line import curtain_line
+
+    line = curtain_line(viewer)
+    if line is not None and line.curtain.on:
+        line.curtain.step(steps)
 
 
 def _toggle(viewer: Any, *kinds: str) -> None:  # noqa: ANN401 - napari has no stubs

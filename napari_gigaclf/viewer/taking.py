@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.viewer.controllers.objective import Objective
 from napari_gigaclf.viewer.progressive.shown_level import is_sharp
+from napari_gigaclf.viewer.screen_colours import feed_of
 from napari_gigaclf.viewer.snapshot import Legend, Snapshot
 from napari_gigaclf.viewer.texts import RESEARCH_USE
 from napari_gigaclf.viewer.viewpoint import Viewpoint
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 RAMP = 64
 """Colours of a legend."""
+PROFILED = "Colours through the slide's ICC profile"
+DARK, LIGHT = 20, 255
+"""Grey values of a curtain's line."""
 LEGEND_KINDS = ("probability", "saliency", "taught", "why")
 
 
@@ -40,12 +44,14 @@ def take_snapshot(viewer: Any) -> Snapshot:  # noqa: ANN401 - napari has no stub
             layer.colorbar.visible = True
     point = Viewpoint(viewer)
     slide = point.slide()
+    pixels = np.array(pixels)
+    curtain = _draw_curtain(viewer, pixels)
     dense = pixels.shape[1] / viewer.canvas.size[1]
     known = slide is not None and slide.um_per_px is not None
     return Snapshot(
         pixels=np.ascontiguousarray(pixels),
         um_per_px=1 / viewer.scene.camera.zoom / dense if known else None,
-        caption=_caption(point, slide),
+        caption=(*_caption(point, slide), *curtain),
         legends=tuple(_legend(layer) for layer in viewer.layers if _has_legend(layer)),
     )
 
@@ -53,7 +59,22 @@ def take_snapshot(viewer: Any) -> Snapshot:  # noqa: ANN401 - napari has no stub
 def _caption(point: Viewpoint, slide: "Slide | None") -> tuple[str, ...]:
     if slide is None:
         return (RESEARCH_USE,)
-    return slide.name, Objective.of_slide(slide).text(point.zoom(slide)), RESEARCH_USE
+    feed = feed_of(point.layer())
+    colours = () if feed is None or feed.looks is None else (PROFILED,)
+    return slide.name, Objective.of_slide(slide).text(point.zoom(slide)), *colours, RESEARCH_USE
+
+
+def _draw_curtain(viewer: Any, pixels: NDArray[np.uint8]) -> tuple[str, ...]:  # noqa: ANN401 - napari has no stubs
+    """Draw the line of a curtain that hangs, and return the line of text that says what is left and right of it."""
+    from napari_gigaclf.viewer.widgets.curtain_line import curtain_line
+
+    line = curtain_line(viewer)
+    if line is None or not line.curtain.on:
+        return ()
+    edge = round(line.curtain.at * pixels.shape[1])
+    pixels[:, max(0, edge - 1) : edge + 2] = DARK
+    pixels[:, edge : edge + 1] = LIGHT
+    return (f"Curtain, {line.curtain.caption(line.layers)}",)
 
 
 def _has_legend(layer: Any) -> bool:  # noqa: ANN401 - a napari layer

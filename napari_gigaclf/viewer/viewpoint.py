@@ -5,6 +5,7 @@ napari's 2-D camera cannot turn. A quarter turn is the two axes exchanged (``dim
 coordinates stay what they are: overlays, clicks and drawn shapes know nothing of it.
 """
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MARGIN = 0.03
 """Share of the canvas that is left free around a slide that is fitted."""
+UNSEEN = 1e-3
+"""Pixels of the screen, and share of the zoom, by which a view may differ from what was asked."""
 DOWN, UP, RIGHT, LEFT = "down", "up", "right", "left"
 
 
@@ -130,6 +133,32 @@ class Viewpoint:
         if self.exchanged:
             self._exchange()
         self._viewer.scene.camera.orientation2d = (DOWN, RIGHT)
+
+    def orient_as(self, other: "Viewpoint") -> None:
+        """Turn and mirror the view as another one is."""
+        if self.exchanged != other.exchanged:
+            self._exchange()
+        orientation = other._viewer.scene.camera.orientation2d
+        if self._viewer.scene.camera.orientation2d != orientation:
+            self._viewer.scene.camera.orientation2d = orientation
+
+    # --- in the world -----------------------------------------------------------------------------------------------
+
+    @property
+    def world_centre(self) -> tuple[float, float]:
+        """The middle of the view, (y, x) in the unit of the world, whatever the orientation."""
+        y, x = self._of_screen(np.asarray(self._viewer.scene.camera.center, dtype=float)[-2:])
+        return float(y), float(x)
+
+    def set_world(self, centre: tuple[float, float], zoom: float) -> None:
+        """Look at a place of the world, (y, x), with so many pixels of the screen per unit; no nearer than one sees."""
+        camera = self._viewer.scene.camera
+        moved = max(abs(new - old) for new, old in zip(centre, self.world_centre, strict=True)) * zoom
+        if not math.isclose(camera.zoom, zoom, rel_tol=UNSEEN):
+            camera.zoom = float(zoom)
+        if moved > UNSEEN:
+            vertical, horizontal = self._of_screen(np.asarray(centre, dtype=float))
+            camera.center = (*camera.center[:-2], float(vertical), float(horizontal))
 
     def _exchange(self) -> None:
         """Exchange the axes; napari fits its view when they change, so centre and zoom are put back."""

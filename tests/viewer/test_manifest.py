@@ -96,6 +96,8 @@ def test_slide_suffixes_are_claimed(manifest: PluginManifest, name: str) -> None
         "widgets.navigate",
         "widgets.worklist",
         "worklist_commands",
+        "widgets.curtain",
+        "widgets.compare",
         "widgets.teach",
     ],
 )

@@ -7,6 +7,7 @@ tiles have come that the last view lacked.
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,23 @@ REDRAW_SECONDS = 0.1
 """While tiles arrive, the view is drawn again at most so often; each redraw costs the window some 30 ms."""
 
 
+@dataclass(slots=True)
+class View:
+    """What one canvas shows of the slide, and what it waits for."""
+
+    place: tuple[int, Box] | None = None
+    """Level and box seen last."""
+    wanted: list[Key] = field(default_factory=list)
+    """Tiles to be fetched, the most urgent first."""
+    ahead: list[Key] = field(default_factory=list)
+    """Tiles which it will need next if it keeps its direction."""
+    missing: set[Key] = field(default_factory=set)
+    """Tiles that were drawn from a coarser level."""
+    sharp: bool = True
+
+
 class Feed:
-    """Tiles of one slide for whoever draws it.
+    """Tiles of one slide for whoever draws it; several canvases share tiles and threads, and each has its own wishes.
 
     Parameters
     ----------
@@ -72,17 +88,14 @@ class Feed:
         ]
         self._lasting = _lasting_levels(self._shapes)
         self._changed = threading.Condition()
-        self._view: tuple[int, Box] | None = None
-        self._wanted: list[Key] = []
+        self._views: dict[str, View] = {}
         self._background = [key for index in self._lasting for key in self._all_tiles(index)]
-        self._ahead: list[Key] = []
         self._busy: set[Key] = set()
-        self._missing: set[Key] = set()
         self._broken: set[Key] = set()
         self._threads: list[threading.Thread] = []
         self._redrawn = float("-inf")
-        self._sharp = True
         self._generation = 0
+        self._looks: Callable[[NDArray[Any]], NDArray[Any]] | None = None
 
     # --- for whoever draws ------------------------------------------------------------------------------------------
 
@@ -92,8 +105,8 @@ class Feed:
 
     @property
     def sharp(self) -> bool:
-        """True if the last view was answered with its own tiles alone."""
-        return self._sharp
+        """True if the last view of every canvas was answered with its own tiles alone."""
+        return all(view.sharp for view in list(self._views.values()))
 
     def fits(self, index: int, box: Box) -> bool:
         """Return whether a view is small enough to be shown tile by tile."""
@@ -101,10 +114,17 @@ class Feed:
         pixel_bytes = level.num_channels * level.dtype.itemsize
         return bool(box.shape[0] * box.shape[1] * pixel_bytes <= LARGEST_VIEW * self.store.max_bytes)
 
-    def show(self, index: int, box: Box) -> NDArray[Any]:
+    def show(self, index: int, box: Box, canvas: str = "") -> NDArray[Any]:
         """Return what is there of a box inside a level, (h, w, c), and fetch the rest.
 
         Never blocks for pixels, once the coarsest level is there.
+
+        Parameters
+        ----------
+        index, box
+            The level, and the pixels of it.
+        canvas
+            Who looks; this view takes the place of the canvas's view before.
         """
         level = self.levels[index]
         out = np.empty((*box.shape, level.num_channels), level.dtype)
@@ -121,8 +141,29 @@ class Feed:
             into[...] = self._coarser(index, part)
             if key not in self._broken:
                 missing.append(key)
-        self._want(index, box, missing)
+        self._want(canvas, index, box, missing)
         return out
+
+    @property
+    def looks(self) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+        """What changes the pixels of tiles for the eye; None shows them as they are."""
+        return self._looks
+
+    def look_through(self, looks: Callable[[NDArray[Any]], NDArray[Any]] | None) -> None:
+        """Change the pixels of tiles, (h, w, c), for the eye from now on; those that are seen are fetched again."""
+        with self._changed:
+            self._looks = looks
+            self._generation += 1
+            self.store.clear()
+            self._background = [key for index in self._lasting for key in self._all_tiles(index)]
+            for view in self._views.values():
+                view.sharp = False
+        self._sharpened()
+
+    def forget(self, canvas: str) -> None:
+        """Fetch nothing more for a canvas that does not show the slide any more."""
+        with self._changed:
+            self._views.pop(canvas, None)
 
     def stop(self) -> None:
         """Fetch nothing more for now and forget all tiles; the threads end soon."""
@@ -180,21 +221,22 @@ class Feed:
             block[part.shifted(-source.y0, -source.x0).slices] = pixels[part.shifted(-whole.y0, -whole.x0).slices]
         return enlarge(block, source, box, step, coarse_step, shape)
 
-    def _want(self, index: int, box: Box, missing: list[Key]) -> None:
-        """Fetch the missing tiles of a view in place of those of the view before it."""
+    def _want(self, canvas: str, index: int, box: Box, missing: list[Key]) -> None:
+        """Fetch the missing tiles of a view in place of those of the canvas's view before it."""
         with self._changed:
-            if self._view != (index, box):
-                same_level = self._view is not None and self._view[0] == index
-                direction = travel(self._view[1], box) if self._view is not None and same_level else (0, 0)
+            view = self._views.setdefault(canvas, View())
+            if view.place != (index, box):
+                before = view.place
+                direction = travel(before[1], box) if before is not None and before[0] == index else (0, 0)
                 ahead = tiles_ahead(box, direction, self._tiles[index], self._shapes[index])
-                self._ahead = [(index, *place) for place in ahead]
-                self._view = (index, box)
+                view.ahead = [(index, *place) for place in ahead]
+                view.place = (index, box)
             # A tile may have come since it was looked for: nobody would tell of it any more.
-            self._wanted = [key for key in missing if key not in self.store]
-            self._missing = set(self._wanted)
-            self._sharp = not missing
-            come_since = bool(missing) and not self._wanted
-            if self._wanted or self._ahead or self._background:
+            view.wanted = [key for key in missing if key not in self.store]
+            view.missing = set(view.wanted)
+            view.sharp = not missing
+            come_since = bool(missing) and not view.wanted
+            if view.wanted or view.ahead or self._background:
                 self._start_threads()
                 self._changed.notify_all()
         if come_since:
@@ -222,33 +264,43 @@ class Feed:
         """Return the tile to fetch next; None when there was nothing to fetch for a while."""
         with self._changed:
             while True:
-                for queue in (self._wanted, self._background, self._ahead):
+                for queue in self._queues():
                     while queue:
                         key = queue.pop(0)
                         if key not in self._busy and key not in self._broken and key not in self.store:
                             self._busy.add(key)
                             return key
-                if not self._changed.wait(IDLE_SECONDS) and not (self._wanted or self._background or self._ahead):
+                if not self._changed.wait(IDLE_SECONDS) and not any(self._queues()):
                     # Leaves the list under the lock, so that a view that comes now starts another thread.
                     self._threads = [each for each in self._threads if each is not threading.current_thread()]
                     return None
 
+    def _queues(self) -> list[list[Key]]:
+        """Return what waits to be fetched, the most urgent first: what is seen, the overview, what comes next."""
+        views = list(self._views.values())
+        return [*(view.wanted for view in views), self._background, *(view.ahead for view in views)]
+
     def _read(self, key: Key) -> NDArray[Any]:
         index, *place = key
         box = tile_box((place[0], place[1]), self._tiles[index], self._shapes[index])
-        return np.ascontiguousarray(self.levels[index].read_inside(box))
+        tile = np.ascontiguousarray(self.levels[index].read_inside(box))
+        looks = self._looks
+        return tile if looks is None else looks(tile)
 
     def _arrived(self, key: Key, tile: NDArray[Any], generation: int) -> None:
         now = time.monotonic()
         with self._changed:
             self._busy.discard(key)
-            if generation != self._generation:  # stopped meanwhile
+            if generation != self._generation:  # stopped meanwhile, or other colours are wanted
+                for view in self._views.values():
+                    view.wanted += [key] if key in view.missing else []
                 return
             self.store.put(key, tile, for_good=key[0] in self._lasting)
-            if key not in self._missing:
-                return
-            self._missing.discard(key)
-            if self._missing and now - self._redrawn < REDRAW_SECONDS:
+            waiting = [view for view in self._views.values() if key in view.missing]
+            for view in waiting:
+                view.missing.discard(key)
+            complete = any(not view.missing for view in waiting)
+            if not waiting or (not complete and now - self._redrawn < REDRAW_SECONDS):
                 return
             self._redrawn = now
         self._sharpened()
@@ -258,17 +310,17 @@ class Feed:
             first = not self._broken
             self._broken.add(key)
             self._busy.discard(key)
-            self._missing.discard(key)
-            last = not self._missing
+            for view in self._views.values():
+                view.missing.discard(key)
+            last = not any(view.missing for view in self._views.values())
         if first:
             self._failed(message)
         if last:
             self._sharpened()
 
     def _drop_wishes(self) -> None:
-        self._wanted, self._ahead, self._background = [], [], []
-        self._missing = set()
-        self._view = None
+        self._background = []
+        self._views = {}
 
     def _all_tiles(self, index: int) -> list[Key]:
         height, width = self._shapes[index]

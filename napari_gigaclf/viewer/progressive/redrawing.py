@@ -64,9 +64,11 @@ class Redrawing:
 
 
 def open_viewers() -> list[Any]:
-    """Return napari's open viewers; napari has no public list of them, only the current one."""
+    """Return napari's open viewers and those beside them; napari has no public list, only the current one."""
     from napari import Viewer, current_viewer
+
+    from napari_gigaclf.viewer.companions import companions
 
     known = getattr(Viewer, "_instances", None)
     viewers = list(known) if known is not None else [current_viewer()]
-    return [viewer for viewer in viewers if viewer is not None]
+    return [*(viewer for viewer in viewers if viewer is not None), *companions()]

@@ -32,12 +32,15 @@ class ShownLevel:
         Number of the level.
     channel
         Show this channel alone, as a 2-D array; None shows the level as it is.
+    canvas
+        Name of the canvas for which it is; each has a view of its own (see ``Feed.show``).
     """
 
-    def __init__(self, feed: Feed, index: int, channel: int | None = None) -> None:
+    def __init__(self, feed: Feed, index: int, channel: int | None = None, canvas: str = "") -> None:
         self.feed = feed
         self.index = index
         self.level = feed.levels[index]
+        self.canvas = canvas
         self._channel = channel
         plane = channel is not None or self.level.ndim == 2
         self.shape: tuple[int, ...] = tuple(self.level.shape[:2]) if plane else tuple(self.level.shape)
@@ -48,14 +51,18 @@ class ShownLevel:
 
     def plane(self, channel: int) -> "ShownLevel":
         """Return one channel of the level."""
-        return ShownLevel(self.feed, self.index, channel)
+        return ShownLevel(self.feed, self.index, channel, self.canvas)
+
+    def beside(self, canvas: str) -> "ShownLevel":
+        """Return the same level for another canvas: the same tiles and threads, a view of its own."""
+        return ShownLevel(self.feed, self.index, self._channel, canvas)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:  # noqa: ANN401 - what numpy allows
         """Return pixels: what is there for napari's slicing, those of the file for everybody else."""
         if sys._getframe(1).f_globals.get("__name__") == SLICING and window_post() is not None:
             box = self._box(key)
             if box is not None and self.feed.fits(self.index, box):
-                return self._of_channel(self.feed.show(self.index, box))
+                return self._of_channel(self.feed.show(self.index, box, self.canvas))
         return self._exact(key)
 
     def __len__(self) -> int:

@@ -11,9 +11,13 @@ class Docked(QWidget):
     too. A class made from this one sets ``_closed`` to False once it is made, and to True in ``shut_down``.
     """
 
+    # Qt may still send events to a widget whose attributes Python has collected already.
+    _closed = True
+    _window: QMainWindow | None = None
+
     def __init__(self, parent: QWidget | None = None) -> None:
         self._closed = True  # until everything is made: Qt sends events meanwhile
-        self._window: QMainWindow | None = None
+        self._window = None
         super().__init__(parent)
 
     def shut_down(self) -> None:

@@ -229,3 +229,27 @@ def test_closing_the_slide_under_a_view_is_no_crash(make_feed, gate, slide, news
     gate.open.set()
     until(lambda: any("closed" in message for message in news))
     assert feed.show(0, VIEW).shape == (1024, 1536, 3)
+
+
+def test_two_canvases_share_every_tile_and_each_gets_what_it_looks_at(make_feed, gate, news):
+    feed = make_feed()
+    feed.keep_coarsest()
+    gate.open.clear()
+    elsewhere = VIEW.shifted(2048, 2048)
+    feed.show(0, VIEW)
+    feed.show(0, VIEW.shifted(0, 256), "second")
+    assert not feed.sharp
+    gate.open.set()
+    until(lambda: all((0, y, x) in feed.store for y in range(8, 12) for x in range(8, 15)))
+    assert np.array_equal(feed.show(0, VIEW), gate.pixels(0, VIEW)), "the other view did not take its place"
+    shifted = VIEW.shifted(0, 256)
+    assert np.array_equal(feed.show(0, shifted, "second"), gate.pixels(0, shifted))
+    assert feed.sharp
+    at_level_0 = [box for level, box in gate.reads if level == 0]
+    assert len(at_level_0) == len(set(at_level_0)) == 28, "7 columns of 4 tiles, each read once"
+    gate.open.clear()
+    feed.show(0, elsewhere, "second")
+    assert not feed.sharp
+    feed.forget("second")
+    assert feed.sharp
+    gate.open.set()
