@@ -4,6 +4,8 @@ At their real depth, with thin channels. What their code does (look at shapes, u
 torch.export.
 """
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -93,7 +95,45 @@ def test_attention_over_all_places_is_refused_by_name():
         stream(shaken(OneMap(segformer(), "last_hidden_state")))
 
 
-def test_training_mode_is_refused_by_name():
-    net = nn.Sequential(OneMap(resnet([1, 1, 1, 1], "basic"), "last_hidden_state")).train()
-    with pytest.raises(UnsupportedOperation, match=r"in module '0\.body\.embedder.*normalization'"):
-        stream(net)
+def swin():
+    from transformers import SwinConfig, SwinModel
+
+    config = SwinConfig(embed_dim=8, depths=[2, 2], num_heads=[2, 2], window_size=4)
+    return SwinModel(config, add_pooling_layer=False)
+
+
+def test_attention_in_windows_is_refused_by_name():
+    with pytest.raises(UnsupportedOperation, match="in module 'body"):
+        stream(shaken(OneMap(swin(), "last_hidden_state")))
+
+
+def test_batch_norm_in_training_mode_is_exact_with_running_statistics_and_counter():
+    torch.manual_seed(0)
+    net = OneMap(resnet([1, 1, 1, 1], "basic"), "last_hidden_state").double().train()
+    other = copy.deepcopy(net)
+    image = torch.randn(2, 3, 131, 150, dtype=torch.float64)
+    assert disagreements(answer(net, image), answer(stream(other, tile=64), image)) == {}
+    for (name, ours), theirs in zip(other.named_buffers(), net.buffers(), strict=True):
+        assert name.endswith("num_batches_tracked") or torch.allclose(ours, theirs, rtol=0, atol=1e-10), name
+        assert ours.dtype != torch.int64 or (ours == theirs).all(), name
+    assert int(next(b for n, b in other.named_buffers() if n.endswith("num_batches_tracked"))) == 1
+
+
+class CountsAlone(nn.Module):
+    """Counts batches, but does not look at them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x):
+        self.num_batches_tracked.add_(1)
+        if x.shape[0] > 0:  # leaves following by torch.fx
+            x = self.conv(x)
+        return x
+
+
+def test_a_counter_without_a_batch_norm_is_refused():
+    with pytest.raises(UnsupportedOperation, match="num_batches_tracked"):
+        stream(CountsAlone().train())

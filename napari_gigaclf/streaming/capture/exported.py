@@ -21,10 +21,11 @@ from napari_gigaclf.streaming.capture.refusals import SizeUsed, remedy_for
 from napari_gigaclf.streaming.capture.tracing import INNER
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.operations import Argument, NodeRef, TensorRef, references
-from napari_gigaclf.streaming.network.spaceless import FixedTensor
+from napari_gigaclf.streaming.network.spaceless import FixedTensor, NamedTensor
 
 ON_CONSTANTS = frozenset({"lift_fresh_copy", "detach", "alias"})
 """What ``torch.tensor(...)`` in a network's code leaves in an exported graph."""
+COUNTER = "num_batches_tracked"
 CUTTING = {"chunk": "chunk", "split": "split", "split_with_sizes": "split", "tensor_split": "tensor_split"}
 """Operators which give several parts of a map, and the methods they belong to."""
 
@@ -42,6 +43,8 @@ class _ExportedBuilder(Builder):
         self.exported = exported
         self.refused: dict[fx.Node, UnsupportedOperation] = {}
         self.fixed: set[int] = set()
+        self.counters: list[TensorRef] = []
+        """Counters of batches that were counted up, and whose batch norm is still to come."""
 
     def argument(self, template: object) -> Argument:
         if isinstance(template, fx.Node) and template in self.refused:
@@ -119,6 +122,11 @@ class _ExportedBuilder(Builder):
         given = tuple(self.argument(item) for item in node.args)
         args, kwargs = arguments_of(found, given, {key: self.argument(item) for key, item in node.kwargs.items()})
         call = self.call(call.kind, call.path, args, kwargs)
+        if self.counts_batches(found, given):
+            self.counters.append(given[0])  # type: ignore[arg-type]
+            return given[0]
+        if found.name == "batch_norm":
+            call = call.with_kwargs(num_batches_tracked=self.counter_beside(call))
         if not any(isinstance(ref, NodeRef) for ref in references((args, kwargs))):
             if found.name in ON_CONSTANTS and isinstance(given[0], TensorRef) and given[0].index in self.fixed:
                 return given[0]
@@ -146,6 +154,25 @@ class _ExportedBuilder(Builder):
             self.take_over(call, args[0], result)
         return result
 
+    def name_of(self, ref: Argument) -> str:
+        """Return the name of a parameter or buffer; nothing for anything else."""
+        constant = self.constants[ref.index] if isinstance(ref, TensorRef) else None
+        return constant.name if isinstance(constant, NamedTensor) else ""
+
+    def counts_batches(self, found: Operator, given: tuple[Argument, ...]) -> bool:
+        """Return whether an operator is a batch norm's counting of batches, which its update will do."""
+        counter = bool(given) and self.name_of(given[0]).rpartition(".")[2] == COUNTER
+        return counter and found.name == "add" and found.overwrites and given[1:] == (1,)
+
+    def counter_beside(self, call: Call) -> TensorRef | None:
+        """Return the counter that was counted up for this batch norm, from the same module; None where none was."""
+        module = self.name_of(call.kwargs.get("running_mean")).rpartition(".")[0]
+        for counter in self.counters:
+            if self.name_of(counter).rpartition(".")[0] == module:
+                self.counters.remove(counter)
+                return counter
+        return None
+
     def build(self) -> Graph:
         """Return the graph."""
         self.inputs()
@@ -164,6 +191,11 @@ class _ExportedBuilder(Builder):
                     raise
                 self.refused[node] = error
         assert output is not None, "every graph has an output"
+        for counter in self.counters:
+            raise UnsupportedOperation(
+                f"cannot stream a module that counts up '{self.name_of(counter)}' without a batch norm behind it; call "
+                "eval() on that part"
+            )
         return self.finish(self.result(output))
 
     def result(self, output: fx.Node) -> Argument:

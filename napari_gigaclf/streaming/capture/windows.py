@@ -136,7 +136,7 @@ def patchwise(module: Patchwise) -> Recogniser:
         return PatchOperation(
             source=call.map_of(call.args[0]), module=inside, names=names,
             tensors=tuple(call.named(place + name) for name in names), windows=module.windows,
-            per_call=module.patches_per_call, path=call.path, checked=set(),
+            per_call=module.patches_per_call, path=call.path, seen=[],
         )  # fmt: skip
 
     return recognise

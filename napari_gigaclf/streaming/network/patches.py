@@ -11,6 +11,7 @@ from itertools import repeat
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.cutting import cut
@@ -73,7 +74,7 @@ class Patchwise(nn.Module):
     """Calls a module on every patch of a map: (patches, C, *kernel) to (patches, features).
 
     Its result must depend, for each patch, on this patch alone; batch norm in training mode and random numbers inside
-    are refused. What happens inside is not looked at: its arithmetic and memory are not in the plan. Where patches
+    are refused. What happens inside is not looked at: its memory is not in the plan (its arithmetic is). Where patches
     overlap, a tile's pixels are held once per patch they belong to.
 
     Parameters
@@ -146,8 +147,13 @@ class PatchOperation(Windowed):
     per_call: int
     path: str
     """Of the module, for a person."""
-    checked: set[str]
-    """Holds the path once the module was found to draw no random numbers: looked at once, when a run is planned."""
+    seen: list[int]
+    """Multiply-accumulates of one patch, once the module was looked at: when the first run is planned. Empty before."""
+
+    @property
+    def macs_per_output(self) -> int:
+        """Multiply-accumulates per output position, as PyTorch's counter finds them; 0 before the module was seen."""
+        return self.seen[0] if self.seen else 0
 
     def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the features of the patches, padded only where they reach over the image's border."""
@@ -157,15 +163,25 @@ class PatchOperation(Windowed):
 
         def call(patches: Tensor) -> Tensor:
             # Tied weights come under all their names, each with a gradient of its own; these add up outside.
-            states = None if self.path in self.checked else _random_states(patches.device)
             found: Tensor = torch.func.functional_call(self.module, own, (patches,), tie_weights=False)
-            if states is not None and not all(map(torch.equal, states, _random_states(patches.device))):
+            return found
+
+        kernel, stride = zip(*((rule.kernel, rule.stride) for rule in self.windows), strict=True)
+        return on_patches(block, call if self.seen else self.watched(call), kernel, stride, self.per_call)
+
+    def watched(self, call: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """Return the function, looked at while it runs: that it draws no random numbers, and its arithmetic."""
+
+        def watch(patches: Tensor) -> Tensor:
+            states, counter = _random_states(patches.device), FlopCounterMode(display=False)
+            with counter:
+                found = call(patches)
+            if not all(map(torch.equal, states, _random_states(patches.device))):
                 raise UnsupportedOperation(
                     f"cannot stream Patchwise in module '{self.path}': its module draws random numbers, which would "
                     "differ when a tile is run again; call eval() on it, or set its dropout to 0"
                 )
-            self.checked.add(self.path)
+            self.seen[:] = [counter.get_total_flops() // (2 * len(patches))]
             return found
 
-        kernel, stride = zip(*((rule.kernel, rule.stride) for rule in self.windows), strict=True)
-        return on_patches(block, call, kernel, stride, self.per_call)
+        return watch

@@ -105,6 +105,13 @@ def test_patches_are_run_once_also_before_a_wide_convolution():
     assert plan.schedules[0].num_made.total[index] == 10
 
 
+def test_the_plan_counts_the_arithmetic_inside():
+    encoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 14 * 14, 7))
+    plan = stream(nn.Sequential(Patchwise(encoder, 16), nn.Conv2d(7, 2, 1)), tile=32).plan((2, 3, 64, 48))
+    per_patch = 4 * 14 * 14 * 27 + 4 * 14 * 14 * 7
+    assert plan.macs == plan.untiled_macs == 2 * 4 * 3 * (per_patch + 14)
+
+
 def test_region_flat_tiles_and_geometry():
     class Glass:
         shape, dtype, flat_value = (3, 64, 64), torch.float64, [0.5, 1.0, 2.0]
