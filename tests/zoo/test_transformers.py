@@ -117,23 +117,3 @@ def test_batch_norm_in_training_mode_is_exact_with_running_statistics_and_counte
         assert name.endswith("num_batches_tracked") or torch.allclose(ours, theirs, rtol=0, atol=1e-10), name
         assert ours.dtype != torch.int64 or (ours == theirs).all(), name
     assert int(next(b for n, b in other.named_buffers() if n.endswith("num_batches_tracked"))) == 1
-
-
-class CountsAlone(nn.Module):
-    """Counts batches, but does not look at them."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3)
-        self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.int64))
-
-    def forward(self, x):
-        self.num_batches_tracked.add_(1)
-        if x.shape[0] > 0:  # leaves following by torch.fx
-            x = self.conv(x)
-        return x
-
-
-def test_a_counter_without_a_batch_norm_is_refused():
-    with pytest.raises(UnsupportedOperation, match="num_batches_tracked"):
-        stream(CountsAlone().train())

@@ -179,6 +179,11 @@ def counts_its_calls(net, x):
     return net.first(x)
 
 
+def changes_a_buffer(net, x):
+    net.norm.running_mean.add_(1)
+    return net.first(x)
+
+
 def looks_at_memory(net, x):
     return net.first(x) if x.is_contiguous() else net.second(net.first(x))
 
@@ -194,7 +199,8 @@ REFUSED = {
     "slice in the outermost.*part of space": overwrites_a_part,
     "mul in the outermost.*share its memory": overwrites_some_channels,
     "contiguous.. in the same code.*clone": overwrites_after_contiguous,
-    "add_? in the outermost.*changes or draws": counts_its_calls,
+    "counts up 'norm.num_batches_tracked' without a batch norm": counts_its_calls,
+    "add_? in the outermost.*changes or draws": changes_a_buffer,
     "lies in memory .is_contiguous": looks_at_memory,
     "decides by looking at the image's values": by_value,
     "random": lambda net, x: net.first(x) * (x.shape[1] + random.random() if x.ndim == 4 else 1),
