@@ -8,7 +8,6 @@ import copy
 
 import pytest
 import torch
-from torch import nn
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming import stream
@@ -114,6 +113,4 @@ def test_batch_norm_in_training_mode_is_exact_with_running_statistics_and_counte
     image = torch.randn(2, 3, 131, 150, dtype=torch.float64)
     assert disagreements(answer(net, image), answer(stream(other, tile=64), image)) == {}
     for (name, ours), theirs in zip(other.named_buffers(), net.buffers(), strict=True):
-        assert name.endswith("num_batches_tracked") or torch.allclose(ours, theirs, rtol=0, atol=1e-10), name
-        assert ours.dtype != torch.int64 or (ours == theirs).all(), name
-    assert int(next(b for n, b in other.named_buffers() if n.endswith("num_batches_tracked"))) == 1
+        assert torch.allclose(ours.double(), theirs.double(), rtol=0, atol=1e-10), name
