@@ -275,3 +275,12 @@ def test_checkpointing_around_kept_graphs():
     module, image = paper_table2_trunk(2, 4).double(), torch.randn(1, 3, 70, 70, dtype=torch.float64)
     run = Checkpointed(stream(module, tile=16, memory="1GB"))
     assert disagreements(answer(Checkpointed(module), image), answer(run, image)) == {}
+
+
+def test_half_precision_gets_larger_tiles_forward_and_no_larger_ones_in_a_step():
+    module, shape = ResNet18Trunk().eval(), (1, 3, 2048, 2048)
+    whole = {backward: stream(module).plan(shape, backward=backward) for backward in (False, True)}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = {backward: stream(module).plan(shape, backward=backward) for backward in (False, True)}
+    assert half[False].tile > whole[False].tile
+    assert half[True].layout == whole[True].layout
