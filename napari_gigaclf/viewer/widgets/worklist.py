@@ -74,7 +74,7 @@ class WorklistWidget(Docked):
         self._post = GuiPost(self)
         self.worker = Worker("gigaclf-worklist", self._post)
         self.controller = WorklistController(self, self.canvas, worker=self.worker, known=KnownFiles())
-        self._look_soon = QTimer(self)
+        self._look_soon = QTimer()  # our own: the window may take its children with it before we are shut down
         self._look_soon.setSingleShot(True)
         self._look_soon.setInterval(LOOK_AFTER_MS)
         self._look_soon.timeout.connect(self.controller.look_again)
