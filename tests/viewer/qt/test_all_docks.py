@@ -34,7 +34,7 @@ for row in range(2):
     worklist_commands.next_slide(viewer)
     until(lambda: worklist.controller.open_row == row and not worklist.controller.opening)
     print([layer.name for layer in viewer.layers])
-viewer.window._qt_window.close()
+viewer.close()
 until(lambda: all(dock.is_closed for dock in docks))
 end = time.monotonic() + 1
 until(lambda: time.monotonic() > end)
