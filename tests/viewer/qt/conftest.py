@@ -2,9 +2,11 @@
 
 import time
 
+import numpy as np
 import pytest
 
 from napari_gigaclf.viewer.reader import open_layers
+from napari_gigaclf.viewer.taking import canvas_is_sharp
 
 
 @pytest.fixture
@@ -43,6 +45,23 @@ def show(viewer):
         return layers[0]
 
     return add
+
+
+@pytest.fixture
+def settled_picture(qtbot):
+    """Take the canvas's picture once every tile has come and a while of events changes nothing any more."""
+
+    def take(viewer):
+        shot = []
+
+        def settled():
+            shot.append(np.asarray(viewer.screenshot(canvas_only=True, flash=False))[..., :3])
+            return canvas_is_sharp(viewer) and len(shot) > 1 and np.array_equal(*shot[-2:])
+
+        qtbot.waitUntil(settled, timeout=60_000)
+        return shot[-1]
+
+    return take
 
 
 @pytest.fixture

@@ -51,20 +51,27 @@ def layers(viewer, show, slide):
     return there
 
 
-def picture(viewer):
-    return np.asarray(viewer.screenshot(canvas_only=True, flash=False))[..., :3]
+@pytest.fixture
+def picture(viewer, settled_picture):
+    """Return what the canvas shows once every tile has come and the window is laid out."""
+    return lambda: settled_picture(viewer)
 
 
-def halves(viewer, layers, at):
+@pytest.fixture
+def halves(viewer, layers, picture):
     """Return what is drawn now, and what it should be for overlays right of a column."""
-    drawn = picture(viewer)
+    return lambda at: _halves(viewer, layers, picture, at)
+
+
+def _halves(viewer, layers, picture, at):
+    drawn = picture()
     line = curtain_line(viewer)
     line.curtain.switch(False)
-    full = picture(viewer)
+    full = picture()
     seen = [layer for name, layer in layers.items() if name != "slide" and layer.visible]
     for layer in seen:
         layer.visible = False
-    plain = picture(viewer)
+    plain = picture()
     for layer in seen:
         layer.visible = True
     line.curtain.switch(True)
@@ -74,30 +81,30 @@ def halves(viewer, layers, at):
     return drawn, np.concatenate([plain[:, :column], full[:, column:]], axis=1)
 
 
-def test_every_kind_of_layer_ends_at_the_line_which_stays_while_the_view_moves(viewer, layers):
+def test_every_kind_of_layer_ends_at_the_line_which_stays_while_the_view_moves(viewer, layers, picture, halves):
     filters = {name: len(_filters(viewer, layer)) for name, layer in layers.items()}
-    before = picture(viewer)
+    before = picture()
     commands.toggle_curtain(viewer)
     line = curtain_line(viewer)
     for at in (0.5, 0.31):
         line.curtain.move_to(at)
-        assert np.array_equal(*halves(viewer, layers, at))
+        assert np.array_equal(*halves(at))
     commands.toggle_curtain(viewer)
-    assert np.array_equal(picture(viewer), before), "no trace is left"
+    assert np.array_equal(picture(), before), "no trace is left"
     commands.toggle_curtain(viewer)
     Viewpoint(viewer).magnify(2.7)
     Viewpoint(viewer).pan(0.1, -0.2)
-    assert np.array_equal(*halves(viewer, layers, 0.31))
+    assert np.array_equal(*halves(0.31))
     layers["map"].data = layers["map"].data[:, ::-1].copy()
     Viewpoint(viewer).turn()
-    assert np.array_equal(*halves(viewer, layers, 0.31))
+    assert np.array_equal(*halves(0.31))
     viewer.window.resize(1000, 700)
-    assert np.array_equal(*halves(viewer, layers, 0.31)), "a share of the canvas, whatever its size"
+    assert np.array_equal(*halves(0.31)), "a share of the canvas, whatever its size"
     commands.toggle_curtain(viewer)
     assert {name: len(_filters(viewer, layer)) for name, layer in layers.items()} == filters
 
 
-def test_dragged_and_moved_by_keys_while_the_view_stands_still(viewer, layers, qtbot):
+def test_dragged_and_moved_by_keys_while_the_view_stands_still(viewer, layers, halves, qtbot):
     commands.toggle_curtain(viewer)
     line, canvas = curtain_line(viewer), viewer.window._qt_viewer.canvas.native
     camera = viewer.scene.camera
@@ -110,7 +117,7 @@ def test_dragged_and_moved_by_keys_while_the_view_stands_still(viewer, layers, q
     qtbot.mouseRelease(line, Qt.MouseButton.LeftButton, pos=middle)
     assert line.curtain.at == pytest.approx(0.75, abs=2 / canvas.width())
     assert abs(line.geometry().center().x() - goal) <= 2
-    assert np.array_equal(*halves(viewer, layers, line.curtain.at))
+    assert np.array_equal(*halves(line.curtain.at))
     at = line.curtain.at
     qtbot.keyClick(line, Qt.Key.Key_Left)
     qtbot.keyClick(line, Qt.Key.Key_Left, Qt.KeyboardModifier.ShiftModifier)
@@ -123,7 +130,7 @@ def test_dragged_and_moved_by_keys_while_the_view_stands_still(viewer, layers, q
     assert not line.curtain.on
 
 
-def test_two_maps_are_compared_and_a_snapshot_says_which(viewer, layers, qtbot):
+def test_two_maps_are_compared_and_a_snapshot_says_which(viewer, layers, picture):
     from napari.utils._proxies import PublicOnlyProxy
 
     widget = CurtainWidget(PublicOnlyProxy(viewer))
@@ -135,15 +142,15 @@ def test_two_maps_are_compared_and_a_snapshot_says_which(viewer, layers, qtbot):
     pictures = []
     for shown, hidden in ((layers["map"], other), (other, layers["map"])):
         shown.visible, hidden.visible = True, False
-        pictures.append(picture(viewer))
+        pictures.append(picture())
     layers["map"].visible = True
     names = [widget.table.item(row, 0).text() for row in range(widget.table.rowCount())]
     box = widget.table.cellWidget(names.index("model A"), 1)
     box.setCurrentIndex(box.findData(Side.LEFT))
     widget.on_box.click()
-    column = pictures[0].shape[1] // 2
+    column = round(0.5 * pictures[0].shape[1])
     expected = np.concatenate([pictures[0][:, :column], pictures[1][:, column:]], axis=1)
-    assert np.array_equal(picture(viewer), expected)
+    assert np.array_equal(picture(), expected)
     snapshot = take_snapshot(viewer)
     assert snapshot.caption[-1] == "Curtain, left: model A; right: model B"
     assert (snapshot.pixels[:, column] == 255).all()
