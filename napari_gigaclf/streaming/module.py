@@ -324,7 +324,7 @@ class StreamedModule(nn.Module):
         with torch.no_grad():
             batch = shape[0] if graph.observed else 1  # arithmetic between stages sees the whole batch
             trial = trial_run(graph, torch.zeros((batch, shape[1]), dtype=dtype, device=device), weights, num_axes)
-        trained = sum(p.numel() * p.element_size() for p in self.module.parameters() if p.requires_grad)
+        trained = {n: p.numel() * p.element_size() for n, p in self.module.named_parameters() if p.requires_grad}
         task = Task(
             graph=graph, image_shape=tuple(shape), responses=trial.responses, backward=backward, weight_bytes=trained,
             vector_macs=trial.vector_macs, vector_shapes=trial.vector_shapes, glass=glass,

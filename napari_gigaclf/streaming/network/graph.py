@@ -5,7 +5,7 @@ looked up at each run, so that training, ``load_state_dict`` and ``to`` work as 
 """
 
 import operator
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -165,6 +165,18 @@ class Graph:
             for i in range(len(self.constants))
         ]  # fmt: skip
 
+    def names_behind(self, tensors: Iterable[int]) -> set[str]:
+        """Return the parameters and buffers that these tensors without space are computed from, by name."""
+        waiting, seen, names = list(tensors), set[int](), set[str]()
+        while waiting:
+            index = waiting.pop()
+            if index not in seen:
+                seen.add(index)
+                constant = self.constants[index]
+                waiting += tensors_read(constant)
+                names |= {constant.name} if isinstance(constant, NamedTensor) else set()
+        return names
+
     def sized(self, image: ImageFacts) -> "Graph":
         """Return the graph with everything that depends on the image's shape in plain numbers."""
         if not any(isinstance(node.operation, Sizable) for node in self.nodes):
@@ -224,6 +236,8 @@ class Graph:
             fixed = {"variance": 0.0, "count": float(far)}
             return torch.full_like(flat, fixed[statistic.kind]) if statistic.kind in fixed else flat
 
+        # Detached: of weights that want a gradient, autocast would hold on to the rounded copies.
+        weights = {name: tensor.detach() for name, tensor in weights.items()}
         tensors = Spaceless(self.constants, weights, known, observe)
         far, huge = 1 << 30, 1 << 50  # an output with no border in sight, whatever the padding
         wanted = ((far, far + 1),) * num_axes

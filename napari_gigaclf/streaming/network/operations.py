@@ -169,8 +169,8 @@ class Windowed:
         """Return the windows."""
         return self.windows
 
-    def pads_itself(self, padding: Sequence[tuple[int, int]]) -> bool:
-        """Return whether PyTorch pads a block so while it reads it, without a copy."""
+    def pads_itself(self, padding: Sequence[tuple[int, int]], given: Extent) -> bool:
+        """Return whether PyTorch pads a block that covers ``given`` so while it reads it, without a copy."""
         return False
 
 
@@ -250,24 +250,35 @@ class Convolution(Windowed):
     macs_per_output: int
     """Multiply-accumulates per output position, all channels."""
 
-    def pads_itself(self, padding: Sequence[tuple[int, int]]) -> bool:
-        """Return whether PyTorch's convolution can pad a block so."""
-        return all(before == after >= 0 for before, after in padding)
+    def pads_itself(self, padding: Sequence[tuple[int, int]], given: Extent) -> bool:
+        """Return whether PyTorch's convolution can read a block as it is."""
+        return self.even_padding(padding, given) is not None
+
+    def even_padding(self, padding: Sequence[tuple[int, int]], given: Extent) -> list[int] | None:
+        """Return padding, per axis the same before and after, with which the outputs are the same; None without.
+
+        Strides jump over what is put on or left on behind the last window, as long as it is too short for another one.
+        """
+        found = []
+        for rule, (before, after), (start, stop) in zip(self.windows, padding, given, strict=True):
+            last = (stop - start + before + after - rule.reach) // rule.stride
+            if before < max(after, 0) or (stop - start + 2 * before - rule.reach) // rule.stride != last:
+                return None
+            found.append(before)
+        return found
 
     def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the convolution, padded only where the block reaches over the image's border."""
         block, weight = blocks[self.source.index], tensors[self.weight.index]
         bias = None if self.bias is None else tensors[self.bias.index]
         padding = border_padding(self.windows, place.wanted, place.given)
-        symmetric = [0] * len(padding)
-        if self.pads_itself(padding):
-            symmetric = [before for before, _ in padding]
-        else:
-            block = cut(block, padding, dense=True, traced=place.traced)
+        even = self.even_padding(padding, place.given)
+        if even is None:
+            block, even = cut(block, padding, dense=True, traced=place.traced), [0] * len(padding)
         function = (F.conv1d, F.conv2d, F.conv3d)[len(padding) - 1]
         stride = [rule.stride for rule in self.windows]
         dilation = [rule.dilation for rule in self.windows]
-        return function(block, weight, bias, stride, symmetric, dilation, self.groups)
+        return function(block, weight, bias, stride, even, dilation, self.groups)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

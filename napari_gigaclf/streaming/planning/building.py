@@ -1,10 +1,11 @@
 """Building the plan of a run whose tiles, rests and kept maps are given; choosing them is :mod:`.choosing`'s part."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -50,8 +51,8 @@ class Task:
     """One small tensor per map, which tells its channels and dtype."""
     backward: bool
     """Whether a backward pass will follow."""
-    weight_bytes: int
-    """Bytes of the parameters that get a gradient."""
+    weight_bytes: Mapping[str, int]
+    """Bytes of the parameters that get a gradient, by name."""
     vector_macs: int = 0
     """Multiply-accumulates of what is computed from statistics."""
     vector_shapes: tuple[tuple[int, ...], ...] = ()
@@ -196,6 +197,17 @@ class Builder:
         found = self._stages[key]
         return replace(found, plan=replace(found.plan, layout=layout))
 
+    def _weights(self, stage: Stage) -> int:
+        """Return the bytes of all weights' gradients, and of the weights as a stage takes them in.
+
+        Those are computed from the parameters, once per pass: folded with eval-mode batch norm, rounded under autocast.
+        """
+        task = self.task
+        names = task.graph.names_behind(index for node in stage.computed for index in task.graph.nodes[node].tensors)
+        half = any(task.responses[node].dtype in (torch.float16, torch.bfloat16) for node in stage.computed)
+        taken_in = sum(task.weight_bytes.get(name, 0) for name in names)
+        return sum(task.weight_bytes.values()) + taken_in // (1 + half)
+
     def _new_stage(self, stage: Stage, tile: tuple[int, ...], cuts: frozenset[int]) -> SizedStage:
         task, graph, batch = self.task, self.task.graph, self.task.image_shape[0]
         schedules = self._schedules(stage, cuts, tile)
@@ -206,7 +218,7 @@ class Builder:
         channels = tuple(response.shape[1] for response in task.responses)
         carry_bytes = memory.all_carries() if task.backward else memory.strip_carries()
         graph_bytes = memory.graph_bytes() if task.backward else 0
-        gradients = memory.strip_carries() + memory.working() + 2 * task.weight_bytes
+        gradients = memory.strip_carries() + memory.working() + self._weights(stage)
         at_work = gradients if task.backward else memory.forward_peak()
         macs = batch * tiled_macs(graph, stage.computed, schedules)
         plan = StreamPlan(

@@ -12,11 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.streaming.network.graph import Graph
-from napari_gigaclf.streaming.network.operations import MaxPooling, Pointwise, rectifies
+from napari_gigaclf.streaming.network.operations import MaxPooling, Operation, Pointwise, Windowed, rectifies
 from napari_gigaclf.streaming.planning.schedule import AxisSchedule
 
 INDEX_BYTES = 8
 """Bytes of one index that max-pooling keeps for its gradient."""
+
+
+def needs_input(operation: Operation) -> bool:
+    """Return whether the gradient of an operation needs what it reads; ReLU needs its result, and a sum neither."""
+    return not (isinstance(operation, Pointwise) and operation.in_place is not None)
+
+
+def needs_result(operation: Operation) -> bool:
+    """Return whether the gradient of an operation needs its result; if it is not known, yes."""
+    is_sum = isinstance(operation, Pointwise) and operation.in_place is not None and not rectifies(operation)
+    return not (isinstance(operation, Windowed) or is_sum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +107,21 @@ class TileMemory:
         return peak
 
     def graph_bytes(self) -> int:
-        """Return the bytes that autograd holds of one tile's maps until it has gone back."""
-        overwritten = self._overwritten()
+        """Return the bytes that autograd holds of one tile's maps until it has gone back.
+
+        A block is held if an operation needs it for its gradient: the one which made it, or one that reads it. What is
+        joined is read from the joined block.
+        """
+        overwritten, readers = self._overwritten(), self.graph.consumers()
         total = 0
         for index, node in enumerate(self.graph.nodes):
             joined = self.joined(index)
-            at_once = joined and index not in self.targets and rectifies(node.operation)  # made where it is joined
-            total += joined + (0 if at_once or index in overwritten else self.made(index))
+            held = needs_result(node.operation) or index in self.targets
+            if joined:
+                held = held and not (index not in self.targets and rectifies(node.operation))  # made where it is joined
+            else:
+                held = held or any(needs_input(self.graph.nodes[reader].operation) for reader in readers[index])
+            total += joined + (self.made(index) if held and index not in overwritten else 0)
             if isinstance(node.operation, MaxPooling):
                 total += self.made(index) * INDEX_BYTES // self.item_bytes[index]
         return total

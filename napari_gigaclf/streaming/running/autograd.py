@@ -16,12 +16,12 @@ from torch import Tensor
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.graph import Graph
-from napari_gigaclf.streaming.network.spaceless import NamedTensor, tensors_read
 from napari_gigaclf.streaming.network.statistics import Kind, Statistic, precise_type
 from napari_gigaclf.streaming.planning.plan import StreamPlan
 from napari_gigaclf.streaming.planning.stages import Stage
 from napari_gigaclf.streaming.running.compiled import CompiledTiles, TileCompiler
 from napari_gigaclf.streaming.running.flat import flat_tiles
+from napari_gigaclf.streaming.running.heap import Heap
 from napari_gigaclf.streaming.running.kept import Kept, SomeCells, WholeMap
 from napari_gigaclf.streaming.running.out_of_memory import is_out_of_memory
 from napari_gigaclf.streaming.running.passes import Backward, Callbacks, Forward, Tape
@@ -85,6 +85,8 @@ class Job:
     """Maps which earlier stages left, (B, C, *space)."""
     known: dict[int, Any] = field(default_factory=dict)
     """Tensors without space, behind statistics of earlier stages, which this stage reads; by index."""
+    heap: Heap = field(default_factory=Heap)
+    """Gives memory back in all passes of the call."""
     known_before: dict[int, Any] = field(default_factory=dict)
     """Those which earlier stages read; they tell what a kept map is where the image is flat."""
 
@@ -152,13 +154,7 @@ class Job:
 
     def names_read(self) -> set[str]:
         """Return the parameters and buffers that the stage reads, by name; those behind its known tensors apart."""
-        waiting = [index for index in self.tensors_read if index not in self.known]
-        names: set[str] = set()
-        while waiting:
-            constant = self.graph.constants[waiting.pop()]
-            waiting += tensors_read(constant)
-            names |= {constant.name} if isinstance(constant, NamedTensor) else set()
-        return names
+        return self.graph.names_behind(index for index in self.tensors_read if index not in self.known)
 
     def fixed_tensors(self) -> list[Tensor]:
         """Return the tensors that the stage reads and that get no gradient: statistics, frozen parameters."""
@@ -170,14 +166,19 @@ class Job:
         """Run forward; with ``grad_work``, keep the graphs of as many tiles as the plan says."""
         plan = self.plan
         with torch.no_grad():
-            flat, tensors = None, self.graph.tensors(self.weights, self.known, self.tensors_read)
+            flat = None
+            if grad_work is None:
+                tensors = self.graph.tensors(self.weights, self.known, self.tensors_read)
+                tensors = rounded_weights(self.graph, tensors, self.image.device)
+            else:
+                tensors = [t.detach() if isinstance(t, Tensor) else t for t in grad_work.tensors]
             if self.image.flat_value is not None and not self.graph.is_random:
                 known = {**self.known_before, **self.known}
                 responses = self.graph.respond(self.image.flat_value, self.weights, len(self.plan.grid), known)
                 flat = flat_tiles(self.graph, self.plan, responses, self.graph.tensors(self.weights, known))
             work = Work(
-                graph=self.graph, plan=plan, tensors=rounded_weights(self.graph, tensors, self.image.device),
-                overwritable=self.graph.overwritable(), needs_grad=(False,) * len(self.graph.nodes),
+                graph=self.graph, plan=plan, tensors=tensors,
+                overwritable=self.graph.overwritable(), needs_grad=(False,) * len(self.graph.nodes), heap=self.heap,
             )  # fmt: skip
             observers = {node: Observer.of(self.graph.observed[node], plan.sizes(node)) for node in plan.stage.observed}
             run = Forward(
@@ -279,8 +280,45 @@ class Trained:
         sources = {0: image and job.plan.stage.reads_image, **self.maps}
         flows = gradient_flow(job.graph, job.plan.stage, self.wants, sources)
         return Work(
-            graph=job.graph, plan=job.plan, tensors=leaves, needs_grad=flows, overwritable=job.graph.overwritable()
-        )
+            graph=job.graph, plan=job.plan, tensors=leaves, needs_grad=flows, overwritable=job.graph.overwritable(),
+            heap=job.heap,
+        )  # fmt: skip
+
+    def parameter_gradients(self, sums: dict[int, Tensor]) -> dict[int, Tensor]:
+        """Return the gradients of the parameters, by the id of the parameter itself, from those of the tensors.
+
+        The tensors and their gradients, by index, are used up one by one: all of them at once would be held twice, and
+        in half precision thrice.
+        """
+        found: dict[int, Tensor] = {}
+        own = {id(leaf): place for place, leaf in self.stand_ins.items()}
+        for index in sorted(sums):
+            tensor, self.computed[index] = self.computed[index], None
+            leaves = [leaf for leaf in leaves_behind(tensor) if id(leaf) in own]
+            gradient = sums.pop(index).to(tensor.dtype)
+            parts = torch.autograd.grad(tensor, leaves, gradient, retain_graph=True) if leaves else ()
+            for leaf, part in zip(leaves, parts, strict=True):
+                place = own[id(leaf)]
+                found[place] = found[place] + part if place in found else part
+            self.job.heap.tidy()
+        return found
+
+
+def leaves_behind(tensor: Tensor) -> list[Tensor]:
+    """Return the leaves of PyTorch's graph that a tensor was computed from; a leaf's is itself."""
+    if tensor.grad_fn is None:
+        return [tensor] if tensor.requires_grad else []
+    waiting, seen, found = [tensor.grad_fn], set[object](), dict[int, Tensor]()
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            found[id(leaf)] = leaf
+        waiting += [after for after, _ in node.next_functions if after is not None]
+    return list(found.values())
 
 
 class Streamed(torch.autograd.Function):
@@ -294,11 +332,11 @@ class Streamed(torch.autograd.Function):
         """Return the stage's maps and statistics."""
         ctx.set_materialize_grads(False)
         ctx.autocast = autocast_context(job.image.device)
-        grad_work = None
+        ctx.work = None
         if job.plan.kept_graphs:
             needs = ctx.needs_input_grad
-            grad_work = Trained.of(job, inputs[: len(needs) - 2], needs[2:], ctx.autocast).work(image=needs[1])
-        found, observers, ctx.tape, ctx.report = job.forward(keep=True, grad_work=grad_work)
+            ctx.work = Trained.of(job, inputs[: len(needs) - 2], needs[2:], ctx.autocast).work(image=needs[1])
+        found, observers, ctx.tape, ctx.report = job.forward(keep=True, grad_work=ctx.work)
         # Saved so that a change in place before backward is noticed, as usual; also of what gets no gradient.
         ctx.save_for_backward(image, *inputs, *job.fixed_tensors())
         ctx.job = replace(job, maps=dict.fromkeys(job.maps, image))  # only their order: saved tensors can be freed
@@ -316,10 +354,13 @@ class Streamed(torch.autograd.Function):
         image, *saved = ctx.saved_tensors
         count = len(ctx.needs_input_grad) - 2
         inputs, needs = job.sorted_inputs(saved[:count]), job.sorted_inputs(ctx.needs_input_grad[2:])
-        trained = Trained.of(job, saved[:count], ctx.needs_input_grad[2:], ctx.autocast)
         wants_image = ctx.needs_input_grad[1] and job.plan.stage.reads_image
+
+        def trained() -> Trained:
+            return Trained.of(job, saved[:count], ctx.needs_input_grad[2:], ctx.autocast)
+
         grad_image = torch.zeros_like(image) if wants_image and job.sink is None else None
-        work = trained.work(image=wants_image)
+        work = ctx.work or trained().work(image=wants_image)
         grad_maps = {i: torch.zeros_like(inputs.maps[i]) for i, wanted in needs.maps.items() if wanted}
         written, statistics = job.sorted_gradients(grad_outputs)
         tries = 0
@@ -345,31 +386,21 @@ class Streamed(torch.autograd.Function):
             # Here, and not above, what the failed run held is gone; what it found so far does not count.
             job, tries = smaller, tries + 1
             ctx.job, ctx.tape = job, Tape()
-            work = replace(trained, job=job).work(image=wants_image)
+            ctx.work = None
+            work = trained().work(image=wants_image)
             for filled in (*grad_maps.values(), *(() if grad_image is None else (grad_image,))):
                 filled.zero_()
         job.publish(run.report)
         # Zero, not None, for what was used, as in the untiled module; and None for what was not, which a compiled
         # function, whose backward pass knows no unused results, gives zeros.
-        behind = sorted(index for index in job.tensors_behind({*written, *statistics}) if trained.wants[index])
-        sums = {index: sums[index] if index in sums else torch.zeros_like(trained.computed[index]) for index in behind}
-        roots = {i: gradient for i, gradient in sums.items() if i not in job.known}
-        found = parameter_gradients(trained.computed, roots, list(trained.stand_ins.values()))
-        by_parameter = dict(zip(trained.stand_ins, found, strict=True))
-        of_known = (sums[i].to(t.dtype) if i in sums else None for i, t in inputs.known.items())
+        wants = [isinstance(tensor, Tensor) and tensor.requires_grad for tensor in work.tensors]
+        behind = sorted(index for index in job.tensors_behind({*written, *statistics}) if wants[index])
+        sums = {index: sums[index] if index in sums else torch.zeros_like(work.tensors[index]) for index in behind}
+        of_known = [sums.pop(i).to(t.dtype) if i in sums else None for i, t in inputs.known.items()]
+        del work, run  # the tensors are computed anew, this time to go back through, in the memory of these
+        by_parameter = trained().parameter_gradients(sums)
         of_parameters = (by_parameter.get(place) for place in job.own)
         return (None, grad_image, *(grad_maps.get(i) for i in inputs.maps), *of_known, *of_parameters)
-
-
-def parameter_gradients(
-    computed: Sequence[Tensor], sums: Mapping[int, Tensor], parameters: Sequence[Tensor]
-) -> Sequence[Tensor | None]:
-    """Return the parameters' gradients from those of the tensors computed from them, by their index."""
-    roots = [computed[index] for index in sums]
-    given = [gradient.to(computed[index].dtype) for index, gradient in sums.items()]
-    if not roots:
-        return [None] * len(parameters)
-    return torch.autograd.grad(roots, parameters, given, allow_unused=True)
 
 
 def run_stage(job: Job, image: Tensor | None, maps: Mapping[int, Tensor], known: Mapping[int, Any]) -> Found:

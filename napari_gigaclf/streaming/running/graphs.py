@@ -5,7 +5,8 @@ tape as long as the memory budget lasts, so that nothing is run again. Its leave
 received borders and the image block, so that the graph belongs to its tile alone and dies with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -18,10 +19,8 @@ from napari_gigaclf.streaming.running.tiles import PieceKey, TileResult, TileRun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TileGradients:
-    """What a tile finds on its way back; None stands for zeros."""
+    """What a tile finds on its way back for its neighbours and for what it was made from; None stands for zeros."""
 
-    weights: dict[int, Tensor | None]
-    """Of the graph's tensors without space, by index."""
     pieces: dict[PieceKey, Tensor]
     """Of the received borders."""
     sources: dict[int, Tensor | None]
@@ -79,7 +78,12 @@ class TileGraph:
                 result = TileRun(work=work, tile=tile, sources=starts, pieces=received, hands_on=hands_on).run()
         return TileGraph(work=work, tile=tile, sources=starts, pieces=received, result=result)
 
-    def back(self, targets: Sequence[tuple[Tensor, Tensor]], seeds: Mapping[PieceKey, Tensor]) -> TileGradients:
+    def back(
+        self,
+        targets: Sequence[tuple[Tensor, Tensor]],
+        seeds: Mapping[PieceKey, Tensor],
+        add: Callable[[int, Tensor], None],
+    ) -> TileGradients:
         """Go back; the graph is used up.
 
         Parameters
@@ -88,6 +92,9 @@ class TileGraph:
             Blocks that the tile delivered, with their gradients.
         seeds
             Gradients of the borders handed on, by map and axis.
+        add
+            Takes the gradient of each of the graph's tensors without space, by index, as soon as it is found: it may
+            be kept, and if not, it is gone before the next one comes.
         """
         plan, joints = self.work.plan, self.result.joints
         handed = {key: piece for key, piece in self.result.handed.items() if key in seeds and piece.requires_grad}
@@ -105,14 +112,43 @@ class TileGraph:
         entries = {index: block for index, block in self.sources.items() if block.requires_grad}
         wanted = [*weights.values(), *borders.values(), *entries.values()]
         if not wanted or not roots:
-            return TileGradients(weights={}, pieces={}, sources={})
-        found = torch.autograd.grad(roots, wanted, given, allow_unused=True)
-        of_borders = zip(borders, found[len(weights) :], strict=False)
+            return TileGradients(pieces={}, sources={})
+        with _handing_on(weights, add):
+            torch.autograd.backward(roots, given, inputs=wanted)
         return TileGradients(
-            weights=dict(zip(weights, found, strict=False)),
-            pieces={key: g for key, g in of_borders if g is not None and bool(g.any())},
-            sources=dict(zip(entries, found[len(weights) + len(borders) :], strict=True)),
+            pieces={key: g for key, piece in borders.items() if (g := _taken(piece)) is not None and bool(g.any())},
+            sources={index: _taken(block) for index, block in entries.items()},
         )
+
+
+@contextmanager
+def _handing_on(weights: Mapping[int, Tensor], add: Callable[[int, Tensor], None]) -> Iterator[None]:
+    """Hand the gradients of leaves on as they come, so that they are not held until the last one is there."""
+
+    def handing_on(index: int) -> Callable[[Tensor], None]:
+        def hand_on(leaf: Tensor) -> None:
+            gradient = _taken(leaf)
+            if gradient is not None:
+                add(index, gradient)
+
+        return hand_on
+
+    hooks = [
+        leaf.register_post_accumulate_grad_hook(handing_on(index))  # type: ignore[no-untyped-call]
+        for index, leaf in weights.items()
+    ]
+    try:
+        yield
+    finally:
+        for hook, leaf in zip(hooks, weights.values(), strict=True):
+            hook.remove()
+            leaf.grad = None
+
+
+def _taken(leaf: Tensor) -> Tensor | None:
+    """Return a leaf's gradient, which it then has no more."""
+    gradient, leaf.grad = leaf.grad, None
+    return gradient
 
 
 def _wants_gradient(value: object) -> bool:

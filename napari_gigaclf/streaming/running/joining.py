@@ -14,6 +14,7 @@ from torch import Tensor
 from napari_gigaclf.streaming.network.cutting import memory_format
 from napari_gigaclf.streaming.network.operations import Extent
 from napari_gigaclf.streaming.planning.plan import is_empty
+from napari_gigaclf.streaming.running.heap import Heap
 
 
 def shape_of(extent: Extent) -> tuple[int, ...]:
@@ -88,7 +89,8 @@ class Join(torch.autograd.Function):
 
     Those gradients (``seeds``) may come into their list after the block was joined: a tile whose graph is kept is
     joined before the tiles behind it have run. The second output is a switch of one number: its gradient only serves
-    to run backward where no operation of this tile reads the block, but later tiles do.
+    to run backward where no operation of this tile reads the block, but later tiles do. Joints lie all over a network,
+    so they are where memory is given back while a tile is at work.
     """
 
     @staticmethod
@@ -97,11 +99,13 @@ class Join(torch.autograd.Function):
         room: Room,
         extents: tuple[Extent, ...],
         seeds: list[Part],
+        heap: Heap,
         *tensors: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Return the joined block and the switch."""
         ctx.set_materialize_grads(False)
-        ctx.layout = (room, extents, seeds)  # type: ignore[attr-defined]
+        heap.tidy()
+        ctx.layout = (room, extents, seeds, heap)  # type: ignore[attr-defined]
         switch = tensors[0].new_zeros(())
         if extents == (room.extent,) and not room.rectified:
             return tensors[0].view_as(tensors[0]), switch
@@ -113,18 +117,19 @@ class Join(torch.autograd.Function):
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """Return the gradient of each part: its share of the block's, plus that of the pieces cut from it."""
-        room, extents, seeds = ctx.layout  # type: ignore[attr-defined]
+        room, extents, seeds, heap = ctx.layout  # type: ignore[attr-defined]
+        heap.tidy()
         grad = grads[0]
         given: list[Tensor | None] = []
         for index, where in enumerate(extents):
-            if not ctx.needs_input_grad[3 + index] or (grad is None and not seeds):  # type: ignore[attr-defined]
+            if not ctx.needs_input_grad[4 + index] or (grad is None and not seeds):  # type: ignore[attr-defined]
                 given.append(None)
                 continue
             values = None
             if room.rectified and index + 1 == len(extents):
                 values = Part(extent=room.extent, tensor=ctx.saved_tensors[0])  # type: ignore[attr-defined]
             given.append(_share(room.extent, where, grad, seeds, values))
-        return (None, None, None, *given)
+        return (None, None, None, None, *given)
 
 
 def _share(extent: Extent, where: Extent, grad: Tensor | None, seeds: Sequence[Part], values: Part | None) -> Tensor:

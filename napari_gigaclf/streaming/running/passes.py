@@ -23,7 +23,6 @@ from napari_gigaclf.streaming.running.ahead import ReadAhead
 from napari_gigaclf.streaming.running.compiled import CompiledTiles
 from napari_gigaclf.streaming.running.flat import FlatTiles
 from napari_gigaclf.streaming.running.graphs import TileGraph
-from napari_gigaclf.streaming.running.heap import Heap
 from napari_gigaclf.streaming.running.kept import Kept
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.source import Image, slices_of, write_gradient
@@ -122,7 +121,8 @@ class Forward:
         Cancelled
             If the caller asked to stop.
         """
-        plan, start, heap = self.work.plan, time.perf_counter(), Heap.of(self.work.plan, half=self.work.half)
+        plan, start, heap = self.work.plan, time.perf_counter(), self.work.heap
+        heap.begin()
         with ReadAhead(self.image) as ahead:
             coming = self.tiles_to_read()
             for done, tile in enumerate(tiles_of(plan), start=1):
@@ -132,8 +132,10 @@ class Forward:
                 self.store(tile, self.result_of(tile, done, ahead))
                 heap.tidy()
                 self.callbacks.report(done, plan.num_tiles, "forward", start)
+        found = {index: self.kept[index].result() for index in plan.stage.written}
+        heap.end(sum(map(_bytes, found.values())))
         self.report = self.report.plus(seconds=time.perf_counter() - start)
-        return {index: self.kept[index].result() for index in plan.stage.written}
+        return found
 
     def tiles_to_read(self) -> Iterator[TileIndex]:
         """Yield the tiles for which the image will be read."""
@@ -263,7 +265,8 @@ class Backward:
         Cancelled
             If the caller asked to stop.
         """
-        plan, start, heap = self.work.plan, time.perf_counter(), Heap.of(self.work.plan, half=self.work.half)
+        plan, start, heap = self.work.plan, time.perf_counter(), self.work.heap
+        heap.begin()
         tiles = list(reversed(list(tiles_of(plan))))
         with ReadAhead(self.image) as ahead:
             for done, tile in enumerate(tiles, start=1):
@@ -282,6 +285,7 @@ class Backward:
                 del gradients, seeds
                 heap.tidy()
                 self.callbacks.report(done, plan.num_tiles, "backward", start)
+        heap.end(0)
         self.report = self.report.plus(seconds=time.perf_counter() - start)
         return self.sums
 
@@ -333,8 +337,7 @@ class Backward:
             with self.autocast():
                 graph = TileGraph.run(self.work, tile, blocks, received, hands_on=False, compiled=self.compiled)
             self.report = self.report.plus(tiles_compiled=int(graph.result.compiled))
-        found = graph.back(self.roots(tile, graph.result, gradients), seeds)
-        self.add_weights(found.weights)
+        found = graph.back(self.roots(tile, graph.result, gradients), seeds, self.add_weight)
         self.seeds[tile] = found.pieces
         self.give(tile, found.sources)
 
@@ -351,17 +354,15 @@ class Backward:
                 found.append((block, self.observed[index].seed(tile, extent, block.detach())))
         return found
 
-    def add_weights(self, gradients: Mapping[int, Tensor | None]) -> None:
-        """Add a tile's weight gradients; half precision is summed in single."""
-        for index, gradient in gradients.items():
-            if gradient is None:
-                continue
-            if gradient.dtype in (torch.float16, torch.bfloat16):
-                gradient = gradient.float()
-            if index in self.sums:
-                self.sums[index].add_(gradient)
-            else:
-                self.sums[index] = gradient.clone()
+    def add_weight(self, index: int, gradient: Tensor) -> None:
+        """Add a tile's gradient of a tensor without space; half precision is summed in single."""
+        known = self.sums.get(index)
+        if known is None:
+            self.sums[index] = gradient  # where no other tile adds to it, it need not be wider while a graph is alive
+        elif known.dtype in (torch.float16, torch.bfloat16):
+            self.sums[index] = known.float().add_(gradient)
+        else:
+            known.add_(gradient)
 
     def give(self, tile: TileIndex, gradients: Mapping[int, Tensor | None]) -> None:
         """Hand on the gradients of the blocks from which a tile started."""

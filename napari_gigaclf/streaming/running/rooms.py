@@ -55,7 +55,7 @@ def _framed(
         padding = border_padding(operation.windows, wanted, held)
         if any(before > 0 or after > 0 for before, after in padding):
             values.add(operation.frame)
-            if not operation.pads_itself(padding):
+            if not operation.pads_itself(padding, held):
                 frame = [(max(a, c), max(b, d)) for (a, b), (c, d) in zip(frame, padding, strict=True)]
     if len(values) != 1:
         return held, 0.0

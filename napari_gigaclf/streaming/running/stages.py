@@ -23,6 +23,7 @@ from napari_gigaclf.streaming.network.statistics import Statistic
 from napari_gigaclf.streaming.planning.plan import StreamPlan
 from napari_gigaclf.streaming.planning.stages import Stage
 from napari_gigaclf.streaming.running.autograd import Job, run_stage
+from napari_gigaclf.streaming.running.heap import Heap
 from napari_gigaclf.streaming.running.report import StreamReport
 from napari_gigaclf.streaming.running.tiles import TileRun, Work
 
@@ -108,6 +109,7 @@ def run_job(job: Job, image: Tensor | None) -> Any:  # noqa: ANN401 - what the m
 def run_stages(job: Job, image: Tensor | None, count: int) -> tuple[dict[int, Tensor], Spaceless]:
     """Run so many stages; return the maps they leave, and the tensors without space that are known then."""
     graph = job.graph
+    job = replace(job, heap=Heap(job.plan))
     maps: dict[int, Tensor] = {}
     statistics: dict[Statistic, Tensor] = {}
     tensors = Spaceless(graph.constants, job.weights, observe=lambda statistic: statistics[statistic])

@@ -10,13 +10,13 @@ that its giver has to add, and nothing needs to be remembered about what was "se
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from napari_gigaclf.streaming.network.cutting import cut, memory_format
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.operations import Extent, NodeRef, Operation, Place, Pointwise, Windowed
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
+from napari_gigaclf.streaming.running.heap import Heap
 from napari_gigaclf.streaming.running.joining import Join, Part, Room, crop
 from napari_gigaclf.streaming.running.rooms import readers_of, room_of
 
@@ -44,11 +44,8 @@ class Work:
     """Per map: whether a gradient flows into it. All False in a forward pass."""
     overwritable: frozenset[int]
     """Maps with a fresh block and one reader."""
-
-    @property
-    def half(self) -> bool:
-        """Whether convolutions are computed in half precision."""
-        return any(isinstance(t, Tensor) and t.dtype in (torch.float16, torch.bfloat16) for t in self.tensors)
+    heap: Heap = field(default_factory=Heap)
+    """Gives memory back as blocks become free."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -188,7 +185,7 @@ class TileRun:
             return parts[0] if whole else Part(extent=room.extent, tensor=room.filled(parts))
         extents, tensors = tuple(part.extent for part in parts), [part.tensor for part in parts]
         seeds: list[Part] = []
-        block, switch = Join.apply(room, extents, seeds, *tensors)  # type: ignore[no-untyped-call]
+        block, switch = Join.apply(room, extents, seeds, self.work.heap, *tensors)  # type: ignore[no-untyped-call]
         if gives:
             result.joints[index] = Joint(switch=switch, seeds=seeds)
         return Part(extent=room.extent, tensor=block)

@@ -11,21 +11,24 @@ from napari_gigaclf.testing.networks import ResNet18Trunk, UNet, paper_table2_tr
 
 HEAP = """
 from pathlib import Path
-from napari_gigaclf.streaming.running.heap import Heap, LEAST_ALLOWANCE
+from napari_gigaclf.streaming import stream
+from napari_gigaclf.streaming.running.heap import ALLOWANCE, Heap
+from napari_gigaclf.testing.networks import paper_table2_trunk
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-heap = Heap(LEAST_ALLOWANCE, at_once=False)
+heap = Heap(stream(paper_table2_trunk(2)).plan((3, 2048, 2048), backward=False))
+heap.begin()
 begin = resident()
 blocks = []
-for _ in range(8 * LEAST_ALLOWANCE // 100_000):
+for _ in range(8 * ALLOWANCE // 100_000):
     blocks.append((bytearray(100_000), bytearray(600)))
 kept = [small for _, small in blocks]
 del blocks
 between = resident() - begin
 heap.tidy()
-print(between, resident() - begin, LEAST_ALLOWANCE)
+print(between, resident() - begin, ALLOWANCE)
 """
 
 
@@ -35,6 +38,38 @@ def test_what_lies_free_between_small_blocks_goes_back():
     between, after, allowance = map(int, done.stdout.split())
     assert between > 2 * allowance  # else there was nothing to give back, and the test says nothing
     assert after < allowance
+
+
+ROUNDED = """
+import ctypes
+import torch
+from napari_gigaclf.streaming import stream
+
+class Mallinfo(ctypes.Structure):
+    names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in names.split()]
+
+library = ctypes.CDLL(None)
+library.mallinfo2.restype = Mallinfo
+
+def in_use():
+    found = library.mallinfo2()
+    return found.uordblks + found.hblkhd
+
+module = torch.nn.Sequential(*(torch.nn.Conv2d(512, 512, 3, padding=1) for _ in range(3)))
+stream(torch.nn.Conv2d(3, 3, 3)).plan((3, 64, 64))
+with torch.autocast("cpu", dtype=torch.bfloat16):
+    before = in_use()
+    stream(module).plan((512, 64, 64), backward=True)
+    print(in_use() - before, sum(p.numel() * 2 for p in module.parameters()))
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="another C library than glibc")
+def test_planning_under_autocast_leaves_no_rounded_weights_behind():
+    done = subprocess.run([sys.executable, "-c", ROUNDED], capture_output=True, text=True, check=True)
+    held, rounded = map(int, done.stdout.split())
+    assert held < 0.2 * rounded
 
 
 NETWORKS = {

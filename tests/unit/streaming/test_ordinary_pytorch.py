@@ -135,7 +135,7 @@ def test_under_autocast_weights_are_rounded_once_per_pass_and_not_once_per_tile(
     net, image = paper_table1_trunk(4), torch.rand(1, 3, 96, 96)
     streamed = stream(net, tile=32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        streamed.plan(image.shape)
+        streamed.plan(image.shape, backward=train)
         with torch.set_grad_enabled(train), Roundings({p.shape for p in net.parameters() if p.ndim == 4}) as roundings:
             out = streamed(image)
     if train:

@@ -36,8 +36,8 @@ def test_lost_gradients_of_a_border_are_noticed(monkeypatch):
     backward = tiles_module.Join.backward
 
     def without_seeds(ctx, *grads):
-        extent, extents, _ = ctx.layout
-        ctx.layout = (extent, extents, ())
+        room, extents, _, heap = ctx.layout
+        ctx.layout = (room, extents, (), heap)
         return backward(ctx, *grads)
 
     monkeypatch.setattr(tiles_module.Join, "backward", staticmethod(without_seeds))
