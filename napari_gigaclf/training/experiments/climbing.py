@@ -120,7 +120,8 @@ class Climb:
         return self._slides("train", self.experiment.num_train, tuple(LESION_TILES))
 
     def _slides(self, part: Split, count: int, lesions: tuple[Lesion, ...]) -> SlideSet:
-        settings = MosaicSettings(kind=self.experiment.kind, side_px=self.experiment.side_px, lesions=lesions)
+        side_px = self.experiment.train_side_px if part == "train" else self.experiment.side_px
+        settings = MosaicSettings(kind=self.experiment.kind, side_px=side_px, lesions=lesions)
         pool = self.pools[part]
         plans = [plan_slide(settings, pool, seed=SLIDES_SEED, split=part, number=number) for number in range(count)]
         return SlideSet(plans=plans, pool=pool)

@@ -60,19 +60,21 @@ class ResolutionExperiment:
     """Networks of one field of view at several resolutions: how they learn from tiles, then from slides."""
 
     kind: MosaicKind = "metastasis"
-    side_px: int = 1024
-    """Of all slides, at full resolution."""
-    tile_epochs: int = 4
-    num_tiles: int = 6000
+    side_px: int = 2048
+    """Of the test slides, at full resolution."""
+    train_side_px: int = 1024
+    """Of the slides to learn from."""
+    tile_epochs: int = 12
+    num_tiles: int = 12000
     """Tiles to learn from before slides."""
-    num_tuning_tiles: int = 1000
-    num_train: int = 64
+    num_tuning_tiles: int = 2000
+    num_train: int = 128
     """Slides with lesions of all sizes, in turn."""
     num_test: int = 40
     """Slides of each size of lesion."""
-    epochs: int = 2
+    epochs: int = 3
     batch_size: int = 4
-    learning_rate: float = 2e-4
+    learning_rate: float = 5e-4
 
     def small(self) -> "ResolutionExperiment":
         """Return the same in minutes: to see that it runs, not what comes out."""
@@ -100,7 +102,7 @@ EXPERIMENTS: Final = MappingProxyType(
 RESOLUTIONS: Final = MappingProxyType(
     {
         "resolution": ResolutionExperiment(),
-        "regression": ResolutionExperiment(kind="regression", side_px=1536, num_train=40, num_test=40),
+        "regression": ResolutionExperiment(kind="regression", side_px=1536, train_side_px=1536, num_train=80),
     }
 )
 """Experiments on resolution by name; both begin with the same networks."""

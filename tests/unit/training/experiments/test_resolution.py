@@ -105,7 +105,7 @@ def test_rungs_run_go_on_and_are_reported(large_pool, tmp_path, name, kind, side
     numbers = {"tile_epochs": 1, "num_tiles": 64, "num_tuning_tiles": 40, "num_train": 2, "num_test": 2, "epochs": 1}
     climb = Climb(
         name=name,
-        experiment=ResolutionExperiment(kind=kind, side_px=side_px, **numbers),
+        experiment=ResolutionExperiment(kind=kind, side_px=side_px, train_side_px=side_px, **numbers),
         pools={"train": pool, "tune": pool, "test": pool},
         tiles=Tiles(images=pool.images, labels=labels),
         output=tmp_path,
