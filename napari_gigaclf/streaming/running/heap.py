@@ -48,7 +48,8 @@ class Heap:
         self._tiled = plan is not None and any(stage.num_tiles > 1 for stage in plan.stages or (plan,))
         self._room, self._step = 0, ALLOWANCE
         if plan is not None and plan.backward:
-            self._room, self._step = max(plan.peak_bytes - STEP, 0 if plan.spilled_tiles else ALLOWANCE), STEP
+            room = plan.peak_bytes - max(STEP, plan.peak_bytes // 16)
+            self._room, self._step = max(room, 0 if plan.spilled_tiles else ALLOWANCE), STEP
         self._base: int | None = None
         self._left = 0
         self._limit = 0
