@@ -360,7 +360,7 @@ class Streamed(torch.autograd.Function):
             return Trained.of(job, saved[:count], ctx.needs_input_grad[2:], ctx.autocast)
 
         grad_image = torch.zeros_like(image) if wants_image and job.sink is None else None
-        work = ctx.work or trained().work(image=wants_image)
+        work, ctx.work = ctx.work or trained().work(image=wants_image), None  # a second backward pass makes another
         grad_maps = {i: torch.zeros_like(inputs.maps[i]) for i, wanted in needs.maps.items() if wanted}
         written, statistics = job.sorted_gradients(grad_outputs)
         tries = 0
@@ -386,7 +386,6 @@ class Streamed(torch.autograd.Function):
             # Here, and not above, what the failed run held is gone; what it found so far does not count.
             job, tries = smaller, tries + 1
             ctx.job, ctx.tape = job, Tape()
-            ctx.work = None
             work = trained().work(image=wants_image)
             for filled in (*grad_maps.values(), *(() if grad_image is None else (grad_image,))):
                 filled.zero_()

@@ -41,13 +41,16 @@ class Heap:
     ----------
     plan
         Of the whole run; None: nothing is given back.
+    elsewhere
+        Whether the tiles lie in another memory than the process's, a graphics card's: then what is planned says
+        nothing of the heap.
     """
 
-    def __init__(self, plan: StreamPlan | None = None) -> None:
+    def __init__(self, plan: StreamPlan | None = None, *, elsewhere: bool = False) -> None:
         self._trim = None if plan is None else _trim_function()
         self._tiled = plan is not None and any(stage.num_tiles > 1 for stage in plan.stages or (plan,))
         self._room, self._step = 0, ALLOWANCE
-        if plan is not None and plan.backward:
+        if plan is not None and plan.backward and not elsewhere:
             room = plan.peak_bytes - max(STEP, plan.peak_bytes // 16)
             self._room, self._step = max(room, 0 if plan.spilled_tiles else ALLOWANCE), STEP
         self._base: int | None = None

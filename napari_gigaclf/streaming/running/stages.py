@@ -109,7 +109,7 @@ def run_job(job: Job, image: Tensor | None) -> Any:  # noqa: ANN401 - what the m
 def run_stages(job: Job, image: Tensor | None, count: int) -> tuple[dict[int, Tensor], Spaceless]:
     """Run so many stages; return the maps they leave, and the tensors without space that are known then."""
     graph = job.graph
-    job = replace(job, heap=Heap(job.plan))
+    job = replace(job, heap=Heap(job.plan, elsewhere=job.image.device.type != "cpu"))
     maps: dict[int, Tensor] = {}
     statistics: dict[Statistic, Tensor] = {}
     tensors = Spaceless(graph.constants, job.weights, observe=lambda statistic: statistics[statistic])
