@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.errors import ImageTooSmallError, UnsupportedOperation
+from napari_gigaclf.streaming.network.intervals import Rule
 from napari_gigaclf.streaming.network.operations import Argument, Operation
 
 LARGE = 2**8 * 3**2 * 5 * 7
@@ -127,8 +128,18 @@ def sizes_along(path: Sequence[Operation], image: ImageFacts) -> tuple[int, ...]
 
 
 def next_sizes(operation: Operation, sizes: Sequence[int], image: ImageFacts) -> tuple[int, ...]:
-    """Return the sizes of an operation's output; at least 1, because the plan raises for maps that vanish."""
+    """Return the sizes of an operation's output; at least 1: the plan raises for what vanishes or does not fit.
+
+    Sizes are also asked of images which nobody gave, to learn what code means: a map of them need not fit.
+    """
     if isinstance(operation, Sizable):
         operation = operation.sized(sizes, image)
     rules = operation.rules(image.num_axes)
-    return tuple(max(rule.size(size), 1) for rule, size in zip(rules, sizes, strict=True))
+    return tuple(max(_size(rule, size), 1) for rule, size in zip(rules, sizes, strict=True))
+
+
+def _size(rule: Rule, size: int) -> int:
+    try:
+        return rule.size(size)
+    except ImageTooSmallError:
+        return int(size / rule.step)

@@ -255,6 +255,8 @@ class Backward:
     """Turn gradients of statistics into gradients of the maps they were taken of."""
     sums: dict[int, Tensor] = field(default_factory=dict)
     """Gradients of the graph's tensors without space, by index."""
+    summed: set[int] = field(default_factory=set)
+    """Those to which more than one tile has added."""
     seeds: Pieces = field(default_factory=dict)
 
     def run(self) -> dict[int, Tensor]:
@@ -357,12 +359,14 @@ class Backward:
     def add_weight(self, index: int, gradient: Tensor) -> None:
         """Add a tile's gradient of a tensor without space; half precision is summed in single."""
         known = self.sums.get(index)
-        if known is None:
-            self.sums[index] = gradient  # where no other tile adds to it, it need not be wider while a graph is alive
-        elif known.dtype in (torch.float16, torch.bfloat16):
-            self.sums[index] = known.float().add_(gradient)
-        else:
+        if known is None:  # where no other tile adds to it, it need not be wider while a graph is alive
+            self.sums[index] = gradient
+        elif index in self.summed:
             known.add_(gradient)
+        else:  # not in place: what PyTorch gave may be a view of another gradient
+            wide = known.float() if known.dtype in (torch.float16, torch.bfloat16) else known
+            self.sums[index] = wide + gradient
+            self.summed.add(index)
 
     def give(self, tile: TileIndex, gradients: Mapping[int, Tensor | None]) -> None:
         """Hand on the gradients of the blocks from which a tile started."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.errors import ImageTooSmallError, UnsupportedOperation
 from napari_gigaclf.inference.network import cell_axes
 from napari_gigaclf.streaming import stream
 from napari_gigaclf.streaming.capture.builder import capture
@@ -260,6 +260,18 @@ def test_glass_of_zeros_is_filled_behind_a_transposed_convolution_without_bias()
     with torch.no_grad():
         assert relative_error(module(torch.from_numpy(source.array)[None]), streamed(source)) < 1e-10
     assert streamed.last_report.tiles_skipped_flat > 80
+
+
+def test_what_divides_the_image_at_hand_need_not_divide_every_image():
+    module = nn.Sequential(
+        nn.MaxPool2d(2, ceil_mode=True), nn.ZeroPad2d((0, 0, 1, 3)), nn.Upsample(scale_factor=(2, 3)),
+        nn.ZeroPad2d((1, 0, 0, 0)), nn.PixelUnshuffle(2),
+    )  # fmt: skip
+    image = torch.randn(1, 2, 20, 8, dtype=torch.float64)
+    fits = image[..., :5]
+    assert disagreements(answer(module, fits), answer(stream(module, tile=3), fits)) == {}
+    with pytest.raises(ImageTooSmallError, match="pad or crop the image so that 2 divides it"):
+        stream(module, tile=3)(image)
 
 
 def test_unshuffle_refuses_a_size_as_pytorch_does():
