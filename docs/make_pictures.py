@@ -20,6 +20,7 @@ from napari_gigaclf.viewer.demo import settings_in_memory
 STORIES = {
     "tutorial": tutorial.tell,
     "hotspots": hotspots.tell,
+    "reader-first": hotspots.tell_reader_first,
     "ask": asking.tell,
     "navigate": navigating.tell,
     "curtain": comparing.tell_curtain,
