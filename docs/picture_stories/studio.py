@@ -87,7 +87,7 @@ class Studio:
         assert choose(widget.choices.model_box, model), f"no model {model}"
         choose(widget.choices.saliency_box, saliency)
         settle()
-        self.wait(widget.run_panel.run_button.isEnabled, "the plan")
+        self.wait(lambda: "tiles" in widget.run_panel.estimate_note.text(), "the plan")
 
     def run(self) -> None:
         """Classify the slide as planned."""

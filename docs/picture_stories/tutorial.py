@@ -127,16 +127,16 @@ def measure(studio: Studio) -> None:
     widget.come_forward()
     place = studio.places()[0]
     widget.canvas.overlay(slide.id, "probability").visible = True
-    studio.look_at(place)
+    studio.look_at(place, 1.3)
     drawn = place.centroid.buffer(0.6 * np.sqrt(place.area / np.pi))
     shapes = studio.viewer.add_shapes(
         [corner_to_napari_data(swap_xy(shapely.get_coordinates(drawn)[:-1:6]))],
         shape_type="polygon",
         name="my annotation",
         features={"class": ["tumour"]},
-        edge_color=np.array([[1.0, 0.6, 0.0, 1.0]]),
+        edge_color=np.array([[0.0, 0.2, 0.7, 1.0]]),
         face_color="transparent",
-        edge_width=Frame.of_slide(slide).edge_width,
+        edge_width=2 * Frame.of_slide(slide).edge_width,
         **Frame.of_slide(slide).place(),
     )
     shapes.selected_data = {0}

@@ -231,6 +231,7 @@ def taught(case, classify, slide, folder):
     assert load_model(folder).classes == ("other", "lymphoid")
 
     classify.come_forward()
+    case.until(lambda: str(folder) in classify.choices.models)
     case.pick(classify.choices.model_box, "other, lymphoid: taught by clicks")
     case.pick(classify.choices.saliency_box, "none")
     case.until(lambda: classify.runs.wishes.model == str(folder) and classify.run_panel.run_button.isEnabled())
