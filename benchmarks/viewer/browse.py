@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from window import make_viewer, percentiles, show
+from window import Draws, make_viewer, percentiles, show
 
 PATIENCE_SECONDS = 10.0
 LOOK_EVERY_MS = 5
@@ -54,15 +54,10 @@ class Browser:
         viewer.window.add_dock_widget(self.widget, name="Navigate")
         self.point = Viewpoint(viewer)
         self.canvas = viewer.window._qt_viewer.canvas  # napari has no public event for a draw
-        self.canvas._scene_canvas.events.draw.connect(self.drawn, position="last")
-        self.draws = 0
+        self.draws = Draws(viewer)
         self.milliseconds: dict[str, list[float]] = {}
         wait_until(lambda: not self.widget.map.picture_rect().isEmpty(), 60)
         settle(2)
-
-    def drawn(self, _event: object) -> None:
-        """Count the draws."""
-        self.draws += 1
 
     def timed(self, kind: str, act: Callable[[], object]) -> None:
         """Do something and note how long it took until what one sees is sharp and drawn."""
@@ -72,11 +67,11 @@ class Browser:
         from napari_gigaclf.viewer.taking import canvas_is_sharp
 
         loop, watch = QEventLoop(), QTimer()
-        before = self.draws
+        before = self.draws.count
         begin = time.perf_counter()
 
         def look() -> None:
-            sharp = self.draws > before and canvas_is_sharp(self.viewer)
+            sharp = self.draws.count > before and canvas_is_sharp(self.viewer)
             if sharp or time.perf_counter() - begin > PATIENCE_SECONDS:
                 loop.quit()
 

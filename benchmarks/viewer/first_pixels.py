@@ -28,7 +28,7 @@ SAME_PICTURE = 1.0
 SETTLE_SECONDS = 0.5
 
 
-class Draws:
+class Pictures:
     """Notes when each draw of the canvas ended and what it showed in the middle."""
 
     def __init__(self, viewer: Any) -> None:  # noqa: ANN401 - napari has no stubs
@@ -74,19 +74,19 @@ def first_pixels(path: Path, plugin: str = "napari-gigaclf", *, with_widget: boo
         viewer.window.add_dock_widget(widget, name="Classify slide")
         settle(2)  # until it has loaded ahead
         wait_until(lambda: not widget.quick.busy, 60)
-    draws = Draws(viewer)
+    pictures = Pictures(viewer)
     seconds = []
     for _ in range(ROUNDS):
         viewer.layers.clear()
         QApplication.processEvents()
-        draws.drawn.clear()
+        pictures.drawn.clear()
         begin = time.perf_counter()
         (layer, *_) = viewer.open(str(path), plugin=plugin)
         settled = time.perf_counter() + SETTLE_SECONDS
-        draws.canvas.update()
+        pictures.canvas.update()
         while time.perf_counter() < settled or not layer.loaded:
             QApplication.processEvents()
-        seconds.append(draws.first_like_the_last() - begin)
+        seconds.append(pictures.first_like_the_last() - begin)
         if widget is not None:  # what it plans is not what is measured again
             wait_until(lambda: not widget.quick.busy, 60)
     if widget is not None:

@@ -35,6 +35,18 @@ def add(viewer: Any, layers: list[Any]) -> Any:  # noqa: ANN401
     return layers[0][1]["metadata"]["slide"]
 
 
+class Draws:
+    """Counts how often the canvas has been drawn."""
+
+    def __init__(self, viewer: Any) -> None:  # noqa: ANN401 - napari has no stubs
+        self.count = 0
+        canvas = viewer.window._qt_viewer.canvas  # napari has no public event for a draw
+        canvas._scene_canvas.events.draw.connect(self._drawn, position="last")
+
+    def _drawn(self, _event: object) -> None:
+        self.count += 1
+
+
 def milliseconds_until(condition: Callable[[], object], begin: float | None = None) -> float:
     """Let the window work until something is so; return milliseconds since ``begin``, or since now.
 

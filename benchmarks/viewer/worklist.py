@@ -17,7 +17,7 @@ from typing import Any
 from unittest import mock
 
 from pendulum import Pendulum
-from window import make_viewer, milliseconds_until, percentiles, show
+from window import Draws, make_viewer, milliseconds_until, percentiles, show
 
 NUM_SLIDES = 5
 SHAPE = (3000, 4000)
@@ -36,6 +36,7 @@ def worklist(folder: Path, steps: int) -> dict[str, object]:
     widget.source_row.set_path(folder)
     work = widget.controller
     milliseconds_until(lambda: work.worklist is not None)
+    draws = Draws(viewer)
     times: dict[str, list[float]] = {"opened": [], "sharp": []}
     lags: list[float] = []
     by = 1
@@ -47,7 +48,8 @@ def worklist(folder: Path, steps: int) -> dict[str, object]:
         begin = time.perf_counter()
         press(viewer, "PageDown" if by > 0 else "PageUp")
         times["opened"].append(milliseconds_until(lambda to=row + by: work.open_row == to, begin))
-        times["sharp"].append(milliseconds_until(lambda: canvas_is_sharp(viewer), begin))
+        drawn = draws.count
+        times["sharp"].append(milliseconds_until(lambda n=drawn: draws.count > n and canvas_is_sharp(viewer), begin))
         settle(REST_SECONDS)
         lags += pendulum.end()
     widget.shut_down()
