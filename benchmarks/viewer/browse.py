@@ -31,9 +31,9 @@ class Slicing:
         self.milliseconds: list[float] = []
         show = Feed.show
 
-        def timed(feed: Feed, index: int, box: object) -> np.ndarray:
+        def timed(feed: Feed, *what: Any) -> np.ndarray:  # noqa: ANN401 - level, box, canvas
             begin = time.perf_counter()
-            shown = show(feed, index, box)
+            shown = show(feed, *what)
             self.milliseconds.append(1000 * (time.perf_counter() - begin))
             return shown
 
