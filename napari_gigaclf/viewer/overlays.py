@@ -29,8 +29,8 @@ class Overlays:
     def begin(self, slide: "Slide", live: "LiveMap", layers: "Sequence[LayerData]") -> None:
         """Show the empty map of a run that begins and what it looks at; the saliency of an earlier one goes."""
         self._canvas.remove(slide.id, "saliency")
-        self._put_map(slide, live, partial=False, prediction=None)
         self._hide_mask(slide)
+        self._put_map(slide, live, partial=False, prediction=None)
         for data in layers:
             self._canvas.put(slide.id, data)
 
@@ -55,8 +55,8 @@ class Overlays:
 
     def finish(self, slide: "Slide", prediction: "Prediction", live: "LiveMap", layers: "Sequence[LayerData]") -> None:
         """Show everything a run found, complete or partial; ``layers`` go beside the map."""
-        self._put_map(slide, live, partial=not prediction.complete, prediction=prediction)
         self._hide_mask(slide)
+        self._put_map(slide, live, partial=not prediction.complete, prediction=prediction)
         for data in layers:
             self._canvas.put(slide.id, data)
 
@@ -98,7 +98,7 @@ class Overlays:
         layer.features = kwargs["features"]
 
     def _hide_mask(self, slide: "Slide") -> None:
-        """Hide the mask; the map is selected in its place, since letters would go on painting what one cannot see."""
+        """Hide the mask; the map, here or to come, is selected: letters would go on painting what one cannot see."""
         mask, selection = self._canvas.overlay(slide.id, "mask"), self._canvas.viewer.layers.selection
         if mask is None:
             return
