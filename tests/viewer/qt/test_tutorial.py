@@ -13,7 +13,7 @@ from napari_gigaclf.models import load_model
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 PLUGIN = "napari-gigaclf"
-PATIENCE_MS = 120_000
+PATIENCE_MS = 60_000
 OTHER = ((1550, 2900), (3610, 1225), (4515, 3030), (5290, 4000), (3030, 6000))
 LYMPHOID = ((840, 3870), (970, 5290), (2130, 6190), (4515, 5350), (3100, 3030))
 """The ten clicks: tumour and fibres, and the parts that are dense with small nuclei; (y, x), level-0 pixels."""
@@ -207,7 +207,7 @@ def taught(case, classify, slide, folder):
     assert "from the result that is open" in teach.choices.features_note.text()
     for row, name in enumerate(("other", "lymphoid")):
         renamed(case, teach.classes.table, row, name)
-    assert [each.name for each in teach.teaching.lesson.classes] == ["other", "lymphoid"]
+        case.until(lambda row=row, name=name: teach.teaching.lesson.classes[row].name == name)
     Viewpoint(case.viewer).fit(slide)
     for key, places in (("1", OTHER), ("2", LYMPHOID)):
         case.press(key)
@@ -236,13 +236,17 @@ def taught(case, classify, slide, folder):
 def renamed(case, table, row, name):
     """Click a class, press F2, type another name, press Enter."""
     at = table.visualItemRect(table.item(row, 1)).center()
+    table.window().activateWindow()
+    case.until(table.isActiveWindow)
     case.qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    table.setFocus()
+    case.until(table.hasFocus)
     case.qtbot.keyClick(table, Qt.Key.Key_F2)
-    case.until(lambda: table.findChildren(QLineEdit))
-    (editor,) = table.findChildren(QLineEdit)
+    editor = QApplication.focusWidget()
+    assert isinstance(editor, QLineEdit)
     case.qtbot.keyClicks(editor, name)
     case.qtbot.keyClick(editor, Qt.Key.Key_Return)
-    case.until(lambda: table.item(row, 1).text() == name and not table.findChildren(QLineEdit))
+    case.until(lambda: table.item(row, 1).text() == name)
 
 
 def dense_where_it_is_dense(found, grid):
