@@ -49,6 +49,7 @@ def worklist(folder: Path, steps: int) -> dict[str, object]:
         press(viewer, "PageDown" if by > 0 else "PageUp")
         times["opened"].append(milliseconds_until(lambda to=row + by: work.open_row == to, begin))
         drawn = draws.count
+        viewer.window._qt_viewer.canvas.native.update()  # it may have been drawn for the last time already
         times["sharp"].append(milliseconds_until(lambda n=drawn: draws.count > n and canvas_is_sharp(viewer), begin))
         settle(REST_SECONDS)
         lags += pendulum.end()
