@@ -1,8 +1,5 @@
 """Two ways to compare: the curtain over one canvas, and a second canvas beside it."""
 
-from qtpy.QtCore import Qt
-
-from napari_gigaclf.viewer.demo import settle
 from napari_gigaclf.viewer.taking import canvas_is_sharp
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.compare import CompareWidget
@@ -16,11 +13,8 @@ def tell_curtain(studio: Studio) -> None:
     studio.plan()
     studio.run()
     viewer.window.remove_dock_widget(studio.widget)
-    curtain = CurtainWidget(viewer)
-    dock = viewer.window.add_dock_widget(curtain, name="Curtain", area="right")
-    settle()
-    viewer.window._qt_window.resizeDocks([dock], [curtain.sizeHint().width()], Qt.Orientation.Horizontal)
-    settle()
+    curtain = studio.dock(CurtainWidget(viewer), "Curtain")
+    studio.narrow(curtain)
     Viewpoint(viewer).fit(studio.slide)
     studio.look_at(studio.places()[0], 2.2)
     curtain.on_box.click()

@@ -21,6 +21,7 @@ from napari_gigaclf.viewer.taking import canvas_is_sharp
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.controls import choose
+from napari_gigaclf.viewer.widgets.docked import dock_of
 
 MODEL = "phantom-tumour"
 OTHER_MODEL = "lymph-node-metastasis"
@@ -79,6 +80,12 @@ class Studio:
         self.viewer.window.add_dock_widget(widget, name=name, area="right")
         settle()
         return widget
+
+    def narrow(self, widget: Any) -> None:
+        """Give a widget no more width than it wishes for."""
+        wished = widget.sizeHint().width()
+        self.viewer.window._qt_window.resizeDocks([dock_of(widget)], [wished], Qt.Orientation.Horizontal)
+        settle()
 
     def plan(self, model: str = MODEL, saliency: str = "tumour") -> None:
         """Choose a model and wait for its plan."""

@@ -40,14 +40,14 @@ def seen(widget):
 
 def test_they_become_tabs_with_the_latest_in_front(viewer, dock, qtbot):
     first = dock(HotspotsWidget, name="Hotspots")
+    qtbot.waitUntil(lambda: first.height() > 600, timeout=10_000)
     height = first.height()
     for kind in (WorklistWidget, NavigateWidget):
         latest = dock(kind, name=kind.__name__)
-        assert seen(latest)
-        assert not seen(first)
-        assert latest.height() > 0.9 * height
+        qtbot.waitUntil(lambda latest=latest: seen(latest) and not seen(first), timeout=10_000)
+        qtbot.waitUntil(lambda latest=latest: latest.height() > 0.9 * height, timeout=10_000)  # once it is laid out
     first.come_forward()
-    qtbot.waitUntil(lambda: seen(first) and not seen(latest), timeout=5_000)
+    qtbot.waitUntil(lambda: seen(first) and not seen(latest), timeout=10_000)
 
 
 def test_what_a_person_moved_and_what_is_not_ours_stays_where_it_is(viewer, dock, qtbot):
