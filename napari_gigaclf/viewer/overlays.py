@@ -98,9 +98,13 @@ class Overlays:
         layer.features = kwargs["features"]
 
     def _hide_mask(self, slide: "Slide") -> None:
-        mask = self._canvas.overlay(slide.id, "mask")
-        if mask is not None:
-            mask.visible = False
+        """Hide the mask; the map, here or to come, is selected: letters would go on painting what one cannot see."""
+        mask, selection = self._canvas.overlay(slide.id, "mask"), self._canvas.viewer.layers.selection
+        if mask is None:
+            return
+        mask.visible = False
+        if selection.active == mask:
+            selection.active = self._canvas.overlay(slide.id, "probability")
 
     def _put_map(self, slide: "Slide", live: "LiveMap", *, partial: bool, prediction: "Prediction | None") -> None:
         data, kwargs, kind = probability_layer(

@@ -11,8 +11,10 @@ from napari_gigaclf.viewer.layers import Frame
 
 KIND = "own call"
 NAME = "my own call"
-COLOUR = (1.0, 1.0, 1.0, 1.0)
-SIZE_PX = 20
+COLOUR = (0.0, 0.0, 0.0, 1.0)
+"""One colour: napari 0.9.2 draws the border of points whose size on the screen is fixed over all of them."""
+SIZE_PX = 10
+"""Stars are drawn two and a half times as wide."""
 
 
 class OwnMarks:
@@ -59,7 +61,7 @@ class OwnMarks:
             symbol="star",
             size=SIZE_PX,
             face_color=np.array(COLOUR),
-            border_color="black",
+            border_color=np.array(COLOUR),
             canvas_size_limits=(SIZE_PX, SIZE_PX),
             metadata={"kind": KIND, "slide_id": slide_id},
             **frame.place(),

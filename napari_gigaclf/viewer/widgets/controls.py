@@ -1,6 +1,7 @@
 """Small controls which the panels share: lists that keep their choice, labels that wrap."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt
@@ -8,12 +9,14 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
     QHBoxLayout,
+    QHeaderView,
     QLabel,
     QScrollArea,
     QSizePolicy,
     QStyle,
     QStyleOptionComboBox,
     QStylePainter,
+    QTableWidget,
     QWidget,
 )
 
@@ -43,6 +46,19 @@ def choose(combo: QComboBox, value: Hashable) -> bool:
     if index >= 0:
         combo.setCurrentIndex(index)
     return bool(index >= 0)
+
+
+@contextmanager
+def filling(table: QTableWidget) -> Iterator[None]:
+    """Measure columns as wide as their texts once at the end: Qt does so at every cell, which takes seconds."""
+    header = table.horizontalHeader()
+    modes = [header.sectionResizeMode(column) for column in range(header.count())]
+    header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+    try:
+        yield
+    finally:
+        for column, mode in enumerate(modes):
+            header.setSectionResizeMode(column, mode)
 
 
 class Eliding(QComboBox):

@@ -1,7 +1,7 @@
 """A dock widget that notices its end: napari's window closed, or the widget taken out of it for good."""
 
 from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QMainWindow, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 
 class Docked(QWidget):
@@ -9,6 +9,9 @@ class Docked(QWidget):
 
     A dock that floats or is hidden still belongs to its window; a window that a person did not close after all does,
     too. A class made from this one sets ``_closed`` to False once it is made, and to True in ``shut_down``.
+
+    Opened in an area where another one is, it becomes a tab of it: one above the other, as napari puts them, leaves
+    each a strip of a small screen. Where a person moves it afterwards it stays.
     """
 
     # Qt may still send events to a widget whose attributes Python has collected already.
@@ -78,7 +81,29 @@ class Docked(QWidget):
         elif window is not None and window is not self._window:
             self._window = window
             window.installEventFilter(self)
+            QTimer.singleShot(0, self._share_place)  # once napari has given it a place
+
+    def _share_place(self) -> None:
+        """Become a tab of the other widgets of this kind in the same area, in front of them."""
+        window, dock = self._window, dock_of(self)
+        if self._closed or window is None or dock is None or dock.isFloating() or window.tabifiedDockWidgets(dock):
+            return
+        others = (dock_of(each) for each in window.findChildren(Docked) if each is not self and not each.is_closed)
+        for other in others:
+            beside = other is not None and not other.isFloating() and not other.isHidden()
+            if beside and window.dockWidgetArea(other) == window.dockWidgetArea(dock):
+                window.tabifyDockWidget(other, dock)
+                dock.raise_()
+                return
 
     def _shut_down_if_window_closed(self) -> None:
         if self._window is not None and not self._window.isVisible():
             self.shut_down()
+
+
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """Return the dock in which a widget is; None if it is in none."""
+    dock = widget.parentWidget()
+    while dock is not None and not isinstance(dock, QDockWidget):
+        dock = dock.parentWidget()
+    return dock

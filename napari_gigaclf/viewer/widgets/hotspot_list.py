@@ -26,7 +26,7 @@ from qtpy.QtWidgets import (
 from napari_gigaclf.inference.findings.exports import COLOURS
 from napari_gigaclf.inference.findings.reviews import MAX_NAME, MAX_TEXT
 from napari_gigaclf.viewer.findings_texts import button_tip, position_text, verdict_text, who_text
-from napari_gigaclf.viewer.widgets.controls import note, refill
+from napari_gigaclf.viewer.widgets.controls import filling, note, refill
 from napari_gigaclf.viewer.widgets.pictures import pixmap
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class HotspotList(QWidget):
 
     def show_list(self, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
         """Fill the table anew."""
-        with QSignalBlocker(self.table):
+        with QSignalBlocker(self.table), filling(self.table):
             self.table.setRowCount(0)
             self.table.setRowCount(len(entries))
             for index, entry in enumerate(entries):

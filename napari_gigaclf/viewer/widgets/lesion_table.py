@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from napari_gigaclf.viewer.findings_texts import lesion_cells, lesions_text
-from napari_gigaclf.viewer.widgets.controls import note
+from napari_gigaclf.viewer.widgets.controls import filling, note
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference.findings.lesions import Lesion
@@ -51,12 +51,13 @@ class LesionTable(QWidget):
         """Fill the table."""
         self.lesions = tuple(lesions)
         self.text.setText(lesions_text(lesions))
-        self.table.setRowCount(min(len(lesions), MOST_ROWS))
-        for row, lesion in enumerate(lesions[:MOST_ROWS]):
-            for column, text in enumerate(lesion_cells(lesion, row + 1)):
-                item = QTableWidgetItem(text)
-                item.setFlags(Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled)
-                self.table.setItem(row, column, item)
+        with filling(self.table):
+            self.table.setRowCount(min(len(lesions), MOST_ROWS))
+            for row, lesion in enumerate(lesions[:MOST_ROWS]):
+                for column, text in enumerate(lesion_cells(lesion, row + 1)):
+                    item = QTableWidgetItem(text)
+                    item.setFlags(Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled)
+                    self.table.setItem(row, column, item)
 
     def _clicked(self, row: int, _column: int) -> None:
         if row < len(self.lesions):

@@ -143,7 +143,7 @@ def test_one_place_at_three_zooms_on_glass_and_in_a_polygon_with_a_hole(
 ):
     """The same numbers, "no tissue"; by the mouse over the canvas, from the features of a run.
 
-    How soon they come, ``benchmarks/ask.py`` measures.
+    How soon they come, ``benchmarks/viewer/ask.py`` measures.
     """
     run()
     count = 0

@@ -1,7 +1,7 @@
 """Pan at 40x across the gigapixel phantom, click the overview, fit: always tissue, soon sharp; 1 mm reads 1 mm.
 
 Nobody waits for pixels on the window's thread, and what is shown in the end is the file's own. How many milliseconds
-this takes is measured by ``benchmarks/viewer.py browse``.
+this takes is measured by ``benchmarks/viewer/browse.py``.
 """
 
 import threading

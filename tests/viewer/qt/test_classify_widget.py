@@ -234,6 +234,19 @@ def test_the_tissue_can_be_painted_before_the_run(widget, show, slide, ready, qt
     )
 
 
+def test_the_mask_that_a_run_hides_is_not_left_selected(widget, show, slide, ready, qtbot, viewer):
+    """A hidden layer of labels would take letters, as X, that belong to Hotspots."""
+    show(slide)
+    ready(slide)
+    widget.choices.preview_button.click()
+    qtbot.waitUntil(lambda: overlay(widget, slide, "mask") is not None, timeout=30_000)
+    assert viewer.layers.selection.active == overlay(widget, slide, "mask")
+    widget.run_panel.run_button.click()
+    qtbot.waitUntil(lambda: slide.id in widget.runs.results and not widget.runs.running, timeout=60_000)
+    assert not overlay(widget, slide, "mask").visible
+    assert viewer.layers.selection.active == overlay(widget, slide, "probability")
+
+
 def test_an_unknown_scale_is_asked_for_and_then_wins(widget, show, pixels, ready, qtbot, viewer):
     unknown = open_slide([pixels, pixels[::4, ::4]])
     layer = show(unknown)

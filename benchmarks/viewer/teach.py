@@ -1,6 +1,6 @@
 """Measures what a person waits for after a click in the Teach widget: learning, and repainting the map of a slide.
 
-    python benchmarks/teach.py [--cells 1000000] [--features 128] [--classes 2] [--rounds 5]
+    python benchmarks/viewer/teach.py [--cells 1000000] [--features 128] [--classes 2] [--rounds 5]
 
 Made-up features of so many cells on a square map. Prints one JSON object; milliseconds are the least of the rounds,
 with the largest beside them, and those of the processor, which other programs on the machine lengthen less. "visible"

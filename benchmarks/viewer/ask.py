@@ -1,8 +1,8 @@
 """Measures questions in the real window: a large region from stored features, and a box on a slide that has not run.
 
-    xvfb-run -a python benchmarks/ask.py stored
-    xvfb-run -a python benchmarks/ask.py box [SLIDE] [--model NAME]
-    python benchmarks/ask.py cpu [SLIDE] [--model NAME]
+    xvfb-run -a python benchmarks/viewer/ask.py stored
+    xvfb-run -a python benchmarks/viewer/ask.py box [SLIDE] [--model NAME]
+    python benchmarks/viewer/ask.py cpu [SLIDE] [--model NAME]
 
 ``stored`` shows a result of 360 000 cells of 256 channels (random numbers: time does not depend on them) over the
 phantom of 100 000 x 100 000 pixels, and asks about a box of 500 x 500 cells, an outline with a hole in it, and one
@@ -13,8 +13,6 @@ thread. Each prints one JSON object; times in the window are from the question u
 
 import argparse
 import dataclasses
-import json
-import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from viewer import make_viewer, percentiles
+from window import PATIENCE_SECONDS, add, make_viewer, percentiles, show
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction, PreparedRun
@@ -38,7 +36,6 @@ REPEATS = 9
 CPU_REPEATS = 5
 MEGAPIXEL_SIDE = 1024
 MODEL = "lymph-node-metastasis"
-PATIENCE_SECONDS = 300.0
 
 
 class Asking:
@@ -50,9 +47,7 @@ class Asking:
         from napari_gigaclf.viewer.widgets.controls import choose
 
         self.viewer = make_viewer()
-        for data, kwargs, kind in layers:
-            getattr(self.viewer, f"add_{kind}")(data, **kwargs)
-        self.slide = layers[0][1]["metadata"]["slide"]
+        self.slide = add(self.viewer, layers)
         self.widget = ClassifyWidget(self.viewer)
         self.viewer.window.add_dock_widget(self.widget, name="Classify slide")
         self.settle, self.wait_until = settle, wait_until
@@ -260,8 +255,7 @@ def main() -> None:
         result = stored()
     else:
         result = (box if arguments.command == "box" else cpu)(arguments.slide, arguments.model)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    print(json.dumps({"measurement": arguments.command, **result, "load": load, "cpus": os.cpu_count()}, indent=1))
+    show(arguments.command, result)
 
 
 if __name__ == "__main__":

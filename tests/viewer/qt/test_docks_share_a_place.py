@@ -1,0 +1,72 @@
+"""Widgets opened one after the other on a small screen: tabs of one place, each with all of its height."""
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QWidget
+
+from napari_gigaclf.viewer.widgets.docked import dock_of
+from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
+from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
+from napari_gigaclf.viewer.widgets.worklist import WorklistWidget
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    """A shown window of the size of a small screen."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    return viewer
+
+
+@pytest.fixture
+def dock(viewer, qtbot):
+    """Open widgets as the menus do, and shut them down in the end."""
+    made = []
+
+    def open_it(kind, **where):
+        made.append(kind(viewer))
+        viewer.window.add_dock_widget(made[-1], **where)
+        qtbot.wait(50)
+        return made[-1]
+
+    yield open_it
+    for widget in made:
+        widget.shut_down()
+
+
+def seen(widget):
+    return not widget.visibleRegion().isEmpty()
+
+
+def test_they_become_tabs_with_the_latest_in_front(viewer, dock, qtbot):
+    first = dock(HotspotsWidget, name="Hotspots")
+    qtbot.waitUntil(lambda: first.height() > 600, timeout=10_000)
+    height = first.height()
+    for kind in (WorklistWidget, NavigateWidget):
+        latest = dock(kind, name=kind.__name__)
+        qtbot.waitUntil(lambda latest=latest: seen(latest) and not seen(first), timeout=10_000)
+        qtbot.waitUntil(lambda latest=latest: latest.height() > 0.9 * height, timeout=10_000)  # once it is laid out
+    first.come_forward()
+    qtbot.waitUntil(lambda: seen(first) and not seen(latest), timeout=10_000)
+
+
+def test_what_a_person_moved_and_what_is_not_ours_stays_where_it_is(viewer, dock, qtbot):
+    other = QWidget()
+    viewer.window.add_dock_widget(other, name="somebody else's", area="right")
+    first = dock(HotspotsWidget, name="Hotspots")
+    assert seen(first)
+    assert seen(other)
+    below = dock(WorklistWidget, name="Worklist", area="bottom")
+    assert seen(first)
+    assert seen(below)
+    window, worklist = viewer.window._qt_window, dock_of(below)
+    worklist.setFloating(True)
+    second = dock(NavigateWidget, name="Navigate", area="bottom")
+    assert not window.tabifiedDockWidgets(worklist)
+    worklist.setFloating(False)
+    window.splitDockWidget(dock_of(first), worklist, Qt.Orientation.Vertical)
+    worklist.hide()
+    worklist.show()
+    qtbot.wait(50)
+    assert not window.tabifiedDockWidgets(worklist)
+    assert all(seen(each) for each in (first, below, second))
