@@ -249,7 +249,7 @@ def lag(path: Path, model: str, level: int, seconds: float) -> dict[str, object]
     While it classifies, runs that give way to the moving view and runs that do not take turns.
     """
     from napari_gigaclf.viewer.controllers.giving_way import GivingWay
-    from napari_gigaclf.viewer.controllers.run import State
+    from napari_gigaclf.viewer.controllers.run_view import State
     from napari_gigaclf.viewer.demo import settle, wait_until
     from napari_gigaclf.viewer.viewpoint import Viewpoint
     from napari_gigaclf.viewer.widgets.classify import ClassifyWidget

@@ -28,7 +28,7 @@ from napari_gigaclf.geometry import corner_to_napari_data, swap_xy
 from napari_gigaclf.slides.phantom import PhantomSlide
 from napari_gigaclf.slides.sample import sample_path
 from napari_gigaclf.viewer.canvas import SlideCanvas
-from napari_gigaclf.viewer.controllers.run import State
+from napari_gigaclf.viewer.controllers.run_view import State
 from napari_gigaclf.viewer.demo import WINDOW, settings_in_memory, settle, wait_until
 from napari_gigaclf.viewer.layers import Frame
 from napari_gigaclf.viewer.preferences import PLUGIN

@@ -12,7 +12,8 @@ from napari_gigaclf.geometry import Box
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.viewer.controllers.giving_way import GivingWay
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
-from napari_gigaclf.viewer.controllers.run import RunController, State
+from napari_gigaclf.viewer.controllers.run import RunController
+from napari_gigaclf.viewer.controllers.run_view import State
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, RegionChoice, Wishes
 

@@ -25,7 +25,8 @@ from napari_gigaclf.viewer.controllers.jobs import (
     read_models,
 )
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
-from napari_gigaclf.viewer.controllers.run import RunController, State
+from napari_gigaclf.viewer.controllers.run import RunController
+from napari_gigaclf.viewer.controllers.run_view import State
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.slide_book import SlideBook
 from napari_gigaclf.viewer.controllers.wishes import Wishes

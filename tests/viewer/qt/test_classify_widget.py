@@ -9,7 +9,7 @@ import pytest
 
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.viewer.controllers.giving_way import MOVING_SECONDS
-from napari_gigaclf.viewer.controllers.run import State
+from napari_gigaclf.viewer.controllers.run_view import State
 
 NO_TORCH = """
 import sys
