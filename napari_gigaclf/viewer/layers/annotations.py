@@ -23,19 +23,17 @@ def annotation_layer(annotations: Sequence["Annotation"], frame: Frame, name: st
     Points have no shape (see ``point_layer``). Colours are given shape by shape: napari's colour cycles assign them in
     sorted order of the categories.
     """
-    from napari_gigaclf.viewer.shapes import filled_shapes, line_shapes
-
     vertices: list[NDArray[np.float64]] = []
     types: list[str] = []
     colours: list[tuple[float, ...]] = []
     classes: list[str] = []
     for annotation in annotations:
         colour = _colour_of(annotation)
-        filled, lines = filled_shapes(annotation.geometry), line_shapes(annotation.geometry)
-        vertices += [*filled, *lines]
-        types += ["polygon"] * len(filled) + ["path"] * len(lines)
-        colours += [colour] * (len(filled) + len(lines))
-        classes += [annotation.class_name or ""] * (len(filled) + len(lines))
+        parts = _parts(annotation)
+        vertices += [each for each, _ in parts]
+        types += [kind for _, kind in parts]
+        colours += [colour] * len(parts)
+        classes += [annotation.class_name or ""] * len(parts)
     kwargs: dict[str, Any] = {
         **frame.place(),
         "name": name,
@@ -47,6 +45,18 @@ def annotation_layer(annotations: Sequence["Annotation"], frame: Frame, name: st
         return None, {**kwargs, "ndim": 2}, "shapes"
     kwargs |= {"shape_type": types, "edge_color": np.array(colours), "features": {"class": classes}}
     return vertices, kwargs, "shapes"
+
+
+def _parts(annotation: "Annotation") -> list[tuple[NDArray[np.float64], str]]:
+    """Return the vertices, (N, 2), (y, x) data coordinates, and the kind of each napari shape of an annotation."""
+    from napari_gigaclf.annotations.frames import frame_of
+    from napari_gigaclf.viewer.shapes import filled_shapes, line_shapes
+
+    frame = frame_of(annotation)
+    if frame is not None:
+        return [(corner_to_napari_data(swap_xy(frame.corners)), frame.kind)]
+    filled = [(each, "polygon") for each in filled_shapes(annotation.geometry)]
+    return [*filled, *((each, "path") for each in line_shapes(annotation.geometry))]
 
 
 def point_layer(annotations: Sequence["Annotation"], frame: Frame, name: str) -> LayerData | None:

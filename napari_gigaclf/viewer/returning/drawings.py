@@ -1,7 +1,6 @@
-"""Shapes that a person drew on a slide, or opened from a file: taken from napari to be kept, and shown again.
+"""Shapes and points that a person drew on a slide, or opened from a file: taken from napari to be kept, shown again.
 
-Rectangles and ellipses come back as polygons, since GeoJSON knows no others; holes, classes, colours and the name of
-the layer come back as they were.
+Kinds, holes, classes, colours and the name of the layer come back as they were.
 """
 
 import contextlib
@@ -86,7 +85,8 @@ def annotations_of(drawings: Drawings) -> "list[Annotation]":
     found = []
     for name, shape in drawings.shapes:
         with contextlib.suppress(RegionError, AnnotationError):  # a click that drew a point is no annotation
-            found.append(dataclasses.replace(drawn_annotation(shape), metadata={LAYER: name}))
+            annotation = drawn_annotation(shape)
+            found.append(dataclasses.replace(annotation, metadata={**annotation.metadata, LAYER: name}))
     return found
 
 
