@@ -124,6 +124,7 @@ class SlideCanvas:
         """Give every layer of a slide, and what was drawn on it, its (new) micrometres per pixel; the view stays."""
         frame, before = Frame.of_slide(slide), self.layer_of(slide.id)
         old_scale = np.ones(2) if before is None else np.array(before.scale[-2:])
+        ratio = np.asarray(slide.um_per_px or (1.0, 1.0)) / old_scale
         alone = len(self.slide_layers()) == 1
         for layer in self.viewer.layers:
             old = layer.metadata.get("slide")
@@ -132,12 +133,13 @@ class SlideCanvas:
             if not ours and not (alone and _drawn_at(layer, old_scale)):
                 continue
             place = frame.place(layer.metadata.get("grid"))
+            if slide.id == layer.metadata.get("drawn_on"):  # perhaps in other pixels than the slide's
+                place |= {"scale": layer.scale * ratio, "translate": layer.translate * ratio}
             with layer.events.units.blocker():
                 layer.units = place["units"]
             layer.scale, layer.translate = place["scale"], place["translate"]
             if old is not None:
                 layer.metadata["slide"] = slide
-        ratio = np.asarray(slide.um_per_px or (1.0, 1.0)) / old_scale
         camera = self.viewer.scene.camera
         on_screen = ratio[::-1] if Viewpoint(self.viewer).exchanged else ratio
         camera.center = (*camera.center[:-2], *(float(value) for value in np.asarray(camera.center[-2:]) * on_screen))
@@ -248,10 +250,6 @@ class SlideCanvas:
         for layer in self._shape_layers(selected_only):
             shapes += self.shapes_of(layer, slide, sorted(layer.selected_data) if selected_only else None)
         return shapes
-
-    def drawn_layers(self) -> list[Any]:
-        """Return the layers of shapes that a person drew or opened."""
-        return self._shape_layers(selected_only=False)
 
     def shapes_of(self, layer: Any, slide: Any, indices: Sequence[int] | None = None) -> "list[DrawnShape]":  # noqa: ANN401
         """Return shapes of a layer in the pixels of a slide; all without ``indices``."""

@@ -66,5 +66,7 @@ def leaving_text(name: str, *, running: bool, num_lost: int) -> str:
     if running:
         parts.append("a run on it is under way and would be stopped; what it has found so far would not be kept")
     if num_lost:
-        parts.append(f"{count_text(num_lost, 'drawn shape')} would not be kept: save the layer first")
+        parts.append(
+            f"{count_text(num_lost, 'drawing')} (shapes, points, masks) would not be kept: save the layer first"
+        )
     return f"Close {name}?\n\n" + ", and ".join(parts) + "." if parts else ""

@@ -7,14 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from napari.components import ViewerModel
 
 from napari_gigaclf.annotations import Annotation, read_geojson, write_geojson
 from napari_gigaclf.errors import OutputError, ResultError
-from napari_gigaclf.inference import classify
 from napari_gigaclf.slides import open_slide
-from napari_gigaclf.viewer.canvas import SlideCanvas
-from napari_gigaclf.viewer.controllers.returning import ReturningController
 from napari_gigaclf.viewer.layers import Frame, prediction_layers
 from napari_gigaclf.viewer.reader import open_layers
 from napari_gigaclf.viewer.returning import pieces
@@ -22,57 +18,6 @@ from napari_gigaclf.viewer.returning.given_scale import with_given_scale
 from napari_gigaclf.viewer.returning.state import LayerLook, SeenView, SlideState
 from napari_gigaclf.viewer.returning.state_file import list_states, read_state, state_path
 from napari_gigaclf.viewer.returning.state_store import StateStore
-from napari_gigaclf.viewer.viewpoint import Viewpoint
-
-
-class Window:
-    """A viewer in which slides return, as a window of napari is."""
-
-    def __init__(self, pump, make_worker, folder):
-        self.viewer, self.notes, self.pump = ViewerModel(), [], pump
-        self.viewer.canvas.size = (600, 800)
-        self.canvas = SlideCanvas(self.viewer)
-        self.point = Viewpoint(self.viewer)
-        self.workers = make_worker("returning"), make_worker("keeping")
-        self.controller = ReturningController(
-            self.canvas, worker=self.workers[0], keeper=self.workers[1], post=pump, notify=self.notes.append,
-            folder=folder / "slides", results=folder / "results",
-        )  # fmt: skip
-        events = self.viewer.layers.events
-        events.inserted.connect(lambda _event: (self.controller.layers_changed(), self.controller.shapes_changed()))
-        events.removing.connect(lambda _event: self.controller.removing())
-        events.removed.connect(lambda event: self.controller.layer_removed(event.value))
-
-    def show(self, *layers):
-        added = [getattr(self.viewer, f"add_{kind}")(data, **kwargs) for data, kwargs, kind in layers]
-        self.settle()
-        return added[0]
-
-    def open(self, slide):
-        return self.show(*open_layers(slide))
-
-    def settle(self):
-        for _ in range(4):
-            self.pump.until(lambda: not any(worker.busy for worker in self.workers))
-            self.pump.drain()
-
-    def names(self):
-        return [layer.name for layer in self.viewer.layers]
-
-
-@pytest.fixture
-def window(pump, make_worker, tmp_path):
-    return lambda: Window(pump, make_worker, tmp_path)
-
-
-@pytest.fixture
-def slide_of(pixels):
-    return lambda: open_slide([pixels, pixels[::4, ::4]], um_per_px=0.5)
-
-
-@pytest.fixture(scope="module")
-def predict(model_folder):
-    return lambda slide: classify(slide, model_folder, saliency="tumour", tissue=False)
 
 
 def test_camera_looks_and_drawn_shapes_return(window, slide_of, tmp_path):

@@ -207,4 +207,4 @@ def test_the_sentences():
     assert problem_status("the file is empty", "bad.svs") == "cannot be opened: the file is empty"
     assert leaving_text("a", running=False, num_lost=0) == ""
     assert "would be stopped" in leaving_text("a", running=True, num_lost=0)
-    assert "2 drawn shapes would not be kept" in leaving_text("a", running=False, num_lost=2)
+    assert "2 drawings (shapes, points, masks) would not be kept" in leaving_text("a", running=False, num_lost=2)

@@ -110,7 +110,7 @@ def prediction_layers(
     data, kwargs, kind = probability_layer(
         shown, prediction.grid, frame, class_name=class_name, partial=not prediction.complete, scale=scale
     )
-    kwargs["metadata"] |= {"prediction": prediction}
+    kwargs["metadata"] |= {"prediction": prediction, "threshold": threshold}
     layers = [(data, kwargs, kind), *finding_layers(prediction, frame)]
     for _, each, _ in layers:
         each["metadata"]["slide_id"] = prediction.record.slide.id

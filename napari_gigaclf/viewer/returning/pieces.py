@@ -1,11 +1,19 @@
 """Pieces of work for the thread that lets slides return: read and write files, make layers of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_gigaclf.errors import AnnotationError, GigaclfError, OutputError, ResultError
-from napari_gigaclf.viewer.layers import Frame, LayerData, annotation_layer, point_layer, prediction_layers
+from napari_gigaclf.viewer.layers import (
+    DEFAULT_THRESHOLD,
+    Frame,
+    LayerData,
+    annotation_layer,
+    point_layer,
+    prediction_layers,
+)
 from napari_gigaclf.viewer.reader import shown_class
 from napari_gigaclf.viewer.returning.drawings import (
     FILE,
@@ -14,6 +22,8 @@ from napari_gigaclf.viewer.returning.drawings import (
     drawn_layers_of,
 )
 from napari_gigaclf.viewer.returning.looks import DRAWN_ON, with_look
+from napari_gigaclf.viewer.returning.mask_file import read_masks
+from napari_gigaclf.viewer.returning.masks import PaintedMask, mask_layers, recorded
 from napari_gigaclf.viewer.returning.state import SlideFile, SlideState
 from napari_gigaclf.viewer.returning.state_store import StateStore
 
@@ -104,21 +114,27 @@ def reopen(store: StateStore, state: SlideState, slide: "Slide") -> Reopened:
     except GigaclfError as error:
         store.set_drawings_aside()
         problems.append(f"{error}; moved to {store.drawings.name}.unread")
-    changed = {kwargs["name"] for _, kwargs, _ in layers}
+    try:
+        if state.num_masks:
+            layers += mask_layers(read_masks(store.masks), slide)
+    except GigaclfError as error:
+        store.set_masks_aside()
+        problems.append(f"{error}; moved to {store.masks.name}.unread")
     for path in state.annotations:
+        shown = {each.part for each in state.parts if each.path == path} or {"shapes", "points"}
         try:
-            found = annotation_file_layers(Path(path), slide)
-            layers += [layer for layer in found if layer[1]["name"] not in changed]
+            layers += [layer for layer in annotation_file_layers(Path(path), slide) if layer[2] in shown]
         except (GigaclfError, OSError) as error:
             problems.append(str(error))
     try:
         if state.result is not None:
-            layers += result_layers(Path(state.result.path), slide, state.result.class_name)
+            result = state.result
+            layers += result_layers(Path(result.path), slide, result.class_name, result.threshold)
     except (GigaclfError, OSError) as error:
         problems.append(str(error))
-    shown = tuple(with_look(layer, state.layers) for layer in layers)
+    looking = tuple(with_look(layer, state.layers) for layer in layers)
     said = tuple(f"{slide.name}: not everything is shown as it was left: {problem}" for problem in problems)
-    return Reopened(layers=shown, problems=said)
+    return Reopened(layers=looking, problems=said)
 
 
 def annotation_file_layers(path: Path, slide: "Slide") -> list[LayerData]:
@@ -148,7 +164,7 @@ def annotation_file_layers(path: Path, slide: "Slide") -> list[LayerData]:
     return layers
 
 
-def result_layers(path: Path, slide: "Slide", class_name: str) -> list[LayerData]:
+def result_layers(path: Path, slide: "Slide", class_name: str, threshold: float | None = None) -> list[LayerData]:
     """Return the layers of a result that lies in a file over the slide it speaks of.
 
     Raises
@@ -162,7 +178,8 @@ def result_layers(path: Path, slide: "Slide", class_name: str) -> list[LayerData
     if prediction.record.slide.id != slide.id:
         raise ResultError(f"{path}: is the result of another slide, {prediction.record.slide.name}")
     shown = class_name if class_name in prediction.classes else shown_class(prediction)
-    layers = prediction_layers(prediction, Frame.of_slide(slide), shown)
+    least = DEFAULT_THRESHOLD if threshold is None else threshold
+    layers = prediction_layers(prediction, Frame.of_slide(slide), shown, least)
     layers[0][1]["metadata"][FILE] = str(path.absolute())
     return layers
 
@@ -180,8 +197,13 @@ def keep_result(prediction: "Prediction", folder: Path) -> Path:
     return KeptFeatures(folder, MAX_RESULT_BYTES).keep(prediction)
 
 
-def save(store: StateStore, state: SlideState, drawings: Drawings | None) -> None:
-    """Write how a slide was left; ``drawings`` None leaves those that were written before.
+def save(store: StateStore, state: SlideState, drawings: Drawings | None, masks: "Sequence[PaintedMask] | None") -> str:
+    """Write how a slide was left; ``drawings`` or ``masks`` None leaves those that were written before.
+
+    Returns
+    -------
+    str
+        Why the masks are not kept; empty if they are.
 
     Raises
     ------
@@ -189,3 +211,9 @@ def save(store: StateStore, state: SlideState, drawings: Drawings | None) -> Non
         It cannot be written.
     """
     store.save(state, None if drawings is None else annotations_of(drawings))
+    if masks is not None:
+        try:
+            store.save_masks(recorded(masks))
+        except OutputError as error:
+            return f"The painted masks of {state.slide_name} will not be there when it is opened again: {error}"
+    return ""

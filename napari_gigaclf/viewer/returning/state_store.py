@@ -1,12 +1,16 @@
-"""Reads and writes the files of one slide: how it was left, and beside it, as GeoJSON, the shapes drawn on it."""
+"""Reads and writes the files of one slide: how it was left; shapes and points as GeoJSON; painted masks."""
 
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_gigaclf.annotations import Annotation, read_geojson, write_geojson
 from napari_gigaclf.errors import OutputError
 from napari_gigaclf.inference.own_file import OwnFile
+from napari_gigaclf.viewer.returning.mask_file import MaskRecord, write_masks
 from napari_gigaclf.viewer.returning.state import SlideState
 from napari_gigaclf.viewer.returning.state_file import FORMAT, StateJson, read_state, state_path
 from napari_gigaclf.writing import reason_of
@@ -29,6 +33,7 @@ class StateStore:
         self.slide_id = slide_id
         self.path = state_path(folder, slide_id)
         self.drawings = self.path.with_suffix(".geojson")
+        self.masks = self.path.with_suffix(".masks")
         self._file = OwnFile(
             self.path,
             "another window shows this slide and keeps how it is left; what is drawn in this one is not kept: save "
@@ -65,11 +70,30 @@ class StateStore:
         """
         _set_aside(self.path)
         self.set_drawings_aside()
+        self.set_masks_aside()
         self._file.look()
 
     def set_drawings_aside(self) -> None:
         """Move the drawn shapes out of the way (raises OutputError as ``set_aside`` does)."""
         _set_aside(self.drawings)
+
+    def set_masks_aside(self) -> None:
+        """Move the painted masks out of the way (raises OutputError as ``set_aside`` does)."""
+        _set_aside(self.masks)
+
+    def save_masks(self, masks: Sequence[tuple[MaskRecord, NDArray[np.generic]]]) -> None:
+        """Write painted masks in place of earlier ones.
+
+        Raises
+        ------
+        OutputError
+            They cannot be written.
+        """
+        if masks:
+            write_masks(self.masks, masks)
+        else:
+            with contextlib.suppress(OSError):
+                self.masks.unlink(missing_ok=True)
 
     def save(self, state: SlideState, drawn: Sequence[Annotation] | None) -> None:
         """Write a state, and the drawn shapes in place of earlier ones; None leaves those as they are.

@@ -24,7 +24,7 @@ from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.controllers.worklist import WorklistController
 from napari_gigaclf.viewer.controllers.worklist_jobs import TABLES, KnownFiles, Worklist
-from napari_gigaclf.viewer.returning.drawings import claim, shape_layers
+from napari_gigaclf.viewer.returning.drawings import LABELS, POINTS, SHAPES, claim, drawn_layers
 from napari_gigaclf.viewer.returning.host import found_in, let_slides_return
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.controls import note
@@ -149,8 +149,11 @@ class WorklistWidget(Docked):
             claim(self.canvas, slide.id)
         running = any(not each.is_closed and each.runs.running_on == slide.id for each in widgets)
         returning = found_in(window)
-        kept = returning is not None and returning.controller.keeps_shapes(slide.id)
-        num_lost = 0 if kept else sum(len(layer.data) for layer in shape_layers(self.canvas, slide.id))
+        if returning is not None and returning.controller.keeps_shapes(slide.id):
+            num_lost = returning.controller.not_kept(slide.id)
+        else:
+            drawn = drawn_layers(self.canvas, slide.id, SHAPES, POINTS)
+            num_lost = sum(len(layer.data) for layer in drawn) + len(drawn_layers(self.canvas, slide.id, LABELS))
         text = leaving_text(slide.name, running=running, num_lost=num_lost)
         return not text or self.ask(text)
 
