@@ -84,6 +84,10 @@ class SlideCanvas:
         """Return the probability layers that bring a whole result with them."""
         return [layer for layer in self.viewer.layers if layer.metadata.get("prediction") is not None]
 
+    def painted_masks(self) -> list[Any]:
+        """Return the tissue masks that a person has painted on."""
+        return [each for each in self.viewer.layers if each.metadata.get("painted") and "slide_id" in each.metadata]
+
     def add_slide(self, layers: Sequence[LayerData]) -> None:
         """Show a slide that has just been opened, as napari would show what its reader returns."""
         for data, kwargs, layer_type in layers:

@@ -257,13 +257,13 @@ def test_a_painted_mask_is_what_is_looked_at(runs, view, pump, slide, wishes):
     cells = runs.prepared.estimate.cells
     painted = tissue.mask.copy()
     painted[: painted.shape[0] // 2] = False
-    runs.paint(type(tissue).from_array(painted, tissue.grid))
+    runs.paint(runs.slide, type(tissue).from_array(painted, tissue.grid))
     pump.until(lambda: runs.state is State.READY)
     assert 0 < runs.prepared.estimate.cells < cells
     runs.run()
     pump.until(lambda: bool(view.results))
     assert np.isfinite(np.asarray(view.results[0][1].probability_map[0])).sum() == runs.prepared.estimate.cells
-    runs.paint(None)
+    runs.paint(runs.slide, None)
     pump.until(lambda: runs.state is State.READY)
     assert runs.prepared.estimate.cells == cells
 

@@ -21,7 +21,14 @@ from napari_gigaclf.viewer.controllers.run_view import RunView, State
 from napari_gigaclf.viewer.controllers.seldom import seldom
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.wishes import Wishes
-from napari_gigaclf.viewer.layers import Frame, LayerData, finding_layers, mask_layer, tissue_layer
+from napari_gigaclf.viewer.layers import (
+    DEFAULT_THRESHOLD,
+    Frame,
+    LayerData,
+    finding_layers,
+    mask_layer,
+    tissue_layer,
+)
 from napari_gigaclf.viewer.worker import Job, Post, Worker
 
 if TYPE_CHECKING:
@@ -125,12 +132,11 @@ class RunController:
             failed=self._view.show_problem,
         )
 
-    def paint(self, mask: "TissueMask | None") -> None:
-        """Use a painted mask for the chosen slide from now on; None for the found one."""
-        if self.slide is not None:
-            self.shelf.paint(self.slide.id, mask)
-            if self.wishes is not None and self.wishes.uses_tissue:
-                self.plan()
+    def paint(self, slide: "Slide", mask: "TissueMask | None") -> None:
+        """Use a painted mask for a slide from now on; None for the found one."""
+        self.shelf.paint(slide.id, mask)
+        if slide is self.slide and self.wishes is not None and self.wishes.uses_tissue:
+            self.plan()
 
     # --- running ----------------------------------------------------------------------------------------------------
 
@@ -166,17 +172,26 @@ class RunController:
         live.look(class_name, threshold)
         self._view.show_look(self.slide, live)
 
-    def adopt(self, slide: "Slide", prediction: "Prediction", class_name: str) -> None:
+    def adopt(
+        self, slide: "Slide", prediction: "Prediction", class_name: str, threshold: float = DEFAULT_THRESHOLD
+    ) -> None:
         """Take a result that was made elsewhere (loaded, or handed in by a script), and show it soon."""
         self._quick.submit(
             lambda _job: _adopted(prediction, Frame.of_slide(slide)),
-            done=lambda finding: self._adopt(slide, class_name, *finding),
+            done=lambda finding: self._adopt(slide, class_name, threshold, *finding),
             failed=self._view.show_problem,
         )
 
-    def _adopt(self, slide: "Slide", class_name: str, prediction: "Prediction", layers: Sequence[LayerData]) -> None:
+    def _adopt(
+        self,
+        slide: "Slide",
+        class_name: str,
+        threshold: float,
+        prediction: "Prediction",
+        layers: Sequence[LayerData],
+    ) -> None:
         scale = map_scale(prediction.head.config)
-        live = LiveMap(tuple(prediction.classes), prediction.grid, class_name, scale=scale)
+        live = LiveMap(tuple(prediction.classes), prediction.grid, class_name, threshold, scale)
         live.fill(prediction.probability_map)
         self.results[slide.id] = (prediction, live)
         level = prediction.record.parameters.get("level", "auto")

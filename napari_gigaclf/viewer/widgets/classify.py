@@ -30,6 +30,7 @@ from napari_gigaclf.viewer.controllers.run_view import State
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.slide_book import SlideBook
 from napari_gigaclf.viewer.controllers.wishes import Wishes
+from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD
 from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.texts import estimate_text, problem_text, result_lines
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction, PreparedRun
     from napari_gigaclf.models import ModelConfig
     from napari_gigaclf.slides import Slide
+    from napari_gigaclf.slides.tissue import TissueMask
     from napari_gigaclf.viewer.layers import LayerData
 
 WARM_UP_AFTER_MS = 300
@@ -94,10 +96,12 @@ class ClassifyWidget(Docked):
 
     # --- for scripts ------------------------------------------------------------------------------------------------
 
-    def show_prediction(self, slide: "Slide", prediction: "Prediction", class_name: str) -> None:
-        """Show a result that was made elsewhere as if it had been run here."""
+    def show_prediction(
+        self, slide: "Slide", prediction: "Prediction", class_name: str, threshold: float = DEFAULT_THRESHOLD
+    ) -> None:
+        """Show a result that was made elsewhere as if it had been run here; what lies below a threshold is hidden."""
         self.choices.prefer_model(prediction.record.model.name)
-        self.runs.adopt(slide, prediction, class_name)
+        self.runs.adopt(slide, prediction, class_name, threshold)
 
     def use_model(self, folder: Path, *, select: bool) -> None:
         """List a model folder that was written (anew) and, if wished, choose it."""
@@ -166,10 +170,12 @@ class ClassifyWidget(Docked):
         self.overlays.finish(slide, prediction, live, layers)
         self.run_panel.offer_classes(live.classes, live.class_name, live.threshold, live.scale)
         self.run_panel.show_lines(result_lines(prediction))
+        self.asking.ask_again(slide)
 
     def show_tissue(self, slide: "Slide", layers: "Sequence[LayerData]") -> None:
         """Show the tissue mask over the slide, to be painted, with its outline."""
         self.overlays.tissue(slide, layers, self._painted)
+        self.book.mask_shown(slide.id)
 
     # --- SlideBookView ----------------------------------------------------------------------------------------------
 
@@ -209,6 +215,13 @@ class ClassifyWidget(Docked):
     def show_chosen(self) -> None:
         """Show what the chosen slide is, in place of what was wished for."""
         self.choices.show_slide(self.chosen_slide())
+
+    def take_mask(self, slide: "Slide", layer: Any) -> None:  # noqa: ANN401 - a napari layer
+        """Use a mask that was painted before, and let it be painted on."""
+        self.overlays.watch_mask(layer, self._painted)
+        self.quick.submit(
+            lambda _job: _mask_of(layer, slide), lambda mask: self.runs.paint(slide, mask), self.show_problem
+        )
 
     def drop_rows(self, slide_id: str) -> None:
         """Forget the answers for a slide."""
@@ -274,11 +287,9 @@ class ClassifyWidget(Docked):
         layer = None if slide is None else self.canvas.overlay(slide.id, "mask")
         if slide is None or layer is None:
             return
-        from napari_gigaclf.slides.tissue import TissueMask
-
+        layer.metadata["painted"] = True
         self.canvas.remove(slide.id, "tissue")  # the outline of what was found; the painted mask is another
-        painted, grid = np.asarray(layer.data) > 0, layer.metadata["grid"]
-        self.runs.paint(TissueMask.from_array(painted, grid, um_per_px=slide.um_per_px))
+        self.runs.paint(slide, _mask_of(layer, slide))
 
     def _look(self, class_name: str, threshold: float) -> None:
         self.runs.look(class_name, threshold)
@@ -373,3 +384,11 @@ class ClassifyWidget(Docked):
             disconnect()
         self._post.close()
         self.runs.close()
+
+
+def _mask_of(layer: Any, slide: "Slide") -> "TissueMask":  # noqa: ANN401 - a napari Labels layer
+    """Return the mask that is painted on a layer."""
+    from napari_gigaclf.slides.tissue import TissueMask
+
+    painted, grid = np.asarray(layer.data) > 0, layer.metadata["grid"]
+    return TissueMask.from_array(painted, grid, um_per_px=slide.um_per_px)

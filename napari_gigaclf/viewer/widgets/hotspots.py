@@ -32,6 +32,7 @@ from napari_gigaclf.viewer.findings_texts import (
 )
 from napari_gigaclf.viewer.result_marks import ResultMarks
 from napari_gigaclf.viewer.result_watch import Result, ResultWatch
+from napari_gigaclf.viewer.slide_notes import HotspotsShown, notes_of
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.controls import line, note, refill, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
@@ -70,6 +71,7 @@ class HotspotsWidget(Docked):
         super().__init__(parent)
         self.canvas = SlideCanvas(napari_viewer)
         self.marks = ResultMarks(self.canvas)
+        self._notes = notes_of(napari_viewer)
         self.blindfold = Blindfold(self.canvas)
         self._seen: set[str] = set()
         """Slides whose reader has made a call."""
@@ -245,10 +247,13 @@ class HotspotsWidget(Docked):
             self.tally_note.setText(ONLY_SCORES)
             return
         classes = result.prediction.classes
-        wanted = first_class(result.prediction)
+        noted = self._notes.of(result.slide_id).hotspots
+        wanted = noted.class_name if noted and noted.class_name in classes else first_class(result.prediction)
         with QSignalBlocker(self.choices.class_box):
             refill(self.choices.class_box, [(name, name) for name in classes])
             self.choices.class_box.setCurrentIndex(self.choices.class_box.findData(wanted))
+        if noted is not None:
+            self.findings.threshold = self.choices.take_threshold(noted.threshold)
         self.list.offer_classes([name for name in classes if name != wanted])
         self.reader.offer_classes(classes)
         self.reader.forget()
@@ -269,6 +274,20 @@ class HotspotsWidget(Docked):
             wanted = str(self.choices.class_box.currentData())
             self.list.offer_classes([name for name in self.marks.opened.prediction.classes if name != wanted])
             self.findings.look(wanted)
+            self._note_shown()
+
+    def _threshold_given(self, threshold: float) -> None:
+        self.findings.set_threshold(threshold)
+        self._note_shown()
+
+    def _note_shown(self) -> None:
+        """Note which list is shown, so that it is there again when the slide is opened again."""
+        opened = self.marks.opened
+        if opened is not None and self.choices.class_box.count():
+            shown = HotspotsShown(
+                class_name=str(self.choices.class_box.currentData()), threshold=self.findings.threshold
+            )
+            self._notes.note_hotspots(opened.slide_id, shown)
 
     def _result_chosen(self) -> None:
         self.marks.close()
@@ -352,7 +371,7 @@ class HotspotsWidget(Docked):
         self.choices.result_chosen.connect(self._result_chosen)
         self.choices.class_chosen.connect(self._class_chosen)
         self.choices.reader_box.textChanged.connect(lambda text: setattr(self.findings, "reader", text))
-        self.choices.threshold_given.connect(self.findings.set_threshold)
+        self.choices.threshold_given.connect(self._threshold_given)
         self.list.row_chosen.connect(self.findings.choose)
         self.list.step_wanted.connect(self.findings.step)
         self.list.judged.connect(self.findings.judge)
