@@ -228,3 +228,32 @@ def test_a_state_says_what_is_wrong_and_belongs_to_one_slide(tmp_path):
     with pytest.raises(ValueError, match="contrast"):
         LayerLook(**look, opacity=1.0, limits=(1.0, 1.0))
     assert pieces.file_of(Path(tmp_path / "nothing")) is None
+
+
+def test_a_run_that_was_stopped_returns_as_far_as_it_came(window, slide_of, model_folder):
+    from napari_gigaclf.inference import prepare
+
+    class AfterOneTile:
+        tiles = 0
+
+        def is_set(self):
+            return self.tiles > 1
+
+        def count(self, progress):
+            self.tiles = progress.done
+
+    first, stop = window(), AfterOneTile()
+    slide = first.open(slide_of()).metadata["slide"]
+    plan = prepare(slide, model_folder, tissue=False, memory="4MB")
+    partial = plan.run(saliency=None, cancel=stop, progress=stop.count)
+    assert not partial.complete
+    for data in prediction_layers(partial, Frame.of_slide(slide), "normal"):
+        first.canvas.put(slide.id, data)
+    first.controller.look()
+    first.settle()
+    first.controller.close()
+    second = window()
+    slide = second.open(slide_of()).metadata["slide"]
+    overlay = second.canvas.overlay(slide.id, "probability")
+    assert overlay.name.endswith("(partial)")
+    assert np.array_equal(overlay.data, np.asarray(partial.probability_map[0]), equal_nan=True)

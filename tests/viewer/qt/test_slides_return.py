@@ -7,7 +7,10 @@ from qtpy.QtGui import QCloseEvent
 
 from napari_gigaclf.viewer.controllers.run_view import State
 from napari_gigaclf.viewer.returning.host import found_in, let_slides_return
-from napari_gigaclf.viewer.returning.state_file import list_states, states_folder
+from napari_gigaclf.viewer.returning.mask_file import read_masks
+from napari_gigaclf.viewer.returning.state_file import list_states, read_state, states_folder
+from napari_gigaclf.viewer.returning.state_store import StateStore
+from napari_gigaclf.viewer.slide_notes import AskedPlace, notes_of
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 
@@ -66,6 +69,36 @@ def test_what_was_shown_when_the_window_closed_is_shown_again(opened, qtbot):
     qtbot.waitUntil(lambda: list_states(states_folder())[0].num_drawn == 2)
     viewer.close()  # as a script does: layers go before the window
     assert list_states(states_folder())[0].num_drawn == 2
+
+
+def test_strokes_points_and_notes_are_written_soon_without_a_close(opened, qtbot):
+    viewer, layer, host = opened()
+    slide_id = layer.metadata["slide"].id
+    store = StateStore(states_folder(), slide_id)
+
+    def written(condition):
+        assert host._timer.isActive(), "nobody noticed"
+        host._timer.stop()
+        host._timer.timeout.emit()
+        qtbot.waitUntil(condition, timeout=20_000)
+
+    viewer._new_labels()
+    labels = viewer.layers[-1]
+    written(lambda: store.masks.exists() and read_state(store.path).num_masks == 1)
+    labels.paint((100, 200), 3)
+    written(lambda: read_masks(store.masks)[0][1][100, 200] == 3)
+    labels.fill((300, 300), 5)
+    written(lambda: read_masks(store.masks)[0][1][300, 300] == 5)
+    labels.undo()
+    written(lambda: read_masks(store.masks)[0][1][300, 300] == 0)
+    points = viewer.add_points([[5.0, 6.0]], name="points")
+    written(lambda: read_state(store.path).num_drawn == 1)
+    points.data = [[5.0, 6.0], [7.0, 8.0]]
+    written(lambda: read_state(store.path).num_drawn == 2)
+    notes_of(viewer).note_asked(slide_id, (AskedPlace(point=(1.0, 2.0)),))
+    written(lambda: len(read_state(store.path).notes.asked) == 1)
+    viewer.layers.move(len(viewer.layers) - 1, 0)
+    written(lambda: read_state(store.path).layers[0].name == "points")
 
 
 def test_whoever_does_not_want_it_gets_the_slide_as_new(make_napari_viewer, plugin, png):
