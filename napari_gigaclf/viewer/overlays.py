@@ -77,10 +77,11 @@ class Overlays:
         self._canvas.viewer.layers.selection.active = layer
 
     def watch_mask(self, layer: Any, painted: Callable[[Any], None]) -> None:  # noqa: ANN401 - a Labels layer
-        """Let ``painted`` be called after every stroke on a mask."""
+        """Let ``painted`` be called after every stroke on a mask, and sometimes without one."""
         layer.selected_label = 1
         layer.events.paint.connect(painted)
-        layer.events.labels_update.connect(painted)  # filling and undoing
+        layer.events.labels_update.connect(painted)  # filling
+        layer.events.set_data.connect(painted)  # undoing, and whatever else draws the layer anew
 
     def why(self, slide: "Slide", data: "LayerData") -> None:
         """Show the gradient of a place, in place of the one before, with colours of its own."""

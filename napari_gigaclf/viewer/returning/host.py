@@ -18,7 +18,8 @@ LOOKS = ("visible", "opacity", "contrast_limits", "colormap", "name", "reordered
 SHAPES = ("data", "set_data", "edge_color", "features", "name")
 DRAWING = {"Shapes": SHAPES, "Points": (*SHAPES, "face_color", "size", "symbol")}
 """Events of layers after which what is drawn on them is taken anew."""
-PAINTING = ("paint", "labels_update", "data")
+PAINTING = ("paint", "labels_update", "data", "set_data")
+"""Events of layers of labels after which they are written anew; of undoing napari says nothing but the last one."""
 NAME = "napari-gigaclf slides return"
 
 

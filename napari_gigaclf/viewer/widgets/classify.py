@@ -287,6 +287,9 @@ class ClassifyWidget(Docked):
         layer = None if slide is None else self.canvas.overlay(slide.id, "mask")
         if slide is None or layer is None:
             return
+        known = self.runs.shelf.known_tissue(slide.id)
+        if known is not None and np.array_equal(known.mask, np.asarray(layer.data) > 0):
+            return
         layer.metadata["painted"] = True
         self.canvas.remove(slide.id, "tissue")  # the outline of what was found; the painted mask is another
         self.runs.paint(slide, _mask_of(layer, slide))

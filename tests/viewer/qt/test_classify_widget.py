@@ -232,6 +232,10 @@ def test_the_tissue_can_be_painted_before_the_run(widget, show, slide, ready, qt
     qtbot.waitUntil(
         lambda: widget.runs.prepared is not None and widget.runs.prepared.estimate.cells < cells, timeout=30_000
     )
+    mask.undo()
+    qtbot.waitUntil(
+        lambda: widget.runs.prepared is not None and widget.runs.prepared.estimate.cells == cells, timeout=30_000
+    )
 
 
 def test_an_unknown_scale_is_asked_for_and_then_wins(widget, show, pixels, ready, qtbot, viewer):
