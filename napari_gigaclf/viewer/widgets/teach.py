@@ -83,6 +83,8 @@ class TeachWidget(Docked):
         self.note = note()
         self.saved_note = note()
         self._shown: Shown | None = None
+        self._open_slides: set[tuple[str, object]] = set()
+        """Id and scale of each open slide."""
         self._post = GuiPost(self)
         self.quick = Worker("gigaclf-teach", self._post)
         self.saver = Worker("gigaclf-lessons", self._post)
@@ -221,7 +223,10 @@ class TeachWidget(Docked):
         names = [(layer.name, layer.metadata["slide"].id) for layer in self._slide_layers()]
         self.choices.offer_slides(names, "" if top is None else top.id)
         self.teaching.choose_slide(top)
-        self.marks.show_examples(slides, self._shown)
+        there: set[tuple[str, object]] = {(slide.id, slide.um_per_px) for slide in slides}
+        if there != self._open_slides:  # else a person may have taken the examples away
+            self._open_slides = there
+            self.marks.show_examples(slides, self._shown)
 
     def save_to(self, folder: Path) -> None:
         """Write the taught model, named as the folder is."""
@@ -283,7 +288,9 @@ class TeachWidget(Docked):
 
     def _layer_gone(self, layer: Any) -> None:  # noqa: ANN401 - a napari layer
         slide = layer.metadata.get("slide")
-        if slide is not None and self.canvas.layer_of(slide.id) is None:
+        if slide is None:  # what lies over one changes nothing in what is taught
+            return
+        if self.canvas.layer_of(slide.id) is None:
             self.teaching.slide_gone(slide.id)
             self.marks.remove_from(slide.id)
         self.slides_changed()
