@@ -11,6 +11,7 @@ from napari_gigaclf.viewer.layers import (
     probability_layer,
     probability_name,
 )
+from napari_gigaclf.viewer.returning.drawings import FILE
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
@@ -108,9 +109,13 @@ class Overlays:
         )
         kwargs["metadata"]["prediction"] = prediction
         old = self._canvas.overlay(slide.id, "probability")
-        before = None if old is None else old.metadata.get("prediction")
+        there = {} if old is None else old.metadata
+        before = there.get("prediction")
+        same = before is not None and prediction is not None and before.record is prediction.record
+        if same and FILE in there:
+            kwargs["metadata"][FILE] = there[FILE]
         layer = self._canvas.put(slide.id, (data, kwargs, kind))
-        if before is None or prediction is None or before.record is not prediction.record:
+        if not same:
             _fit(layer, live.scale)  # a result that was on show already keeps the contrast a person gave it
         layer.colorbar.visible = True
 

@@ -69,6 +69,7 @@ def test_everything_goes_where_it_belongs(widget, viewer, drop, tmp_path, pixels
     qtbot.waitUntil(lambda: slide.id in widget.runs.results, timeout=20_000)
     overlay = widget.canvas.overlay(slide.id, "probability")
     assert np.array_equal(overlay.scale, np.array(right_step(widget, slide))), "over the slide as it is open"
+    assert overlay.metadata["file"] == str(right), "from where it returns when the slide is opened again"
 
     widget.choices.model_box.setCurrentIndex(-1)
     drop(model_folder)
