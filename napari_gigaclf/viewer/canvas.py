@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from napari_gigaclf.viewer.shapes import DrawnShape
 
 MICROMETRE = ("micrometer", "um", "µm")
-
+BLINDFOLDED = "blindfolded"
+"""In the metadata of a layer that is hidden only until its reader has said what they see (see ``blindfold``)."""
 
 ORDER = (
     "probability", "saliency", "taught", "why", "tissue", "mask", "truth", "annotations", "fields", "hotspots",
@@ -378,5 +379,6 @@ def _take_over(layer: Any, array: NDArray[Any], kwargs: dict[str, Any]) -> None:
     if tuple(layer.scale) != tuple(kwargs["scale"]) or tuple(layer.translate) != tuple(kwargs["translate"]):
         layer.scale, layer.translate = kwargs["scale"], kwargs["translate"]
     layer.name = kwargs["name"]
-    layer.metadata = kwargs["metadata"]
+    still = {BLINDFOLDED: True} if layer.metadata.get(BLINDFOLDED) else {}
+    layer.metadata = {**kwargs["metadata"], **still}
     layer.refresh(extent=False)
