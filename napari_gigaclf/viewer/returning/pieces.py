@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_gigaclf.errors import AnnotationError, GigaclfError, OutputError, ResultError
+from napari_gigaclf.inference.findings.reviews import now
 from napari_gigaclf.viewer.layers import Frame, LayerData, annotation_layer, point_layer, prediction_layers
 from napari_gigaclf.viewer.reader import shown_class
 from napari_gigaclf.viewer.returning.drawings import (
@@ -77,10 +78,20 @@ def find_state(folder: Path, slide: "Slide", stores: dict[str, StateStore]) -> F
     except (ResultError, OutputError) as error:
         problem = f"{slide.name} is not shown as it was left: {error}"
     try:
-        store.set_aside()
+        aside = store.set_aside()
+        problem += "" if aside is None else f"; moved to {aside.name}"
     except OutputError as error:
         problem += f"; {error}"
-    return Found(store=store, file=file, state=None, problem=problem)
+    return Found(store=store, file=file, state=_drawings_alone(store, slide, file), problem=problem)
+
+
+def _drawings_alone(store: StateStore, slide: "Slide", file: SlideFile | None) -> SlideState | None:
+    """Return a state that knows of drawn shapes and nothing else; None where there are none."""
+    if not store.drawings.exists():
+        return None
+    return SlideState(
+        slide_id=slide.id, slide_name=slide.name[:1000], file=file, when=now(), view=None, num_drawn=1
+    )  # fmt: skip
 
 
 def file_of(path: Path | None) -> SlideFile | None:
@@ -102,8 +113,8 @@ def reopen(store: StateStore, state: SlideState, slide: "Slide") -> Reopened:
         if state.num_drawn:
             layers += drawn_layers_of(store.load_drawings(), slide)
     except GigaclfError as error:
-        store.set_drawings_aside()
-        problems.append(f"{error}; moved to {store.drawings.name}.unread")
+        aside = store.set_drawings_aside()
+        problems.append(f"{error}" + ("" if aside is None else f"; moved to {aside.name}"))
     changed = {kwargs["name"] for _, kwargs, _ in layers}
     for path in state.annotations:
         try:
