@@ -40,6 +40,7 @@ from napari_gigaclf.viewer.widgets.docked import Docked
 from napari_gigaclf.viewer.widgets.run_panel import RunPanel
 from napari_gigaclf.viewer.widgets.wishing import wishes_of
 from napari_gigaclf.viewer.worker import Worker
+from napari_gigaclf.viewer.worklist_texts import MASK_LOST, RUN_LOST
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction, PreparedRun
@@ -111,6 +112,10 @@ class ClassifyWidget(Docked):
         """Hide numbers and answers until a reader has made a call of their own, or show them again."""
         self.run_panel.result_note.setVisible(not hidden)
         self.asking.hide_answers(hidden)
+
+    def lost_with(self, slide_id: str) -> list[str]:
+        """Return what would be lost if a slide were closed now: a run, a mask that was painted."""
+        return [RUN_LOST] * (self.runs.running_on == slide_id) + [MASK_LOST] * self.runs.shelf.is_painted(slide_id)
 
     # --- wishes -----------------------------------------------------------------------------------------------------
 

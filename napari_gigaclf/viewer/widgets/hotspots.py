@@ -43,6 +43,7 @@ from napari_gigaclf.viewer.widgets.hotspot_list import HotspotList
 from napari_gigaclf.viewer.widgets.lesion_table import LesionTable
 from napari_gigaclf.viewer.widgets.reader_panel import ReaderPanel
 from napari_gigaclf.viewer.worker import Worker
+from napari_gigaclf.viewer.worklist_texts import marks_lost
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference.findings.comparison import Comparison, Place
@@ -197,6 +198,13 @@ class HotspotsWidget(Docked):
         """Show one line."""
         self.note.setText(text)
         self.note.setVisible(bool(text))
+
+    def lost_with(self, slide_id: str) -> list[str]:
+        """Return what would be lost if a slide were closed now: marks of a call that was not recorded."""
+        opened, log = self._opened, self.findings.log
+        recorded = opened is None or opened.slide_id != slide_id or log is None or log.call is not None
+        number = 0 if recorded else len(self.own_marks.places(slide_id))
+        return [marks_lost(number)] if number else []
 
     # --- results ----------------------------------------------------------------------------------------------------
 

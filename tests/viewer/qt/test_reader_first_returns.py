@@ -89,3 +89,28 @@ def test_a_map_that_returns_is_hidden_until_the_call_and_shown_after_it(widget, 
     qtbot.waitUntil(lambda: maps(viewer) == {"probability": True, "saliency": True}, timeout=20_000)
     hotspots.shut_down()
     compare.shut_down()
+
+
+def test_a_step_asks_before_marks_or_a_painted_mask_are_lost(
+    widget, viewer, worklist, go, tmp_path, qtbot, monkeypatch
+):
+    hotspots = HotspotsWidget(viewer)
+    viewer.window.add_dock_widget(hotspots, name="Hotspots")
+    slide = go(next_slide, 0)
+    for data, kwargs, kind in result_layers(tmp_path / "a.gigaclf", slide, "tumour"):
+        getattr(viewer, f"add_{kind}")(data, **kwargs)
+    hotspots.reader.switch.click()
+    hotspots.reader.mark_button.click()
+    widget.canvas.overlay(slide.id, "own call").add([100.0, 100.0])
+    qtbot.waitUntil(lambda: widget.runs.slide is slide, timeout=20_000)
+    widget.runs.preview_tissue()
+    qtbot.waitUntil(lambda: widget.canvas.overlay(slide.id, "mask") is not None, timeout=20_000)
+    widget.canvas.overlay(slide.id, "mask").paint((3, 3), 1)
+    asked = []
+    monkeypatch.setattr(worklist, "ask", lambda text: asked.append(text))
+    next_slide(viewer)
+    assert worklist.controller.open_row == 0, "the person did not say yes"
+    (text,) = asked
+    assert "1 mark of your own call would not be kept" in text
+    assert "the tissue mask that you painted would not be kept" in text
+    hotspots.shut_down()
