@@ -11,6 +11,7 @@ from napari_gigaclf.viewer.layers import (
     probability_layer,
     probability_name,
 )
+from napari_gigaclf.viewer.returning.drawings import FILE
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
@@ -119,6 +120,8 @@ class Overlays:
         kwargs["metadata"] |= {"prediction": prediction, "threshold": live.threshold}
         old = self._canvas.overlay(slide.id, "probability")
         on_show = old is not None and prediction is not None and _is_of(old, prediction)
+        if on_show and old is not None and FILE in old.metadata:
+            kwargs["metadata"][FILE] = old.metadata[FILE]
         layer = self._canvas.put(slide.id, (data, kwargs, kind))
         if not on_show:
             _fit(layer, live.scale)  # a result that was on show already keeps the contrast a person gave it

@@ -71,8 +71,12 @@ def geometry_of(data_yx: NDArray[np.floating], kind: str) -> BaseGeometry:
 def split_rings(vertices: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """Split concatenated closed rings, (N, 2); one ring that was not closed comes back as it is.
 
-    The way back to the first ring's first vertex, which joins three rings and more, belongs to none of them.
+    The way back to the first ring's first vertex, which joins three rings and more, belongs to none of them. A vertex
+    that is repeated at once, as by a double click, is one vertex and no ring.
     """
+    if len(vertices):
+        moves = (vertices[1:] != vertices[:-1]).any(axis=1)
+        vertices = vertices[np.concatenate([[True], moves])]
     rings: list[NDArray[np.float64]] = []
     start = 0
     while start < len(vertices):

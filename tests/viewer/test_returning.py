@@ -196,6 +196,45 @@ def test_shapes_that_cannot_be_read_are_moved_aside_and_not_written_over(window,
     assert drawings.with_name(f"{drawings.name}.unread").read_text() == "damaged"
 
 
+def test_shapes_return_although_the_file_beside_them_is_damaged(window, slide_of, tmp_path):
+    first = window()
+    slide = first.open(slide_of()).metadata["slide"]
+    first.viewer.add_shapes([np.array([[10, 10], [10, 60], [50, 60.0]])], shape_type="polygon", name="mine")
+    first.controller.close()
+    state_path(tmp_path / "slides", slide.id).write_bytes(b"{")
+    second = window()
+    second.open(slide_of())
+    assert "moved to" in second.notes[0]
+    assert second.names() == [slide.name, "mine"]
+    second.controller.close()
+    third = window()
+    third.open(slide_of())
+    assert (third.names(), third.notes) == ([slide.name, "mine"], [])
+
+
+def test_what_cannot_be_read_does_not_take_the_place_of_what_could_not_be_read_before(window, slide_of, tmp_path):
+    path = state_path(tmp_path / "slides", slide_of().id)
+    path.parent.mkdir()
+    for content in (b"first", b"second", b"third"):
+        path.write_bytes(content)
+        each = window()
+        each.open(slide_of())
+        each.controller.close()
+    assert {aside.read_bytes() for aside in path.parent.glob("*.unread*")} == {b"first", b"second", b"third"}
+
+
+def test_shapes_return_that_were_drawn_while_their_slide_was_open_twice(window, slide_of):
+    first = window()
+    first.open(slide_of())
+    first.open(slide_of())
+    first.viewer.add_shapes([np.array([[10, 10], [10, 60], [50, 60.0]])], shape_type="polygon", name="mine")
+    first.viewer.layers.clear()
+    first.settle()
+    second = window()
+    second.open(slide_of())
+    assert "mine" in second.names()
+
+
 def test_two_windows_do_not_write_over_one_another(window, slide_of):
     one, other = window(), window()
     for each in (one, other):

@@ -225,6 +225,21 @@ def test_a_broken_file_of_masks_is_one_sentence_and_is_moved_aside(window, slide
     assert file.with_name(f"{file.name}.unread").read_bytes() == content
 
 
+def test_masks_and_shapes_return_where_only_the_file_beside_them_is_damaged(window, slide_of, tmp_path):
+    first = window()
+    slide = first.open(slide_of()).metadata["slide"]
+    first.viewer.add_labels(np.ones((5, 5), np.uint8), name="painted")
+    first.viewer.add_shapes([SQUARE], shape_type="ellipse", name="drawn")
+    first.controller.close()
+    StateStore(tmp_path / "slides", slide.id).path.write_text("damaged")
+    second = window()
+    second.open(slide_of())
+    (note,) = second.notes
+    assert "moved to" in note
+    assert sorted(second.names()[1:]) == ["drawn", "painted"]
+    assert second.viewer.layers["painted"].data.sum() == 25
+
+
 def test_an_entry_that_lies_about_its_size_is_not_unpacked(tmp_path):
     path = tmp_path / "a.masks"
     path.write_bytes(_zip(_index(), n0=b"1" * (1 << 24)))

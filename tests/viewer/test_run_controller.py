@@ -290,3 +290,18 @@ def test_a_model_that_was_written_anew_is_loaded_anew(runs, view, pump, slide, w
     assert runs.fitting_result(slide, wishes) is None  # a click is answered by the new one
     pump.until(lambda: len(view.plans) > plans)
     assert runs.shelf.model(wishes.model) is not before
+
+
+def test_a_result_that_was_being_taken_for_a_slide_that_is_closed_is_not_shown(runs, view, pump, slide, wishes):
+    runs.choose(slide, wishes)
+    runs.run()
+    pump.until(lambda: bool(view.results))
+    prediction = view.results.pop()[1]
+    runs.adopt(slide, prediction, "tumour")
+    runs.slide_gone(slide.id)
+    again = open_slide([level[:] for level in slide.levels], um_per_px=1.0)
+    assert again.id == slide.id
+    runs.adopt(again, prediction, "tumour")
+    pump.until(lambda: bool(view.results))
+    pump.drain()
+    assert [shown is again for shown, _, _ in view.results] == [True]

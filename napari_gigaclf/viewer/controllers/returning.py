@@ -74,6 +74,8 @@ class ReturningController:
         self._stores: dict[str, StateStore] = {}
         """For the worker."""
         self._seen: set[Any] = set()
+        self._shows: dict[Any, str] = {}
+        """Which slide each layer of a slide shows; one slide may be open several times."""
         self.saved: Callable[[], None] = _nobody
         """Called whenever something was written."""
         self._going = False
@@ -114,6 +116,7 @@ class ReturningController:
     def layer_removed(self, layer: Any) -> None:  # noqa: ANN401 - a napari layer
         """Keep how a slide was left whose last layer has gone."""
         self._seen.discard(layer.unique_id)
+        self._shows.pop(layer.unique_id, None)
         slide = layer.metadata.get("slide")
         if slide is None or slide.id not in self._open or self._canvas.layer_of(slide.id) is not None:
             return
@@ -169,7 +172,10 @@ class ReturningController:
     def _found(self, uid: Any, found: pieces.Found, cameras: list[tuple[float, ...]]) -> None:  # noqa: ANN401
         slide_id = found.store.slide_id
         layer = next((each for each in self._canvas.viewer.layers if each.unique_id == uid), None)
-        if layer is None or slide_id in self._open:
+        if layer is None:
+            return
+        self._shows[uid] = slide_id
+        if slide_id in self._open:
             return
         slide, state = layer.metadata["slide"], found.state
         each = self._open[slide_id] = OpenSlide(store=found.store, file=found.file, name=slide.name, saved=state)
@@ -224,10 +230,8 @@ class ReturningController:
     def _claim_shapes(self) -> None:
         """Let new layers of shapes belong to the slide on top."""
         top = Viewpoint(self._canvas.viewer).layer()
-        ids = {id(layer.metadata["slide"]): slide_id for slide_id in self._open
-               if (layer := self._canvas.layer_of(slide_id)) is not None}  # fmt: skip
-        slide_id = None if top is None else ids.get(id(top.metadata["slide"]))
-        if slide_id is not None and self._open[slide_id].ready:
+        slide_id = None if top is None else self._shows.get(top.unique_id)
+        if slide_id in self._open and self._open[slide_id].ready:
             drawings.claim(self._canvas, slide_id)
 
     # --- being kept -------------------------------------------------------------------------------------------------

@@ -68,6 +68,8 @@ class RunController:
         self.prepared: PreparedRun | None = None
         self.results: dict[str, tuple[Prediction, LiveMap]] = {}
         """Result and map by slide id."""
+        self._adopting: dict[str, Slide] = {}
+        """Slides, by id, for which a result that was made elsewhere is being taken."""
         self._made_by: dict[str, tuple[str, str]] = {}
         """Model and level that made the result, by slide id."""
         self._state = State.NO_SLIDE
@@ -176,6 +178,7 @@ class RunController:
         self, slide: "Slide", prediction: "Prediction", class_name: str, threshold: float = DEFAULT_THRESHOLD
     ) -> None:
         """Take a result that was made elsewhere (loaded, or handed in by a script), and show it soon."""
+        self._adopting[slide.id] = slide
         self._quick.submit(
             lambda _job: _adopted(prediction, Frame.of_slide(slide)),
             done=lambda finding: self._adopt(slide, class_name, threshold, *finding),
@@ -190,6 +193,8 @@ class RunController:
         prediction: "Prediction",
         layers: Sequence[LayerData],
     ) -> None:
+        if self._adopting.get(slide.id) is not slide:  # closed meanwhile: it would lie over what is open now
+            return
         scale = map_scale(prediction.head.config)
         live = LiveMap(tuple(prediction.classes), prediction.grid, class_name, threshold, scale)
         live.fill(prediction.probability_map)
@@ -217,6 +222,7 @@ class RunController:
         """Forget a slide whose layer was removed; its run is cancelled and its answers will be dropped."""
         self.results.pop(slide_id, None)
         self._made_by.pop(slide_id, None)
+        self._adopting.pop(slide_id, None)
         self.shelf.forget(slide_id)
         if self._run_slide is not None and self._run_slide.id == slide_id:
             self._drop_run()

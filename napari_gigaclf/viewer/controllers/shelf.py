@@ -69,6 +69,10 @@ class Shelf:
         else:
             self._painted[slide_id] = mask
 
+    def is_painted(self, slide_id: str) -> bool:
+        """Return whether a person painted the mask of a slide."""
+        return slide_id in self._painted
+
     def forget(self, slide_id: str) -> None:
         """Drop what is kept of a slide (it was closed, or its scale has changed)."""
         self._make_void()

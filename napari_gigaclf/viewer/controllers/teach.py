@@ -148,6 +148,8 @@ class TeachController:
         before = self.slide
         if slide is before or (slide and before and (slide.id, slide.um_per_px) == (before.id, before.um_per_px)):
             return
+        if slide is not None and before is not None and slide.id == before.id:
+            self._forget(slide.id)  # it has another scale: what was made at the old one is wrong
         self._at.slide = slide
         self._at.open()
 
@@ -159,9 +161,7 @@ class TeachController:
 
     def slide_gone(self, slide_id: str) -> None:
         """Forget a slide that was closed; what was taught on it stays in the lesson."""
-        self.reader.slide_gone(slide_id)
-        self.painter.slide_gone(slide_id)
-        self.shelf.forget(slide_id)
+        self._forget(slide_id)
         if self.slide is not None and self.slide.id == slide_id:
             self.choose_slide(None)
 
@@ -362,6 +362,11 @@ class TeachController:
             there = () if self.painter.check is None else self.painter.check.contested
             contested = {each.example.key: each for each in there}
             self._view.show_lesson(Shown(lesson=self.lesson, current_class=self.current_class, contested=contested))
+
+    def _forget(self, slide_id: str) -> None:
+        self.reader.slide_gone(slide_id)
+        self.painter.slide_gone(slide_id)
+        self.shelf.forget(slide_id)
 
     # --- inside: slides ---------------------------------------------------------------------------------------------
 

@@ -20,7 +20,14 @@ from napari_gigaclf.viewer.layers.maps import (
     saliency_layer,
     thresholded,
 )
-from napari_gigaclf.viewer.layers.outlines import field_layer, mask_layer, outline_layer, tissue_layer, truth_layer
+from napari_gigaclf.viewer.layers.outlines import (
+    field_layer,
+    mask_layer,
+    outline_layer,
+    painted_tissue,
+    tissue_layer,
+    truth_layer,
+)
 from napari_gigaclf.viewer.layers.slides import ChannelPlane, contrast_limits, is_colour, plane_of, slide_layers
 
 __all__ = [
@@ -38,6 +45,7 @@ __all__ = [
     "is_colour",
     "mask_layer",
     "outline_layer",
+    "painted_tissue",
     "plane_of",
     "point_layer",
     "prediction_layers",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
     from napari_gigaclf.annotations import Annotation
+    from napari_gigaclf.slides import Slide
     from napari_gigaclf.slides.tissue import TissueMask
 
 MASK_OPACITY = 0.25
@@ -71,6 +72,14 @@ def mask_layer(tissue: "TissueMask", frame: Frame) -> LayerData:
         "metadata": {"kind": "mask", "grid": tissue.grid},
     }
     return tissue.mask.astype(np.uint8), kwargs, "labels"
+
+
+def painted_tissue(layer: Any, slide: "Slide") -> "TissueMask":  # noqa: ANN401 - a napari Labels layer
+    """Return the mask that is painted on a layer of tissue."""
+    from napari_gigaclf.slides.tissue import TissueMask
+
+    painted, grid = np.asarray(layer.data) > 0, layer.metadata["grid"]
+    return TissueMask.from_array(painted, grid, um_per_px=slide.um_per_px)
 
 
 def field_layer(fields: Sequence[tuple[int, "BaseGeometry"]], frame: Frame) -> LayerData:

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.canvas import BLINDFOLDED, SlideCanvas
 from napari_gigaclf.viewer.layers import LayerData
 from napari_gigaclf.viewer.returning.state import MAX_LAYERS, LayerLook, SeenView, finite
 from napari_gigaclf.viewer.viewpoint import DOWN, RIGHT, Viewpoint
@@ -23,8 +23,6 @@ RETURNING = (SLIDE, "probability", "saliency", "tissue", "mask", "truth", "annot
 """Kinds whose looks return. The others belong to a tool that is open, which shows them anew."""
 OPENED_WITH_IT = (SLIDE, "truth")
 """Kinds of layers that a reader returns together with the slide."""
-BLINDFOLDED = "blindfolded"
-"""In the metadata of a layer that is hidden only until its reader has said what they see."""
 DRAWN_ON = "drawn_on"
 """In the metadata of a layer with a person's shapes: the slide they were drawn on."""
 

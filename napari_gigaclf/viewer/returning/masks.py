@@ -15,7 +15,7 @@ from napari_gigaclf.errors import OutputError
 from napari_gigaclf.geometry import PixelGrid
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.layers import Frame, LayerData, mask_layer
-from napari_gigaclf.viewer.returning.drawings import LABELS, drawn_layers
+from napari_gigaclf.viewer.returning.drawings import LABELS, POINTS, SHAPES, drawn_layers
 from napari_gigaclf.viewer.returning.looks import DRAWN, DRAWN_ON
 from napari_gigaclf.viewer.returning.mask_file import DTYPES, MAX_BYTES, MAX_MASKS, MAX_NAME, MAX_PIXELS, MaskRecord
 
@@ -70,6 +70,13 @@ def masks_on(canvas: SlideCanvas, slide: "Slide") -> PaintedMasks:
         kind = str(layer.metadata.get("kind", DRAWN))
         kept.append(PaintedMask(name=str(layer.name)[:MAX_NAME], kind=kind, grid=grid_of(layer, slide), labels=labels))
     return PaintedMasks(kept=tuple(kept), left_out=tuple(left_out))
+
+
+def num_drawn_on(canvas: SlideCanvas, slide_id: str) -> int:
+    """Return how many shapes, points and masks of a person's own lie on a slide."""
+    drawn = sum(len(layer.data) for layer in drawn_layers(canvas, slide_id, SHAPES, POINTS))
+    painted = [each for each in canvas.overlays(slide_id, MASK) if each.metadata.get(PAINTED)]
+    return drawn + len(drawn_layers(canvas, slide_id, LABELS)) + len(painted)
 
 
 def grid_of(layer: Any, slide: "Slide") -> PixelGrid:  # noqa: ANN401 - a napari Labels layer

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_gigaclf.errors import AnnotationError, GigaclfError, OutputError, ResultError
+from napari_gigaclf.inference.findings.reviews import now
 from napari_gigaclf.viewer.layers import (
     DEFAULT_THRESHOLD,
     Frame,
@@ -87,10 +88,30 @@ def find_state(folder: Path, slide: "Slide", stores: dict[str, StateStore]) -> F
     except (ResultError, OutputError) as error:
         problem = f"{slide.name} is not shown as it was left: {error}"
     try:
-        store.set_aside()
+        problem += _moved(store.set_aside())
     except OutputError as error:
         problem += f"; {error}"
-    return Found(store=store, file=file, state=None, problem=problem)
+    return Found(store=store, file=file, state=_drawings_alone(store, slide, file), problem=problem)
+
+
+def _drawings_alone(store: StateStore, slide: "Slide", file: SlideFile | None) -> SlideState | None:
+    """Return a state that knows of what is drawn and painted and nothing else; None where there is nothing."""
+    drawn, painted = store.drawings.exists(), store.masks.exists()
+    if not drawn and not painted:
+        return None
+    return SlideState(
+        slide_id=slide.id,
+        slide_name=slide.name[:1000],
+        file=file,
+        when=now(),
+        view=None,
+        num_drawn=int(drawn),
+        num_masks=int(painted),
+    )
+
+
+def _moved(aside: Path | None) -> str:
+    return "" if aside is None else f"; moved to {aside.name}"
 
 
 def file_of(path: Path | None) -> SlideFile | None:
@@ -112,14 +133,12 @@ def reopen(store: StateStore, state: SlideState, slide: "Slide") -> Reopened:
         if state.num_drawn:
             layers += drawn_layers_of(store.load_drawings(), slide)
     except GigaclfError as error:
-        store.set_drawings_aside()
-        problems.append(f"{error}; moved to {store.drawings.name}.unread")
+        problems.append(f"{error}{_moved(store.set_drawings_aside())}")
     try:
         if state.num_masks:
             layers += mask_layers(read_masks(store.masks), slide)
     except GigaclfError as error:
-        store.set_masks_aside()
-        problems.append(f"{error}; moved to {store.masks.name}.unread")
+        problems.append(f"{error}{_moved(store.set_masks_aside())}")
     for path in state.annotations:
         shown = {each.part for each in state.parts if each.path == path} or {"shapes", "points"}
         try:

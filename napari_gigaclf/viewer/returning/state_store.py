@@ -16,6 +16,8 @@ from napari_gigaclf.viewer.returning.state_file import FORMAT, StateJson, read_s
 from napari_gigaclf.writing import reason_of
 
 MAX_DRAWING_BYTES = 1 << 28
+MAX_ASIDE = 100
+"""Files of one slide that could not be read and are kept."""
 
 
 class StateStore:
@@ -60,26 +62,25 @@ class StateStore:
         """
         return read_geojson(self.drawings, max_bytes=MAX_DRAWING_BYTES)
 
-    def set_aside(self) -> None:
-        """Move what could not be read out of the way, so that nothing of it is lost when the slide is left.
+    def set_aside(self) -> Path | None:
+        """Move a state that could not be read out of the way, and return where; what is drawn and painted stays.
 
         Raises
         ------
         OutputError
             It cannot be moved.
         """
-        _set_aside(self.path)
-        self.set_drawings_aside()
-        self.set_masks_aside()
+        aside = _set_aside(self.path)
         self._file.look()
+        return aside
 
-    def set_drawings_aside(self) -> None:
+    def set_drawings_aside(self) -> Path | None:
         """Move the drawn shapes out of the way (raises OutputError as ``set_aside`` does)."""
-        _set_aside(self.drawings)
+        return _set_aside(self.drawings)
 
-    def set_masks_aside(self) -> None:
+    def set_masks_aside(self) -> Path | None:
         """Move the painted masks out of the way (raises OutputError as ``set_aside`` does)."""
-        _set_aside(self.masks)
+        return _set_aside(self.masks)
 
     def save_masks(self, masks: Sequence[tuple[MaskRecord, NDArray[np.generic]]]) -> None:
         """Write painted masks in place of earlier ones.
@@ -111,10 +112,16 @@ class StateStore:
                 self.drawings.unlink(missing_ok=True)
 
 
-def _set_aside(path: Path) -> None:
+def _set_aside(path: Path) -> Path | None:
+    """Move a file to a name beside it that is free; None if it is gone."""
+    names = (f"{path.name}.unread{number}" for number in ("", *(f"-{each}" for each in range(2, MAX_ASIDE))))
+    aside = next((each for name in names if not (each := path.with_name(name)).exists()), None)
+    if aside is None:
+        raise OutputError(f"{path}: cannot be moved: there are {MAX_ASIDE} others beside it; delete some of them")
     try:
-        path.replace(path.with_name(f"{path.name}.unread"))
+        path.replace(aside)
     except FileNotFoundError:
-        return
+        return None
     except OSError as error:
         raise OutputError(f"{path}: cannot be moved: {reason_of(error)}") from error
+    return aside

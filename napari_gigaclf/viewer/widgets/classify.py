@@ -30,7 +30,7 @@ from napari_gigaclf.viewer.controllers.run_view import State
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.slide_book import SlideBook
 from napari_gigaclf.viewer.controllers.wishes import Wishes
-from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD
+from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD, painted_tissue
 from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.texts import estimate_text, problem_text, result_lines
@@ -42,12 +42,12 @@ from napari_gigaclf.viewer.widgets.docked import Docked
 from napari_gigaclf.viewer.widgets.run_panel import RunPanel
 from napari_gigaclf.viewer.widgets.wishing import wishes_of
 from napari_gigaclf.viewer.worker import Worker
+from napari_gigaclf.viewer.worklist_texts import RUN_LOST
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction, PreparedRun
     from napari_gigaclf.models import ModelConfig
     from napari_gigaclf.slides import Slide
-    from napari_gigaclf.slides.tissue import TissueMask
     from napari_gigaclf.viewer.layers import LayerData
 
 WARM_UP_AFTER_MS = 300
@@ -116,6 +116,10 @@ class ClassifyWidget(Docked):
         """Hide numbers and answers until a reader has made a call of their own, or show them again."""
         self.run_panel.result_note.setVisible(not hidden)
         self.asking.hide_answers(hidden)
+
+    def lost_with(self, slide_id: str) -> list[str]:
+        """Return what would be lost if a slide were closed now: a run; painted masks are counted with what is drawn."""
+        return [RUN_LOST] * (self.runs.running_on == slide_id)
 
     # --- wishes -----------------------------------------------------------------------------------------------------
 
@@ -220,7 +224,7 @@ class ClassifyWidget(Docked):
         """Use a mask that was painted before, and let it be painted on."""
         self.overlays.watch_mask(layer, self._painted)
         self.quick.submit(
-            lambda _job: _mask_of(layer, slide), lambda mask: self.runs.paint(slide, mask), self.show_problem
+            lambda _job: painted_tissue(layer, slide), lambda mask: self.runs.paint(slide, mask), self.show_problem
         )
 
     def drop_rows(self, slide_id: str) -> None:
@@ -292,7 +296,7 @@ class ClassifyWidget(Docked):
             return
         layer.metadata["painted"] = True
         self.canvas.remove(slide.id, "tissue")  # the outline of what was found; the painted mask is another
-        self.runs.paint(slide, _mask_of(layer, slide))
+        self.runs.paint(slide, painted_tissue(layer, slide))
 
     def _look(self, class_name: str, threshold: float) -> None:
         self.runs.look(class_name, threshold)
@@ -387,11 +391,3 @@ class ClassifyWidget(Docked):
             disconnect()
         self._post.close()
         self.runs.close()
-
-
-def _mask_of(layer: Any, slide: "Slide") -> "TissueMask":  # noqa: ANN401 - a napari Labels layer
-    """Return the mask that is painted on a layer."""
-    from napari_gigaclf.slides.tissue import TissueMask
-
-    painted, grid = np.asarray(layer.data) > 0, layer.metadata["grid"]
-    return TissueMask.from_array(painted, grid, um_per_px=slide.um_per_px)

@@ -41,6 +41,7 @@ from napari_gigaclf.viewer.widgets.hotspot_list import HotspotList
 from napari_gigaclf.viewer.widgets.lesion_table import LesionTable
 from napari_gigaclf.viewer.widgets.reader_panel import ReaderPanel
 from napari_gigaclf.viewer.worker import Worker
+from napari_gigaclf.viewer.worklist_texts import marks_lost
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference.findings.comparison import Comparison, Place
@@ -188,6 +189,12 @@ class HotspotsWidget(Docked):
         """Show one line."""
         self.note.setText(text)
         self.note.setVisible(bool(text))
+
+    def lost_with(self, slide_id: str) -> list[str]:
+        """Return what would be lost if a slide were closed now: marks of a call that was not recorded."""
+        opened, log = self.marks.opened, self.findings.log
+        recorded = opened is None or opened.slide_id != slide_id or log is None or log.call is not None
+        return [] if recorded else marks_lost(len(self.marks.own_places()))
 
     # --- results ----------------------------------------------------------------------------------------------------
 
