@@ -17,6 +17,7 @@ from shapely.geometry import LineString, MultiLineString, MultiPoint, MultiPolyg
 from shapely.geometry.base import BaseGeometry
 
 from napari_gigaclf.annotations.annotation import Annotation, Kind, new_id
+from napari_gigaclf.annotations.frames import shifted, with_flags
 from napari_gigaclf.annotations.geojson_file import MAX_BYTES, load
 from napari_gigaclf.annotations.geojson_write import AUTHOR_KEY, polygonal
 from napari_gigaclf.errors import AnnotationError
@@ -106,8 +107,9 @@ def _annotation(feature: object, origin: tuple[float, float], seen: set[str]) ->
     class_name, colour = _classification(properties.get("classification"))
     metadata = _metadata(properties.get("metadata"))
     identity = _identity(feature.get("id"), seen)
-    return Annotation(
-        geometry=_geometry(feature.get("geometry"), origin),
+    geometry = _geometry(feature.get("geometry"), origin)
+    annotation = Annotation(
+        geometry=geometry,
         class_name=class_name,
         colour=colour or _colour(properties.get("color")),
         name=_text(properties.get("name")),
@@ -115,8 +117,9 @@ def _annotation(feature: object, origin: tuple[float, float], seen: set[str]) ->
         measurements=_measurements(properties.get("measurements")),
         kind=_kind(feature, properties),
         id=identity,
-        metadata=metadata,
+        metadata=shifted(metadata, origin),
     )
+    return with_flags(annotation, feature["geometry"])
 
 
 def _identity(value: object, seen: set[str]) -> str:

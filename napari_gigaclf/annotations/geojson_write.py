@@ -20,6 +20,7 @@ from shapely.geometry.base import BaseGeometry, BaseMultipartGeometry
 from shapely.geometry.polygon import orient
 
 from napari_gigaclf.annotations.annotation import Annotation
+from napari_gigaclf.annotations.frames import flags_of, shifted
 from napari_gigaclf.errors import AnnotationError
 from napari_gigaclf.writing import replacing
 
@@ -92,9 +93,10 @@ def to_feature(annotation: Annotation, *, origin: tuple[float, float] = (0.0, 0.
         properties["isLocked"] = True
     if annotation.measurements:
         properties["measurements"] = {name: _number(value) for name, value in annotation.measurements.items()}
-    properties["metadata"] = {**annotation.metadata, AUTHOR_KEY: annotation.author}
+    properties["metadata"] = {**shifted(annotation.metadata, (-origin[0], -origin[1])), AUTHOR_KEY: annotation.author}
     geometry = rounded(annotation.geometry, origin)
-    return {"type": "Feature", "id": annotation.id, "geometry": _geometry(geometry), "properties": properties}
+    written = _geometry(geometry) | flags_of(annotation)
+    return {"type": "Feature", "id": annotation.id, "geometry": written, "properties": properties}
 
 
 def rounded(geometry: BaseGeometry, origin: tuple[float, float] = (0.0, 0.0)) -> BaseGeometry:

@@ -1,15 +1,17 @@
-"""Hides what a model found until a reader has said what they see, and shows again what it has hidden."""
+"""Hides what a model found until a reader has said what they see, and shows again what it has hidden.
+
+What is hidden says so in its metadata: it stays so when a run fills the same layer anew, it is kept as one that is
+shown, and its twin on a second canvas is hidden from the beginning.
+"""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.canvas import BLINDFOLDED, SlideCanvas
 from napari_gigaclf.viewer.companions import companions
-from napari_gigaclf.viewer.returning.looks import BLINDFOLDED
 
-HIDDEN_KINDS = ("probability", "saliency", "why")
+HIDDEN_KINDS = ("probability", "saliency", "why", "taught")
 
 
 class Blindfold:
@@ -17,7 +19,6 @@ class Blindfold:
 
     def __init__(self, canvas: SlideCanvas) -> None:
         self._canvas = canvas
-        self._hid: set[Any] = set()
 
     def apply(self, hidden: Callable[[str], bool]) -> None:
         """Hide the maps of slides for which ``hidden`` is true; show those again that were hidden and need not be."""
@@ -28,10 +29,7 @@ class Blindfold:
             if hidden(str(layer.metadata.get("slide_id"))):
                 if layer.visible:
                     layer.visible = False
-                    self._hid.add(layer.unique_id)
                     layer.metadata[BLINDFOLDED] = True
                 layer.thumbnail = np.zeros((0, 0, 4), dtype=np.uint8)  # napari makes an empty one of it
-            elif layer.unique_id in self._hid:
-                self._hid.discard(layer.unique_id)
-                layer.metadata.pop(BLINDFOLDED, None)
+            elif layer.metadata.pop(BLINDFOLDED, False):
                 layer.visible = True

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from napari_gigaclf.viewer.shapes import DrawnShape
 
 MICROMETRE = ("micrometer", "um", "µm")
-
+BLINDFOLDED = "blindfolded"
+"""In the metadata of a layer that is hidden only until its reader has said what they see (see ``blindfold``)."""
 
 ORDER = (
     "probability", "saliency", "taught", "why", "tissue", "mask", "truth", "annotations", "fields", "hotspots",
@@ -84,6 +85,10 @@ class SlideCanvas:
         """Return the probability layers that bring a whole result with them."""
         return [layer for layer in self.viewer.layers if layer.metadata.get("prediction") is not None]
 
+    def painted_masks(self) -> list[Any]:
+        """Return the tissue masks that a person has painted on."""
+        return [each for each in self.viewer.layers if each.metadata.get("painted") and "slide_id" in each.metadata]
+
     def add_slide(self, layers: Sequence[LayerData]) -> None:
         """Show a slide that has just been opened, as napari would show what its reader returns."""
         for data, kwargs, layer_type in layers:
@@ -124,20 +129,22 @@ class SlideCanvas:
         """Give every layer of a slide, and what was drawn on it, its (new) micrometres per pixel; the view stays."""
         frame, before = Frame.of_slide(slide), self.layer_of(slide.id)
         old_scale = np.ones(2) if before is None else np.array(before.scale[-2:])
+        ratio = np.asarray(slide.um_per_px or (1.0, 1.0)) / old_scale
         alone = len(self.slide_layers()) == 1
-        for layer in self.viewer.layers:
+        for layer in list(self.viewer.layers):
             old = layer.metadata.get("slide")
             over = (layer.metadata.get("slide_id"), layer.metadata.get("drawn_on"))
             ours = (old is not None and old.id == slide.id) or slide.id in over
             if not ours and not (alone and _drawn_at(layer, old_scale)):
                 continue
+            if old is not None:
+                layer.metadata["slide"] = slide  # before its scale: whoever watches that finds the slide of today
             place = frame.place(layer.metadata.get("grid"))
+            if slide.id == layer.metadata.get("drawn_on"):  # perhaps in other pixels than the slide's
+                place |= {"scale": layer.scale * ratio, "translate": layer.translate * ratio}
             with layer.events.units.blocker():
                 layer.units = place["units"]
             layer.scale, layer.translate = place["scale"], place["translate"]
-            if old is not None:
-                layer.metadata["slide"] = slide
-        ratio = np.asarray(slide.um_per_px or (1.0, 1.0)) / old_scale
         camera = self.viewer.scene.camera
         on_screen = ratio[::-1] if Viewpoint(self.viewer).exchanged else ratio
         camera.center = (*camera.center[:-2], *(float(value) for value in np.asarray(camera.center[-2:]) * on_screen))
@@ -158,8 +165,8 @@ class SlideCanvas:
                 yield layer
 
     def overlay(self, slide_id: str, kind: str) -> Any | None:  # noqa: ANN401
-        """Return the overlay of one kind, or None."""
-        return next(self.overlays(slide_id, kind), None)
+        """Return the overlay of one kind, or None; of several (two results, say) the one on top."""
+        return next(iter([*self.overlays(slide_id, kind)][::-1]), None)
 
     def put(self, slide_id: str, data: LayerData) -> Any:  # noqa: ANN401 - a napari layer
         """Show an overlay of a slide in place of the one of its kind, if any; the selected layer stays selected.
@@ -190,13 +197,19 @@ class SlideCanvas:
         return layer
 
     def _put_in_order(self, layer: Any) -> None:  # noqa: ANN401
-        """Move an overlay down to its place: above the slide and what belongs below it, under everything else."""
+        """Move an overlay down to its place: above its slide and what belongs below it, under everything else.
+
+        Another slide that lies over its own one covers it.
+        """
         layers = self.viewer.layers
         rank = ORDER.index(layer.metadata["kind"])
+        slides = [(index, slide.id) for index, each in enumerate(layers) if (slide := each.metadata.get("slide"))]
+        own = max((index for index, slide_id in slides if slide_id == layer.metadata["slide_id"]), default=len(layers))
+        cover = min((index for index, _ in slides if index > own), default=len(layers))
         below = [
             index
             for index, other in enumerate(layers)
-            if other is not layer and (_rank(other) < rank or other.metadata.get("slide") is not None)
+            if other is not layer and index < cover and (_rank(other) < rank or other.metadata.get("slide") is not None)
         ]
         layers.move(layers.index(layer), max(below, default=-1) + 1)
 
@@ -248,10 +261,6 @@ class SlideCanvas:
         for layer in self._shape_layers(selected_only):
             shapes += self.shapes_of(layer, slide, sorted(layer.selected_data) if selected_only else None)
         return shapes
-
-    def drawn_layers(self) -> list[Any]:
-        """Return the layers of shapes that a person drew or opened."""
-        return self._shape_layers(selected_only=False)
 
     def shapes_of(self, layer: Any, slide: Any, indices: Sequence[int] | None = None) -> "list[DrawnShape]":  # noqa: ANN401
         """Return shapes of a layer in the pixels of a slide; all without ``indices``."""
@@ -378,5 +387,6 @@ def _take_over(layer: Any, array: NDArray[Any], kwargs: dict[str, Any]) -> None:
     if tuple(layer.scale) != tuple(kwargs["scale"]) or tuple(layer.translate) != tuple(kwargs["translate"]):
         layer.scale, layer.translate = kwargs["scale"], kwargs["translate"]
     layer.name = kwargs["name"]
-    layer.metadata = kwargs["metadata"]
+    still = {BLINDFOLDED: True} if layer.metadata.get(BLINDFOLDED) else {}
+    layer.metadata = {**kwargs["metadata"], **still}
     layer.refresh(extent=False)

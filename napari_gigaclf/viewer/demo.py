@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gigaclf.viewer.controllers.run import State
+from napari_gigaclf.viewer.controllers.run_view import State
 from napari_gigaclf.viewer.layers import Frame, truth_layer
 from napari_gigaclf.viewer.reader import open_layers, shown_class
 from napari_gigaclf.viewer.viewpoint import Viewpoint

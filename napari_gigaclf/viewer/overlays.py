@@ -11,6 +11,7 @@ from napari_gigaclf.viewer.layers import (
     probability_layer,
     probability_name,
 )
+from napari_gigaclf.viewer.returning.drawings import FILE
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
@@ -50,28 +51,38 @@ class Overlays:
         layer = self._canvas.overlay(slide.id, "probability")
         if layer is not None:
             layer.name = probability_name(live.class_name, partial=layer.metadata["partial"], scale=live.scale)
-            layer.metadata["class_name"] = live.class_name
+            layer.metadata["class_name"], layer.metadata["threshold"] = live.class_name, live.threshold
             self.refresh(slide)
 
     def finish(self, slide: "Slide", prediction: "Prediction", live: "LiveMap", layers: "Sequence[LayerData]") -> None:
         """Show everything a run found, complete or partial; ``layers`` go beside the map."""
-        self._hide_mask(slide)
+        there = self._canvas.overlay(slide.id, "probability")
+        if there is None or not _is_of(there, prediction):  # else it was on show before, and the mask as well
+            self._hide_mask(slide)
         self._put_map(slide, live, partial=not prediction.complete, prediction=prediction)
         for data in layers:
             self._canvas.put(slide.id, data)
 
     def tissue(self, slide: "Slide", layers: "Sequence[LayerData]", painted: Callable[[Any], None]) -> None:
         """Show the tissue's outline, and the mask to be painted; ``painted`` is called after every stroke."""
+        old = self._canvas.overlay(slide.id, "mask")
+        changed = old is not None and old.metadata.get("painted", False)
         for data in layers:
             self._canvas.put(slide.id, data)
         layer = self._canvas.overlay(slide.id, "mask")
         if layer is None:
             return
+        layer.metadata["painted"] = changed
         layer.visible = True
+        self.watch_mask(layer, painted)
+        self._canvas.viewer.layers.selection.active = layer
+
+    def watch_mask(self, layer: Any, painted: Callable[[Any], None]) -> None:  # noqa: ANN401 - a Labels layer
+        """Let ``painted`` be called after every stroke on a mask, and sometimes without one."""
         layer.selected_label = 1
         layer.events.paint.connect(painted)
-        layer.events.labels_update.connect(painted)  # filling and undoing
-        self._canvas.viewer.layers.selection.active = layer
+        layer.events.labels_update.connect(painted)  # filling
+        layer.events.set_data.connect(painted)  # undoing, and whatever else draws the layer anew
 
     def why(self, slide: "Slide", data: "LayerData") -> None:
         """Show the gradient of a place, in place of the one before, with colours of its own."""
@@ -110,13 +121,21 @@ class Overlays:
         data, kwargs, kind = probability_layer(
             live.shown, live.grid, Frame.of_slide(slide), class_name=live.class_name, partial=partial, scale=live.scale
         )
-        kwargs["metadata"]["prediction"] = prediction
+        kwargs["metadata"] |= {"prediction": prediction, "threshold": live.threshold}
         old = self._canvas.overlay(slide.id, "probability")
-        before = None if old is None else old.metadata.get("prediction")
+        on_show = old is not None and prediction is not None and _is_of(old, prediction)
+        if on_show and old is not None and FILE in old.metadata:
+            kwargs["metadata"][FILE] = old.metadata[FILE]
         layer = self._canvas.put(slide.id, (data, kwargs, kind))
-        if before is None or prediction is None or before.record is not prediction.record:
+        if not on_show:
             _fit(layer, live.scale)  # a result that was on show already keeps the contrast a person gave it
         layer.colorbar.visible = True
+
+
+def _is_of(layer: Any, prediction: "Prediction") -> bool:  # noqa: ANN401 - a napari layer
+    """Return whether a map shows a result, perhaps read from another place."""
+    before = layer.metadata.get("prediction")
+    return before is not None and before.record is prediction.record
 
 
 def _fit(layer: Any, scale: MapScale) -> None:  # noqa: ANN401 - a napari layer

@@ -114,6 +114,10 @@ def open_path(path: Path, slides: "Sequence[Slide]" = (), *, returning: bool = F
     SlideError, GigaclfError
         The file cannot be read.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        from napari_gigaclf.errors import SlideError
+
+        raise SlideError(path, f"is no file but a pipe or a device, which is not read. {WHAT_CAN_BE}")
     kind = kind_of(path)
     if kind == "result":
         layers, note = result_over(path, slides)

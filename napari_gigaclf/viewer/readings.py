@@ -90,8 +90,8 @@ def _colour(canvas: SlideCanvas, slide: "Slide", world: tuple[float, float]) -> 
 
 def _probabilities(canvas: SlideCanvas, slide: "Slide", point: tuple[float, float]) -> dict[str, float] | None:
     """Return all classes of the map one sees: taught, or a result; one class of a map that is being computed."""
-    maps = [canvas.overlay(slide.id, kind) for kind in ("taught", "probability")]
-    layer = next((each for each in maps if each is not None and each.visible), None)
+    maps = [each for kind in ("probability", "taught") for each in canvas.overlays(slide.id, kind)]
+    layer = next((each for each in reversed(maps) if each.visible), None)
     if layer is None:
         return None
     cell = _cell(layer, point)

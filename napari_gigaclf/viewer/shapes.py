@@ -15,11 +15,11 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
+from napari_gigaclf.annotations.frames import ellipse_ring
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import corner_to_napari_data, napari_data_to_corner, swap_xy
 
 ShapeKind = Literal["rectangle", "ellipse", "polygon", "path", "line"]
-ELLIPSE_VERTICES = 96
 MIN_RING = 3
 
 
@@ -56,7 +56,7 @@ def geometry_of(data_yx: NDArray[np.floating], kind: str) -> BaseGeometry:
     """
     corners = swap_xy(napari_data_to_corner(np.asarray(data_yx, dtype=np.float64)[:, -2:]))
     if kind == "ellipse":
-        corners = _ellipse(corners)
+        corners = ellipse_ring(corners)
     if kind == "line" or (kind == "path" and not np.array_equal(corners[0], corners[-1])):
         raise RegionError(f"a {kind} has no area: draw a polygon, a rectangle or an ellipse")
     area: BaseGeometry = shapely.Polygon()
@@ -71,8 +71,12 @@ def geometry_of(data_yx: NDArray[np.floating], kind: str) -> BaseGeometry:
 def split_rings(vertices: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """Split concatenated closed rings, (N, 2); one ring that was not closed comes back as it is.
 
-    The way back to the first ring's first vertex, which joins three rings and more, belongs to none of them.
+    The way back to the first ring's first vertex, which joins three rings and more, belongs to none of them. A vertex
+    that is repeated at once, as by a double click, is one vertex and no ring.
     """
+    if len(vertices):
+        moves = (vertices[1:] != vertices[:-1]).any(axis=1)
+        vertices = vertices[np.concatenate([[True], moves])]
     rings: list[NDArray[np.float64]] = []
     start = 0
     while start < len(vertices):
@@ -130,13 +134,3 @@ def _polygons_only(geometry: BaseGeometry) -> BaseGeometry:
 
 def _ring_to_data(ring: shapely.LinearRing) -> NDArray[np.float64]:
     return corner_to_napari_data(swap_xy(shapely.get_coordinates(ring)))
-
-
-def _ellipse(corners_xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the ellipse in a frame of four corners (perhaps rotated), closed, (N, 2), (x, y)."""
-    centre = corners_xy.mean(axis=0)
-    half_a = (corners_xy[1] - corners_xy[0]) / 2
-    half_b = (corners_xy[3] - corners_xy[0]) / 2
-    angles = np.linspace(0, 2 * np.pi, ELLIPSE_VERTICES, endpoint=False)[:, None]
-    points = centre + np.cos(angles) * half_a + np.sin(angles) * half_b
-    return np.concatenate([points, points[:1]])

@@ -54,11 +54,12 @@ class TeachMarks:
                     layer.visible = False
         self._canvas.put(slide.id, (data, kwargs, kind)).colorbar.visible = True
 
-    def refresh_map(self, slide: "Slide") -> None:
-        """Redraw a map, whose array has changed."""
+    def refresh_map(self, slide: "Slide") -> bool:
+        """Redraw a map, whose array has changed; False if it is not there."""
         layer = self._canvas.overlay(slide.id, MAP)
         if layer is not None:
             layer.refresh(extent=False, thumbnail=False)
+        return layer is not None
 
     def hide_map(self, slide_id: str) -> None:
         """Take a map away."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from napari_gigaclf.viewer.canvas import BLINDFOLDED
 from napari_gigaclf.viewer.progressive.shown_level import ShownLevel
 
 LOOKS = ("name", "opacity", "blending", "gamma", "contrast_limits", "colormap", "interpolation2d", "contour")
@@ -53,7 +54,7 @@ class Twin:
         data, state, kind = self.original.as_layer_data_tuple()
         if levels := self._levels(self.original):
             data = [level.beside(self._canvas) if isinstance(level, ShownLevel) else level for level in levels]
-        layer = Layer.create(data, {**state, "visible": True}, kind)
+        layer = Layer.create(data, {**state, "visible": not self.original.metadata.get(BLINDFOLDED, False)}, kind)
         if hasattr(layer, "contrast_limits_range"):
             layer.contrast_limits_range = self.original.contrast_limits_range
             layer.contrast_limits = self.original.contrast_limits

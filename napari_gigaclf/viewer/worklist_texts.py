@@ -13,6 +13,8 @@ OPENING = "opening..."
 OPEN = "open"
 EMPTY = "Choose a folder of slides, or a table that names them (CSV, Parquet)."
 LISTING = "listing..."
+RUN_LOST = "a run on it is under way and would be stopped; what it has found so far would not be kept"
+READING_LOST = "Teach is reading it and would be stopped; what has been read so far would not be kept"
 
 
 def known_text(known: "Known | None", *, is_open: bool = False) -> str:
@@ -60,11 +62,25 @@ def problem_status(problem: str, name: str) -> str:
     return f"cannot be opened: {reason if found else problem}"
 
 
-def leaving_text(name: str, *, running: bool, num_lost: int) -> str:
-    """Return what would be lost if a slide were closed now; empty if nothing is."""
-    parts = []
-    if running:
-        parts.append("a run on it is under way and would be stopped; what it has found so far would not be kept")
+def leaving_text(name: str, lost: Sequence[str], num_lost: int) -> str:
+    """Return what would be lost if a slide were closed now; empty if nothing is.
+
+    Parameters
+    ----------
+    name
+        The slide.
+    lost
+        What the widgets would lose, each as half a sentence.
+    num_lost
+        Drawn shapes, points and masks that would not be there again.
+    """
+    parts = list(lost)
     if num_lost:
-        parts.append(f"{count_text(num_lost, 'drawn shape')} would not be kept: save the layer first")
+        what = f"{count_text(num_lost, 'drawing')} (shapes, points, masks)"
+        parts.append(f"{what} would not be kept: save the layer first")
     return f"Close {name}?\n\n" + ", and ".join(parts) + "." if parts else ""
+
+
+def marks_lost(number: int) -> list[str]:
+    """Return what is lost of a reader's call that was not recorded, if anything."""
+    return [f"{count_text(number, 'mark')} of your own call would not be kept: record the call first"][: number > 0]

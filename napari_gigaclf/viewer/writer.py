@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from napari_gigaclf.annotations import Annotation
+from napari_gigaclf.annotations.frames import NUM_CORNERS, ShapeFrame, framed
 from napari_gigaclf.errors import AnnotationError, OutputError
 from napari_gigaclf.geometry import napari_data_to_corner, swap_xy
 from napari_gigaclf.viewer.shapes import DrawnShape, geometry_of
@@ -54,13 +55,17 @@ def write_shapes(path: str, data: Any, attributes: Mapping[str, Any]) -> list[st
 
 
 def drawn_annotation(shape: DrawnShape) -> Annotation:
-    """Return a drawn shape as an annotation by a person."""
+    """Return a drawn shape as an annotation by a person; rectangles, ellipses and straight lines stay what they are."""
     red, green, blue = (round(value * 255) for value in shape.colour[:3])
-    return Annotation(
+    annotation = Annotation(
         geometry=drawn_geometry(shape.vertices, shape.kind),
         class_name=shape.class_name or None,
         colour=(red, green, blue),
     )
+    if NUM_CORNERS.get(shape.kind) != len(shape.vertices):
+        return annotation
+    corners = swap_xy(napari_data_to_corner(shape.vertices))
+    return framed(annotation, ShapeFrame(kind=shape.kind, corners=corners))  # type: ignore[arg-type]
 
 
 def _drawn(data: Any, attributes: Mapping[str, Any]) -> list[DrawnShape]:  # noqa: ANN401 - npe2's signature

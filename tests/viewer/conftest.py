@@ -45,6 +45,69 @@ class Pump:
             pass
 
 
+class Window:
+    """A viewer in which slides return, as a window of napari is."""
+
+    def __init__(self, pump, make_worker, folder):
+        from napari.components import ViewerModel
+
+        from napari_gigaclf.viewer.canvas import SlideCanvas
+        from napari_gigaclf.viewer.controllers.returning import ReturningController
+        from napari_gigaclf.viewer.viewpoint import Viewpoint
+
+        self.viewer, self.notes, self.pump = ViewerModel(), [], pump
+        self.viewer.canvas.size = (600, 800)
+        self.canvas = SlideCanvas(self.viewer)
+        self.point = Viewpoint(self.viewer)
+        self.workers = make_worker("returning"), make_worker("keeping")
+        self.controller = ReturningController(
+            self.canvas, worker=self.workers[0], keeper=self.workers[1], post=pump, notify=self.notes.append,
+            folder=folder / "slides", results=folder / "results",
+        )  # fmt: skip
+        events = self.viewer.layers.events
+        events.inserted.connect(lambda _event: (self.controller.layers_changed(), self.controller.shapes_changed()))
+        events.removing.connect(lambda _event: self.controller.removing())
+        events.removed.connect(lambda event: self.controller.layer_removed(event.value))
+
+    def show(self, *layers):
+        added = [getattr(self.viewer, f"add_{kind}")(data, **kwargs) for data, kwargs, kind in layers]
+        self.settle()
+        return added[0]
+
+    def open(self, slide):
+        from napari_gigaclf.viewer.reader import open_layers
+
+        return self.show(*open_layers(slide))
+
+    def settle(self):
+        for _ in range(4):
+            self.pump.until(lambda: not any(worker.busy for worker in self.workers))
+            self.pump.drain()
+
+    def names(self):
+        return [layer.name for layer in self.viewer.layers]
+
+
+@pytest.fixture
+def window(pump, make_worker, tmp_path):
+    """Open windows in which slides return, all with the same files."""
+    return lambda: Window(pump, make_worker, tmp_path)
+
+
+@pytest.fixture
+def slide_of(pixels):
+    """Open the small image as a slide of 0.5 um/px."""
+    return lambda: open_slide([pixels, pixels[::4, ::4]], um_per_px=0.5)
+
+
+@pytest.fixture(scope="session")
+def predict(model_folder):
+    """Run the tiny model over a slide."""
+    from napari_gigaclf.inference import classify
+
+    return lambda slide: classify(slide, model_folder, saliency="tumour", tissue=False)
+
+
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep what is kept of slides in a folder of this test's own."""

@@ -216,6 +216,25 @@ def test_reader_first_hides_the_map_on_both_canvases(compare, first, second, sli
     remove_companion(second)
 
 
+def test_reader_first_hides_an_overlay_that_is_chosen_or_comes_back_on_the_second_canvas(
+    compare, first, second, slide, view
+):
+    overlay = add_map(first, slide, "A")
+    add_companion(second, first)
+    blindfold = Blindfold(SlideCanvas(first))
+    blindfold.apply(lambda _id: True)
+    compare.show_overlay(str(overlay.unique_id), True)
+    assert not second.layers[1].visible
+    first.layers.remove(overlay)
+    again = add_map(first, slide, "A")
+    blindfold.apply(lambda _id: True)
+    view.run()
+    assert [again.visible, second.layers[1].visible] == [False, False]
+    blindfold.apply(lambda _id: False)
+    assert [again.visible, second.layers[1].visible] == [True, True]
+    remove_companion(second)
+
+
 def test_nothing_is_left_connected(view, first, second, slide):
     overlay = add_map(first, slide, "A")
     emitters = [

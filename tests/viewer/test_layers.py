@@ -171,6 +171,32 @@ def test_overlays_lie_in_their_order_whatever_came_first(pixels: np.ndarray) -> 
     assert names == ["array", "probability of tumour", "tissue", "truth", "mine"]
 
 
+def test_the_map_of_a_slide_stays_under_another_slide_that_lies_over_it(pixels: np.ndarray) -> None:
+    lower, upper = open_slide(pixels, um_per_px=0.5), open_slide(pixels[::-1], um_per_px=0.5)
+    viewer = ViewerModel()
+    canvas = SlideCanvas(viewer)
+    for name, slide in (("lower", lower), ("upper", upper)):
+        ((levels, kwargs, _),) = slide_layers(slide)
+        viewer.add_image(levels, **{**kwargs, "name": name})
+    for name, slide in (("under", lower), ("over", upper)):
+        frame = Frame.of_slide(slide)
+        data, kwargs, kind = probability_layer(np.zeros((4, 5), np.float32), frame.level0, frame, class_name="tumour")
+        canvas.put(slide.id, (data, {**kwargs, "name": name}, kind))
+    assert [layer.name for layer in viewer.layers] == ["lower", "under", "upper", "over"]
+
+
+def test_of_two_results_the_one_on_top_is_meant(pixels: np.ndarray) -> None:
+    slide = open_slide(pixels, um_per_px=0.5)
+    viewer, frame = ViewerModel(), Frame.of_slide(slide)
+    canvas = SlideCanvas(viewer)
+    for name in ("first", "second"):
+        data, kwargs, _ = probability_layer(np.zeros((4, 5), np.float32), frame.level0, frame, class_name="tumour")
+        viewer.add_image(data, **{**kwargs, "name": name, "metadata": {**kwargs["metadata"], "slide_id": slide.id}})
+    overlay = canvas.overlay(slide.id, "probability")
+    assert overlay is not None
+    assert overlay.name == "second"
+
+
 def test_a_layer_says_which_scene_and_plane_it_shows(scenes_file: Path, pixels: np.ndarray) -> None:
     with open_slide(scenes_file, scene=1, z=0) as slide:
         ((_, kwargs, _),) = slide_layers(slide)

@@ -36,6 +36,7 @@ class FakeTable:
         self.rows = []
         self.pictures = {}
         self.problems = []
+        self.unanswered = []
         self.waiting = []
         self.stages = []
 
@@ -47,6 +48,9 @@ class FakeTable:
 
     def show_problem(self, text):
         self.problems.append(text)
+
+    def show_unanswered(self, slide, question):
+        self.unanswered.append(question)
 
     def show_looking(self, num_questions, stage):
         self.waiting.append(num_questions)
@@ -139,6 +143,58 @@ def test_a_partial_result_is_completed_by_the_network(asks, table, pump, shelf, 
     asks.click(slide, wishes, TISSUE, prepared=prepared, prediction=partial)
     pump.until(lambda: bool(table.rows))
     assert table.rows[0].answer.probabilities is not None
+
+
+def test_a_place_that_returned_never_sets_the_network_to_work(asks, table, pump, shelf, slide, wishes, prediction):
+    from napari_gigaclf.viewer.asked_places import AskedPlaces, place_of, question_of
+    from napari_gigaclf.viewer.slide_notes import NoteBook
+
+    prepared = shelf.prepare(slide, wishes)
+
+    class Now:
+        def is_set(self):
+            return True
+
+    results = [prepared.run(saliency=None, cancel=Now())]
+    area = shapely.box(128.25, 128, 512, 384).difference(shapely.box(200, 200, 300, 300))
+    asked = [
+        Question(kind="field", place=TISSUE, position=TISSUE, threshold=0.25),
+        Question(kind="area", place=Box(200, 300, 330, 470), position=(250, 400), label="box"),
+        Question(kind="area", place=area, position=(area.centroid.y, area.centroid.x), label="2 of tumour"),
+    ]
+    notes = NoteBook()
+    notes.note_asked(slide.id, tuple(place_of(each) for each in asked))
+    back = [question_of(each) for each in notes.of(slide.id).asked]
+    assert [(each.kind, each.threshold, each.label) for each in back] == [
+        ("field", 0.25, ""), ("area", 0.5, "box"), ("area", 0.5, "2 of tumour")
+    ]  # fmt: skip
+    assert (back[0].place, back[1].place) == (TISSUE, asked[1].place)
+    assert back[2].place.equals(area)
+
+    def ask(slide, question):
+        asks.controller.ask(slide, wishes, question, prediction=results[-1], stored_only=True)
+
+    places = AskedPlaces(notes, ask)
+    places.ask_again(slide)
+    places.ask_again(slide)
+    pump.until(lambda: len(table.unanswered) == 3)
+    assert table.rows == []
+    assert not any(table.waiting), "the network was not wanted"
+    for question in table.unanswered:
+        places.unanswered(slide.id, question)
+    assert len(notes.of(slide.id).asked) == 3, "another result may cover them"
+    results.append(prediction)
+    places.ask_again(slide)
+    pump.until(lambda: len(table.rows) == 3)
+    assert {row.source for row in table.rows} == {STORED}
+    for row in table.rows:
+        assert places.answered(slide.id, row.question)
+    assert notes.of(slide.id).asked == tuple(place_of(each) for each in asked), "in the order of the table"
+    places.ask_again(slide)
+    pump.until(lambda: not asks.controller.num_waiting)
+    assert len(table.rows) == 3
+    places.clear(slide.id)
+    assert notes.of(slide.id).asked == ()
 
 
 def test_an_area_is_measured_with_its_holes(asks, table, pump, slide, wishes, prediction):

@@ -1,5 +1,6 @@
 """The reader: slides lazily, folders by what they hold, damaged files as one notification."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +110,11 @@ def test_every_damaged_file_opens_or_is_notified(shared_data: Path, notified: li
         }.values():
             slide.close()
     assert all("\n" not in message for message in notified)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["pipe.geojson", "pipe.svs"])
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path, notified: list[str], name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    assert reader.read_paths(str(tmp_path / name)) == reader.NO_LAYERS
+    assert "a pipe or a device" in notified[0]

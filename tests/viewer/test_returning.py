@@ -7,14 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
-from napari.components import ViewerModel
 
 from napari_gigaclf.annotations import Annotation, read_geojson, write_geojson
 from napari_gigaclf.errors import OutputError, ResultError
-from napari_gigaclf.inference import classify
 from napari_gigaclf.slides import open_slide
-from napari_gigaclf.viewer.canvas import SlideCanvas
-from napari_gigaclf.viewer.controllers.returning import ReturningController
 from napari_gigaclf.viewer.layers import Frame, prediction_layers
 from napari_gigaclf.viewer.reader import open_layers
 from napari_gigaclf.viewer.returning import pieces
@@ -22,57 +18,6 @@ from napari_gigaclf.viewer.returning.given_scale import with_given_scale
 from napari_gigaclf.viewer.returning.state import LayerLook, SeenView, SlideState
 from napari_gigaclf.viewer.returning.state_file import list_states, read_state, state_path
 from napari_gigaclf.viewer.returning.state_store import StateStore
-from napari_gigaclf.viewer.viewpoint import Viewpoint
-
-
-class Window:
-    """A viewer in which slides return, as a window of napari is."""
-
-    def __init__(self, pump, make_worker, folder):
-        self.viewer, self.notes, self.pump = ViewerModel(), [], pump
-        self.viewer.canvas.size = (600, 800)
-        self.canvas = SlideCanvas(self.viewer)
-        self.point = Viewpoint(self.viewer)
-        self.workers = make_worker("returning"), make_worker("keeping")
-        self.controller = ReturningController(
-            self.canvas, worker=self.workers[0], keeper=self.workers[1], post=pump, notify=self.notes.append,
-            folder=folder / "slides", results=folder / "results",
-        )  # fmt: skip
-        events = self.viewer.layers.events
-        events.inserted.connect(lambda _event: (self.controller.layers_changed(), self.controller.shapes_changed()))
-        events.removing.connect(lambda _event: self.controller.removing())
-        events.removed.connect(lambda event: self.controller.layer_removed(event.value))
-
-    def show(self, *layers):
-        added = [getattr(self.viewer, f"add_{kind}")(data, **kwargs) for data, kwargs, kind in layers]
-        self.settle()
-        return added[0]
-
-    def open(self, slide):
-        return self.show(*open_layers(slide))
-
-    def settle(self):
-        for _ in range(4):
-            self.pump.until(lambda: not any(worker.busy for worker in self.workers))
-            self.pump.drain()
-
-    def names(self):
-        return [layer.name for layer in self.viewer.layers]
-
-
-@pytest.fixture
-def window(pump, make_worker, tmp_path):
-    return lambda: Window(pump, make_worker, tmp_path)
-
-
-@pytest.fixture
-def slide_of(pixels):
-    return lambda: open_slide([pixels, pixels[::4, ::4]], um_per_px=0.5)
-
-
-@pytest.fixture(scope="module")
-def predict(model_folder):
-    return lambda slide: classify(slide, model_folder, saliency="tumour", tissue=False)
 
 
 def test_camera_looks_and_drawn_shapes_return(window, slide_of, tmp_path):
@@ -251,6 +196,45 @@ def test_shapes_that_cannot_be_read_are_moved_aside_and_not_written_over(window,
     assert drawings.with_name(f"{drawings.name}.unread").read_text() == "damaged"
 
 
+def test_shapes_return_although_the_file_beside_them_is_damaged(window, slide_of, tmp_path):
+    first = window()
+    slide = first.open(slide_of()).metadata["slide"]
+    first.viewer.add_shapes([np.array([[10, 10], [10, 60], [50, 60.0]])], shape_type="polygon", name="mine")
+    first.controller.close()
+    state_path(tmp_path / "slides", slide.id).write_bytes(b"{")
+    second = window()
+    second.open(slide_of())
+    assert "moved to" in second.notes[0]
+    assert second.names() == [slide.name, "mine"]
+    second.controller.close()
+    third = window()
+    third.open(slide_of())
+    assert (third.names(), third.notes) == ([slide.name, "mine"], [])
+
+
+def test_what_cannot_be_read_does_not_take_the_place_of_what_could_not_be_read_before(window, slide_of, tmp_path):
+    path = state_path(tmp_path / "slides", slide_of().id)
+    path.parent.mkdir()
+    for content in (b"first", b"second", b"third"):
+        path.write_bytes(content)
+        each = window()
+        each.open(slide_of())
+        each.controller.close()
+    assert {aside.read_bytes() for aside in path.parent.glob("*.unread*")} == {b"first", b"second", b"third"}
+
+
+def test_shapes_return_that_were_drawn_while_their_slide_was_open_twice(window, slide_of):
+    first = window()
+    first.open(slide_of())
+    first.open(slide_of())
+    first.viewer.add_shapes([np.array([[10, 10], [10, 60], [50, 60.0]])], shape_type="polygon", name="mine")
+    first.viewer.layers.clear()
+    first.settle()
+    second = window()
+    second.open(slide_of())
+    assert "mine" in second.names()
+
+
 def test_two_windows_do_not_write_over_one_another(window, slide_of):
     one, other = window(), window()
     for each in (one, other):
@@ -283,3 +267,32 @@ def test_a_state_says_what_is_wrong_and_belongs_to_one_slide(tmp_path):
     with pytest.raises(ValueError, match="contrast"):
         LayerLook(**look, opacity=1.0, limits=(1.0, 1.0))
     assert pieces.file_of(Path(tmp_path / "nothing")) is None
+
+
+def test_a_run_that_was_stopped_returns_as_far_as_it_came(window, slide_of, model_folder):
+    from napari_gigaclf.inference import prepare
+
+    class AfterOneTile:
+        tiles = 0
+
+        def is_set(self):
+            return self.tiles > 1
+
+        def count(self, progress):
+            self.tiles = progress.done
+
+    first, stop = window(), AfterOneTile()
+    slide = first.open(slide_of()).metadata["slide"]
+    plan = prepare(slide, model_folder, tissue=False, memory="4MB")
+    partial = plan.run(saliency=None, cancel=stop, progress=stop.count)
+    assert not partial.complete
+    for data in prediction_layers(partial, Frame.of_slide(slide), "normal"):
+        first.canvas.put(slide.id, data)
+    first.controller.look()
+    first.settle()
+    first.controller.close()
+    second = window()
+    slide = second.open(slide_of()).metadata["slide"]
+    overlay = second.canvas.overlay(slide.id, "probability")
+    assert overlay.name.endswith("(partial)")
+    assert np.array_equal(overlay.data, np.asarray(partial.probability_map[0]), equal_nan=True)

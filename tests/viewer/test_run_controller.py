@@ -12,7 +12,8 @@ from napari_gigaclf.geometry import Box
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.viewer.controllers.giving_way import GivingWay
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
-from napari_gigaclf.viewer.controllers.run import RunController, State
+from napari_gigaclf.viewer.controllers.run import RunController
+from napari_gigaclf.viewer.controllers.run_view import State
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, RegionChoice, Wishes
 
@@ -256,13 +257,13 @@ def test_a_painted_mask_is_what_is_looked_at(runs, view, pump, slide, wishes):
     cells = runs.prepared.estimate.cells
     painted = tissue.mask.copy()
     painted[: painted.shape[0] // 2] = False
-    runs.paint(type(tissue).from_array(painted, tissue.grid))
+    runs.paint(runs.slide, type(tissue).from_array(painted, tissue.grid))
     pump.until(lambda: runs.state is State.READY)
     assert 0 < runs.prepared.estimate.cells < cells
     runs.run()
     pump.until(lambda: bool(view.results))
     assert np.isfinite(np.asarray(view.results[0][1].probability_map[0])).sum() == runs.prepared.estimate.cells
-    runs.paint(None)
+    runs.paint(runs.slide, None)
     pump.until(lambda: runs.state is State.READY)
     assert runs.prepared.estimate.cells == cells
 
@@ -289,3 +290,18 @@ def test_a_model_that_was_written_anew_is_loaded_anew(runs, view, pump, slide, w
     assert runs.fitting_result(slide, wishes) is None  # a click is answered by the new one
     pump.until(lambda: len(view.plans) > plans)
     assert runs.shelf.model(wishes.model) is not before
+
+
+def test_a_result_that_was_being_taken_for_a_slide_that_is_closed_is_not_shown(runs, view, pump, slide, wishes):
+    runs.choose(slide, wishes)
+    runs.run()
+    pump.until(lambda: bool(view.results))
+    prediction = view.results.pop()[1]
+    runs.adopt(slide, prediction, "tumour")
+    runs.slide_gone(slide.id)
+    again = open_slide([level[:] for level in slide.levels], um_per_px=1.0)
+    assert again.id == slide.id
+    runs.adopt(again, prediction, "tumour")
+    pump.until(lambda: bool(view.results))
+    pump.drain()
+    assert [shown is again for shown, _, _ in view.results] == [True]

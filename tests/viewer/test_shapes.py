@@ -37,6 +37,13 @@ def test_a_flat_polygon_is_refused() -> None:
         geometry_of(np.array([[0, 0], [5, 5], [10, 10]], dtype=float), "polygon")
 
 
+@pytest.mark.parametrize("twice", range(4))
+def test_a_vertex_that_was_clicked_twice_changes_nothing(twice: int) -> None:
+    doubled = np.insert(SQUARE, twice, SQUARE[twice], axis=0)
+    assert geometry_of(doubled, "polygon").area == 100
+    assert geometry_of(np.vstack([doubled, SQUARE[:1], SQUARE[:1]]), "polygon").area == 100
+
+
 def test_concatenated_rings_are_holes_by_the_even_odd_rule() -> None:
     hole = np.array([[2, 2], [2, 4], [4, 4], [4, 2], [2, 2]], dtype=float)
     drawn = np.vstack([SQUARE, SQUARE[:1], hole])

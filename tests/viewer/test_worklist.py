@@ -17,7 +17,7 @@ from napari_gigaclf.viewer.controllers.worklist_jobs import KnownFiles, read_wor
 from napari_gigaclf.viewer.returning.pieces import file_of
 from napari_gigaclf.viewer.returning.state import ResultShown, SlideState
 from napari_gigaclf.viewer.returning.state_store import StateStore
-from napari_gigaclf.viewer.worklist_texts import leaving_text, list_text, problem_status
+from napari_gigaclf.viewer.worklist_texts import RUN_LOST, leaving_text, list_text, marks_lost, problem_status
 
 
 class FakeWidget:
@@ -205,6 +205,7 @@ def test_the_sentences():
     assert list_text(1, [None, None], ["", "x"], "") == "2 of 2 slides: 0 opened, 0 with a result, 1 cannot be opened"
     assert problem_status("/a/b/bad.svs: no TIFF", "bad.svs") == "cannot be opened: no TIFF"
     assert problem_status("the file is empty", "bad.svs") == "cannot be opened: the file is empty"
-    assert leaving_text("a", running=False, num_lost=0) == ""
-    assert "would be stopped" in leaving_text("a", running=True, num_lost=0)
-    assert "2 drawn shapes would not be kept" in leaving_text("a", running=False, num_lost=2)
+    assert leaving_text("a", [], 0) == ""
+    assert "would be stopped" in leaving_text("a", [RUN_LOST], 0)
+    assert "1 mark of your own call would not be kept" in leaving_text("a", [RUN_LOST, *marks_lost(1)], 0)
+    assert "2 drawings (shapes, points, masks) would not be kept" in leaving_text("a", [], 2)

@@ -7,7 +7,7 @@ read and written by one of their own, in order and at once, so that no search or
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +17,16 @@ from napari_gigaclf.inference.findings.comparison import Comparison, Place
 from napari_gigaclf.inference.findings.foci import Tally
 from napari_gigaclf.inference.findings.lesions import Lesion
 from napari_gigaclf.inference.findings.ranking import Entry
-from napari_gigaclf.inference.findings.review_file import ReviewStore, reviews_folder
-from napari_gigaclf.inference.findings.reviews import ReaderCall, Review, ReviewKey, ReviewLog, Verdict, now
+from napari_gigaclf.inference.findings.reviews import ReaderCall, Review, ReviewLog, Verdict, now
+from napari_gigaclf.viewer.controllers.findings_book import ReviewBook, says
 from napari_gigaclf.viewer.controllers.findings_jobs import (
     Found,
-    later,
-    load,
-    measure,
     search,
-    widened,
     write_all,
 )
+from napari_gigaclf.viewer.controllers.findings_measuring import Gallery, Measuring
 from napari_gigaclf.viewer.controllers.findings_view import FindingsView
-from napari_gigaclf.viewer.controllers.thumbnails import thumbnail
-from napari_gigaclf.viewer.worker import Job, Post, Worker
+from napari_gigaclf.viewer.worker import Post, Worker
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
@@ -69,8 +65,6 @@ class FindingsController:
         self._quick = quick
         self._saver = saver
         self._pictures = pictures
-        self._post = post
-        self._folder = folder
         self.reader = ""
         self.reader_first = False
         self.slide: Slide | None = None
@@ -80,14 +74,15 @@ class FindingsController:
         self.current: int | None = None
         self.threshold = THRESHOLD
         self.lesions: tuple[Lesion, ...] = ()
-        self.log: ReviewLog | None = None
-        self._store: ReviewStore | None = None
-        self._why_not = ""
-        """Why nothing can be said; empty if it can."""
+        self._book = ReviewBook(saver, folder, view)
         self._generation = 0
-        self._measuring = False
-        self._measure_again = False
-        self._picture_job: Job[None] | None = None
+        self._measuring = Measuring(quick, post, view.show_note)
+        self._gallery = Gallery(pictures, post, view.show_note)
+
+    @property
+    def log(self) -> ReviewLog | None:
+        """What was said of the places of this result; None while it is not known."""
+        return self._book.log
 
     @property
     def current_entry(self) -> Entry | None:
@@ -106,22 +101,12 @@ class FindingsController:
         self._forget()
         generation = self._generation
         self.slide = slide
-        record = prediction.record
-        key = ReviewKey(
-            slide_id=record.slide.id,
-            model=record.model.name,
-            version=record.model.version,
-            sha256=record.model.sha256,
-        )
 
-        def loaded(answer: tuple[ReviewStore, ReviewLog, str]) -> None:
+        def loaded() -> None:
             if generation == self._generation:
-                self._store, self.log, self._why_not = answer
                 self._search(prediction, class_name)
 
-        self._saver.submit(
-            lambda _job: load(self._folder or reviews_folder(), key, record.slide.name), loaded, self._view.show_note
-        )
+        self._book.open(prediction.record, loaded)
 
     def look(self, class_name: str) -> None:
         """Show the hotspots of another class of the same result."""
@@ -149,19 +134,18 @@ class FindingsController:
 
     def record_call(self, class_name: str, places: Sequence[Place]) -> None:
         """Keep the reader's own call, which cannot be changed afterwards, and show what the model found."""
-        if self.log is None or self._store is None or self.found is None:
+        if self.log is None or self.found is None:
             self._view.show_note("There is no result yet: classify the slide first; what it finds stays hidden.")
             return
-        if self._why_not:
-            self._view.show_note(self._why_not)
+        if self._book.why_not:
+            self._view.show_note(self._book.why_not)
             return
         try:
             call = ReaderCall(class_name=class_name, places=tuple(places), who=self._who(), when=now())
         except ValueError as error:
             self._view.show_note(f"Not taken: {error}")
             return
-        self.log = self.log.called(call)
-        self._save()
+        self._book.write(self.log.called(call))
         self._present()
 
     def result_gone(self) -> None:
@@ -226,12 +210,11 @@ class FindingsController:
         if self.log is None or not self.log.reviews or self.blind:
             self._view.show_note("There is nothing to undo.")
             return
-        if self._why_not:
-            self._view.show_note(self._why_not)
+        if self._book.why_not:
+            self._view.show_note(self._book.why_not)
             return
         last = self.log.reviews[-1]
-        self.log = self.log.undone()
-        self._save()
+        self._book.write(self.log.undone())
         index = self._index_of(last)
         if index is None:
             self._view.show_note(f"Undone: a place of {last.class_name} is no longer {last.verdict}.")
@@ -290,30 +273,21 @@ class FindingsController:
             self._view.show_list(self.entries, self.shown)
             self._measure()
             self._take_pictures()
-        if self._why_not:
-            self._view.show_note(self._why_not)
+        if self._book.why_not:
+            self._view.show_note(self._book.why_not)
 
     def _measure(self) -> None:
-        """Measure what reaches the threshold; of wishes that come faster than that, the last one counts."""
+        """Measure what reaches the threshold."""
         found, threshold, generation = self.found, self.threshold, self._generation
         if found is None:
             return
-        call = None if self.log is None else self.log.call
-        if self._measuring:
-            self._measure_again = True
-            return
-        self._measuring, self._measure_again = True, False
 
         def counted(result: Tally) -> None:
             if generation == self._generation and not self.blind:
                 reaching = sum(entry.probability >= threshold for entry in self.entries)
                 self._view.show_tally(result, reaching)
 
-        def work(_job: object) -> tuple[list[Lesion], Comparison | None]:
-            return measure(found, threshold, call, lambda result: self._post(lambda: counted(result)))
-
-        def measured(result: tuple[list[Lesion], Comparison | None]) -> None:
-            lesions, both = result
+        def measured(lesions: list[Lesion], call: ReaderCall | None, both: Comparison | None) -> None:
             if generation != self._generation or self.blind:
                 return
             self.lesions = tuple(lesions)
@@ -321,38 +295,26 @@ class FindingsController:
             if call is not None and both is not None:
                 self._view.show_comparison(call, both)
 
-        def finished() -> None:
-            self._measuring = False
-            if self._measure_again:
-                self._measure()
-
-        self._quick.submit(work, measured, self._view.show_note, finished)
+        self._measuring.measure(found, threshold, None if self.log is None else self.log.call, counted, measured)
 
     def _take_pictures(self) -> None:
         """Read the thumbnails of the list one by one, those that are shown first."""
-        slide, generation = self.slide, self._generation
-        if slide is None:
+        if self.slide is None:
             return
+        generation = self._generation
         hidden = sorted(set(range(len(self.entries))) - set(self.shown))
-        todo = [(index, self.entries[index]) for index in [*self.shown, *hidden]]
-
-        def work(job: Any) -> None:  # noqa: ANN401 - a Job
-            for index, entry in todo:
-                if job.is_set():
-                    return
-                self._post(later(taken, index, thumbnail(slide, widened(entry.outline))))
 
         def taken(index: int, pixels: NDArray[np.uint8]) -> None:
             if generation == self._generation:
                 self._view.show_thumbnail(index, pixels)
 
-        self._picture_job = self._pictures.submit(work, lambda _done: None, self._view.show_note)
+        self._gallery.take(self.slide, [(index, self.entries[index]) for index in [*self.shown, *hidden]], taken)
 
     # --- inside: verdicts -------------------------------------------------------------------------------------------
 
     def _say(self, entry: Entry, verdict: Verdict, new_class: str, note: str) -> None:
-        if self.log is None or self._why_not:
-            self._view.show_note(self._why_not)
+        if self.log is None or self._book.why_not:
+            self._view.show_note(self._book.why_not)
             return
         try:
             review = Review(
@@ -365,13 +327,13 @@ class FindingsController:
                 who=self._who(),
                 when=now(),
             )
-            if entry.review is not None and _says(review) == _says(entry.review):
+            if entry.review is not None and says(review) == says(entry.review):
                 return  # a key pressed twice is one verdict, and one undo
-            self.log = self.log.adding(review)
+            log = self.log.adding(review)
         except (GigaclfError, ValueError) as error:
             self._view.show_note(f"Not taken: {error}")
             return
-        self._save()
+        self._book.write(log)
         assert self.current is not None
         self._update(self.current)
 
@@ -392,17 +354,6 @@ class FindingsController:
         if self.shown != before:
             self._view.show_shown(self.entries, self.shown)
 
-    def _save(self) -> None:
-        store, log = self._store, self.log
-        assert store is not None
-        assert log is not None
-
-        def saved(_done: None) -> None:
-            if self._store is store:
-                self._view.show_saved(log)
-
-        self._saver.submit(lambda _job: store.save(log), saved, self._view.show_note)
-
     def _index_of(self, review: Review) -> int | None:
         """Return the entry which a verdict is about; None if it is not in this list."""
         if self.found is None or review.class_name != self.found.class_name:
@@ -421,17 +372,12 @@ class FindingsController:
 
     def _forget(self) -> None:
         self._forget_list()
-        self.slide, self.log, self._store, self._why_not = None, None, None, ""
+        self._book.close()
+        self.slide = None
 
     def _forget_list(self) -> None:
         self._generation += 1
         self.found, self.current = None, None
         self.entries, self.shown, self.lesions = [], [], ()
-        if self._picture_job is not None:
-            self._picture_job.cancel()
-            self._picture_job = None
-
-
-def _says(review: Review) -> tuple[str, str, str]:
-    """Return what a person said, whoever and whenever."""
-    return review.verdict, review.new_class, review.note
+        self._measuring.forget()
+        self._gallery.stop()

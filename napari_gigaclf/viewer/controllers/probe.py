@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction, PreparedRun, RegionAnswer
     from napari_gigaclf.inference.asked import Place
     from napari_gigaclf.slides import Slide
+    from napari_gigaclf.viewer.slide_notes import AskedPlace
 
 LOADING = "loading the model..."
 PLANNING = "finding the tissue, planning..."
@@ -48,6 +49,8 @@ class Question:
     """Probability from which tissue counts as the class."""
     label: str = ""
     """What the area is, for a person, such as "3 annotations of tumour"."""
+    returned: "AskedPlace | None" = None
+    """The place that this asks about again, if it was asked about when the slide was open before."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -93,6 +96,10 @@ class ProbeView(Protocol):
 
     def show_problem(self, text: str) -> None:
         """Show one line that says why there is no answer."""
+        ...
+
+    def show_unanswered(self, slide: "Slide", question: Question) -> None:
+        """Show that what is there does not cover a place that was asked about before."""
         ...
 
     def show_looking(self, num_questions: int, stage: str) -> None:
@@ -143,6 +150,7 @@ class ProbeController:
         *,
         prepared: "PreparedRun | None" = None,
         prediction: "Prediction | None" = None,
+        stored_only: bool = False,
     ) -> None:
         """Ask what the model says about a place.
 
@@ -154,6 +162,8 @@ class ProbeController:
             Plan for these wishes, if there is one already.
         prediction
             Result whose stored features answer where they cover the place.
+        stored_only
+            Never ask the network: where the stored features do not cover the place, there is no answer.
         """
         height, width = slide.levels[0].height, slide.levels[0].width
         inside = 0 <= question.position[0] < height and 0 <= question.position[1] < width
@@ -165,14 +175,16 @@ class ProbeController:
             return
 
         def answered(found: "RegionAnswer | None") -> None:
-            if found is None and wishes is not None:
+            if found is None and stored_only:
+                self._view.show_unanswered(slide, question)
+            elif found is None and wishes is not None:
                 self._ask_network(asked, prepared)
             else:
                 self._answered(asked, found, prediction.record.model.name, STORED)
 
         def work(_job: CancelToken) -> "RegionAnswer | None":
             answer = prediction.query(question.place, threshold=question.threshold)
-            return None if answer.num_missing and wishes is not None else answer
+            return None if answer.num_missing and (stored_only or wishes is not None) else answer
 
         self._submit(asked, self._stored, work, answered, needs_network=False)
 

@@ -7,51 +7,28 @@ ever keeps a slide from being shown: it is said in one sentence, and the slide i
 import dataclasses
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_gigaclf.inference.findings.reviews import now
-from napari_gigaclf.slides.slide import GIVEN_BY_USER
 from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.controllers.returning_results import ResultKeeper
 from napari_gigaclf.viewer.returning import drawings, looks, pieces
-from napari_gigaclf.viewer.returning.drawings import DIGEST, FILE, Drawings
+from napari_gigaclf.viewer.returning.drawings import DIGEST, FILE
 from napari_gigaclf.viewer.returning.looks import DRAWN_ON
-from napari_gigaclf.viewer.returning.state import MAX_FILES, ResultShown, SlideFile, SlideState
+from napari_gigaclf.viewer.returning.masks import MASK, TOO_LARGE, masks_on
+from napari_gigaclf.viewer.returning.open_slide import OpenSlide
+from napari_gigaclf.viewer.returning.state import ResultShown
 from napari_gigaclf.viewer.returning.state_file import states_folder
 from napari_gigaclf.viewer.returning.state_store import StateStore
+from napari_gigaclf.viewer.slide_notes import notes_of
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.worker import Post, Worker
 
 if TYPE_CHECKING:
-    from napari_gigaclf.inference.record import RunRecord
     from napari_gigaclf.slides import Slide
 
 FLUSH_SECONDS = 3.0
 """Most that closing a window waits for what is still to be written."""
-
-
-@dataclass(slots=True)
-class _Open:
-    """A slide that is open."""
-
-    store: StateStore
-    file: SlideFile | None
-    name: str
-    ready: bool = False
-    """Everything has returned: from now on what is shown is kept."""
-    state: SlideState | None = None
-    """How it was shown when it was last looked at."""
-    saved: SlideState | None = None
-    drawn: Drawings | None = None
-    drawn_changed: bool = True
-    drawn_saved: Drawings | None = None
-    result: "tuple[RunRecord, str] | None" = None
-    """Record of the result on show, and where it is kept; an empty text while it is being written, or cannot be."""
-    class_name: str = ""
-    """The class on show."""
-    lost: bool = False
-    """Another window keeps this slide."""
 
 
 class ReturningController:
@@ -85,14 +62,20 @@ class ReturningController:
         self._canvas = canvas
         self._worker = worker
         self._keeper = keeper
+        self._notes = notes_of(canvas.viewer)
         self._post = post
         self._notify = notify
         self._folder = folder or states_folder()
-        self._results = results or pieces.results_folder()
-        self._open: dict[str, _Open] = {}
+        self._results = ResultKeeper(
+            canvas, keeper=keeper, notify=notify, folder=results or pieces.results_folder(), look=self.look
+        )
+        self._results.late = self._add_result
+        self._open: dict[str, OpenSlide] = {}
         self._stores: dict[str, StateStore] = {}
         """For the worker."""
         self._seen: set[Any] = set()
+        self._shows: dict[Any, str] = {}
+        """Which slide each layer of a slide shows; one slide may be open several times."""
         self.saved: Callable[[], None] = _nobody
         """Called whenever something was written."""
         self._going = False
@@ -109,7 +92,7 @@ class ReturningController:
             slide = layer.metadata.get("slide")
             if slide is not None:
                 self._begin(layer, slide)
-            elif layer.metadata.get(FILE) and type(layer).__name__ == "Shapes":
+            elif layer.metadata.get(FILE) and type(layer).__name__ in (drawings.SHAPES, drawings.POINTS):
                 layer.metadata[DIGEST] = drawings.digest_of(layer)  # how the file has it, so that changes are noticed
         self._claim_shapes()
 
@@ -117,6 +100,11 @@ class ReturningController:
         """Take drawn shapes anew when the view is looked at next."""
         for each in self._open.values():
             each.drawn_changed = True
+
+    def masks_changed(self) -> None:
+        """Write painted masks anew when the view is looked at next."""
+        for each in self._open.values():
+            each.masks_changed = True
 
     def removing(self) -> None:
         """Look at everything a last time before the first of some layers goes."""
@@ -128,11 +116,13 @@ class ReturningController:
     def layer_removed(self, layer: Any) -> None:  # noqa: ANN401 - a napari layer
         """Keep how a slide was left whose last layer has gone."""
         self._seen.discard(layer.unique_id)
+        self._shows.pop(layer.unique_id, None)
         slide = layer.metadata.get("slide")
         if slide is None or slide.id not in self._open or self._canvas.layer_of(slide.id) is not None:
             return
         left = self._open.pop(slide.id)
         self._save(left)
+        self._notes.forget(slide.id)
 
     def look(self) -> None:
         """Look how the open slides are shown, and keep what has changed."""
@@ -162,6 +152,11 @@ class ReturningController:
         each = self._open.get(slide_id)
         return each is not None and each.ready and not each.lost
 
+    def not_kept(self, slide_id: str) -> int:
+        """Return how many masks on a slide that is kept are not kept with it: they are too large."""
+        layer = self._canvas.layer_of(slide_id)
+        return 0 if layer is None else len(masks_on(self._canvas, layer.metadata["slide"]).left_out)
+
     # --- coming back ------------------------------------------------------------------------------------------------
 
     def _begin(self, layer: Any, slide: "Slide") -> None:  # noqa: ANN401 - a napari layer
@@ -177,10 +172,13 @@ class ReturningController:
     def _found(self, uid: Any, found: pieces.Found, cameras: list[tuple[float, ...]]) -> None:  # noqa: ANN401
         slide_id = found.store.slide_id
         layer = next((each for each in self._canvas.viewer.layers if each.unique_id == uid), None)
-        if layer is None or slide_id in self._open:
+        if layer is None:
+            return
+        self._shows[uid] = slide_id
+        if slide_id in self._open:
             return
         slide, state = layer.metadata["slide"], found.state
-        each = self._open[slide_id] = _Open(store=found.store, file=found.file, name=slide.name, saved=state)
+        each = self._open[slide_id] = OpenSlide(store=found.store, file=found.file, name=slide.name, saved=state)
         if found.problem:
             self._notify(found.problem)
         if state is None:
@@ -190,6 +188,7 @@ class ReturningController:
         if state.view is not None and not moved and len(self._canvas.slide_layers()) == 1:
             looks.apply_view(self._canvas, slide, state.view)
         looks.apply_looks(self._canvas, slide_id, state.layers)
+        self._notes.take_up(slide_id, state.notes)
         each.state = state
         self._worker.submit(
             lambda _job: pieces.reopen(found.store, state, slide),
@@ -197,7 +196,7 @@ class ReturningController:
             lambda text: self._failed(slide_id, each, text),
         )
 
-    def _reopened(self, slide_id: str, each: _Open, reopened: pieces.Reopened) -> None:
+    def _reopened(self, slide_id: str, each: OpenSlide, reopened: pieces.Reopened) -> None:
         if self._open.get(slide_id) is not each:
             return
         for problem in reopened.problems:
@@ -205,21 +204,24 @@ class ReturningController:
         layers = self._canvas.viewer.layers
         there = {layer.name for layer in layers if layer.metadata.get(DRAWN_ON) == slide_id}
         has_result = self._canvas.overlay(slide_id, "probability") is not None
+        has_mask = self._canvas.overlay(slide_id, MASK) is not None
         for data, kwargs, kind in reopened.layers:
             metadata = kwargs["metadata"]
             if DRAWN_ON in metadata:
                 if kwargs["name"] not in there:
                     getattr(self._canvas.viewer, f"add_{kind}")(data, **kwargs)
-            elif not has_result:
+            elif not (has_mask if metadata["kind"] == MASK else has_result):
                 self._canvas.put(slide_id, (data, kwargs, kind))
+        if each.state is not None:
+            looks.apply_order(self._canvas, slide_id, each.state.layers)
         self._arrived(slide_id, each)
 
-    def _failed(self, slide_id: str, each: _Open, text: str) -> None:
+    def _failed(self, slide_id: str, each: OpenSlide, text: str) -> None:
         if text and self._open.get(slide_id) is each:
             self._notify(f"{each.name} is not shown as it was left: {text}")
             self._arrived(slide_id, each)
 
-    def _arrived(self, slide_id: str, each: _Open) -> None:
+    def _arrived(self, slide_id: str, each: OpenSlide) -> None:
         each.ready = True
         if len(self._canvas.slide_layers()) == 1:
             drawings.claim(self._canvas, slide_id)
@@ -228,104 +230,46 @@ class ReturningController:
     def _claim_shapes(self) -> None:
         """Let new layers of shapes belong to the slide on top."""
         top = Viewpoint(self._canvas.viewer).layer()
-        ids = {id(layer.metadata["slide"]): slide_id for slide_id in self._open
-               if (layer := self._canvas.layer_of(slide_id)) is not None}  # fmt: skip
-        slide_id = None if top is None else ids.get(id(top.metadata["slide"]))
-        if slide_id is not None and self._open[slide_id].ready:
+        slide_id = None if top is None else self._shows.get(top.unique_id)
+        if slide_id in self._open and self._open[slide_id].ready:
             drawings.claim(self._canvas, slide_id)
 
     # --- being kept -------------------------------------------------------------------------------------------------
 
-    def _look_at(self, each: _Open, slide: "Slide") -> None:
-        """Take how a slide is shown now."""
-        if each.drawn_changed:
-            each.drawn, each.drawn_changed = drawings.drawings_on(self._canvas, slide), False
-        drawn = each.drawn
-        assert drawn is not None
-        point = Viewpoint(self._canvas.viewer)
-        on_top = (top := point.slide()) is not None and top.id == slide.id
-        before = None if each.state is None else each.state.view
-        each.state = SlideState(
-            slide_id=slide.id,
-            slide_name=slide.name[:1000],
-            file=each.file,
-            when=now(),
-            view=looks.view_of(self._canvas, slide) if on_top else before,
-            given_um_per_px=slide.um_per_px if slide.um_per_px_source == GIVEN_BY_USER else None,
-            layers=looks.look_of(self._canvas, slide.id),
-            result=self._result(each, slide.id),
-            annotations=drawn.files[:MAX_FILES],
-            num_drawn=len(drawn.shapes),
-        )
+    def _look_at(self, each: OpenSlide, slide: "Slide") -> None:
+        """Take how a slide is shown now, and say what cannot be kept."""
+        told = each.masks.left_out
+        each.look(self._canvas, slide, self._results.shown(each, slide.id), self._notes.of(slide.id))
+        for name in each.masks.left_out:
+            if name not in told:
+                self._notify(f"{name} will not be there when {each.name} is opened again: {TOO_LARGE}")
 
-    def _result(self, each: _Open, slide_id: str) -> ResultShown | None:
-        """Return where the result on show is kept; one that nobody saved is kept now, and known soon."""
-        layer = self._canvas.overlay(slide_id, "probability")
-        if layer is None:
-            each.result = None
-            return None
-        prediction = layer.metadata.get("prediction")
-        if prediction is not None:  # else a run is under way: until it ends, the result before it is what returns
-            self._take_result(each, layer, prediction)
-        if each.result is None or not each.result[1]:
-            return None
-        record, path = each.result
-        return ResultShown(path=path, class_name=each.class_name, model=record.model.name)
-
-    def _take_result(self, each: _Open, layer: Any, prediction: Any) -> None:  # noqa: ANN401 - a layer, a Prediction
-        """Note the result on show; one that nobody saved is kept."""
-        each.class_name = str(layer.metadata["class_name"])
-        if each.result is not None and each.result[0] is prediction.record:
-            return
-        path = str(layer.metadata.get(FILE, ""))
-        each.result = (prediction.record, path)
-        if not path and prediction.store.whole:
-            self._keep(each, prediction)
-
-    def _keep(self, each: _Open, prediction: Any) -> None:  # noqa: ANN401 - a Prediction
-        """Keep a result in the background."""
-
-        def kept(path: Path) -> None:
-            if each.result is not None and each.result[0] is prediction.record:
-                each.result = (prediction.record, str(path))
-                self.look()
-                self._add_result(each, path, prediction)
-
-        def failed(text: str) -> None:
-            if text:
-                self._notify(f"The result of {each.name} will not be there when it is opened again: {text}")
-
-        folder = self._results
-        self._keeper.submit(lambda _job: pieces.keep_result(prediction, folder), kept, failed)
-
-    def _add_result(self, each: _Open, path: Path, prediction: Any) -> None:  # noqa: ANN401 - a Prediction
-        """Remember a result that was still being written when its slide went, unless the slide is open once more."""
-        slide_id, state = each.store.slide_id, each.state
-        if state is None or slide_id in self._open or state.result is not None:
-            return
-        shown = ResultShown(path=str(path), class_name=each.class_name, model=prediction.record.model.name)
-        each.state = dataclasses.replace(state, result=shown)
-        self._save(each)
-
-    def _save(self, each: _Open) -> None:
+    def _save(self, each: OpenSlide) -> None:
         """Write how a slide is shown, if that has changed since."""
-        state, drawn = each.state, each.drawn
-        if state is None or not each.ready or each.lost:
+        unsaved = each.unsaved()
+        if unsaved is None:
             return
-        same = each.saved is not None and each.saved.without_time() == state.without_time()
-        some = state.num_drawn or (each.saved is not None and each.saved.num_drawn)
-        new_shapes = drawn if some and drawn is not each.drawn_saved else None
-        if same and new_shapes is None:
-            return
-        each.saved, each.drawn_saved = state, drawn
-        store = each.store
+        state, drawn, masks = unsaved
+        store, painted = each.store, None if masks is None else masks.kept
+
+        def saved(problem: str) -> None:
+            if problem:
+                self._notify(problem)
+            self.saved()
 
         def failed(text: str) -> None:
             if text and not each.lost:
                 each.lost = True
                 self._notify(text)
 
-        self._worker.submit(lambda _job: pieces.save(store, state, new_shapes), lambda _none: self.saved(), failed)
+        self._worker.submit(lambda _job: pieces.save(store, state, drawn, painted), saved, failed)
+
+    def _add_result(self, each: OpenSlide, shown: ResultShown) -> None:
+        """Remember a result that was still being written when its slide went, unless the slide is open once more."""
+        state = each.state
+        if state is not None and each.store.slide_id not in self._open and state.result is None:
+            each.state = dataclasses.replace(state, result=shown)
+            self._save(each)
 
     def _gone(self) -> None:
         self._going = False

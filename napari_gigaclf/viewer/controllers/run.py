@@ -9,8 +9,7 @@ Two workers: a quick one for plans and previews, a long one for the run, so that
 import dataclasses
 import time
 from collections.abc import Sequence
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,10 +17,18 @@ from napari_gigaclf.models.map_scale import map_scale
 from napari_gigaclf.progress import CancelToken, Progress
 from napari_gigaclf.viewer.controllers.giving_way import GivingWay
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
+from napari_gigaclf.viewer.controllers.run_view import RunView, State
 from napari_gigaclf.viewer.controllers.seldom import seldom
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.wishes import Wishes
-from napari_gigaclf.viewer.layers import Frame, LayerData, finding_layers, mask_layer, tissue_layer
+from napari_gigaclf.viewer.layers import (
+    DEFAULT_THRESHOLD,
+    Frame,
+    LayerData,
+    finding_layers,
+    mask_layer,
+    tissue_layer,
+)
 from napari_gigaclf.viewer.worker import Job, Post, Worker
 
 if TYPE_CHECKING:
@@ -34,57 +41,6 @@ REFRESH_SECONDS = 0.25
 window anew, for about 40 ms."""
 REFRESH_SECONDS_MOVING = 1.0
 """The same while a person moves the view, whose own redraws come first."""
-
-
-class State(Enum):
-    """What the controller is doing."""
-
-    NO_SLIDE = "no slide"
-    PREPARING = "preparing"
-    REFUSED = "refused"
-    READY = "ready"
-    RUNNING = "running"
-    CANCELLING = "cancelling"
-
-
-class RunView(Protocol):
-    """What the controller asks of the widget; all calls come on the GUI thread."""
-
-    def show_state(self, state: State) -> None:
-        """Enable and disable what fits the state."""
-        ...
-
-    def show_plan(self, prepared: "PreparedRun") -> None:
-        """Show the estimate and the warnings of a plan."""
-        ...
-
-    def show_problem(self, text: str) -> None:
-        """Show one line that says why something cannot be done."""
-        ...
-
-    def show_progress(self, progress: Progress) -> None:
-        """Show how far the run is."""
-        ...
-
-    def show_map(self, slide: "Slide", live: LiveMap, layers: Sequence[LayerData]) -> None:
-        """Show the (still empty) map of a run over its slide, and the outline of what it looks at."""
-        ...
-
-    def refresh_map(self, slide: "Slide") -> None:
-        """Redraw the map, whose array has changed."""
-        ...
-
-    def show_look(self, slide: "Slide", live: LiveMap) -> None:
-        """Redraw the map, of which another class or threshold is on show."""
-        ...
-
-    def show_result(self, slide: "Slide", prediction: "Prediction", live: LiveMap, layers: Sequence[LayerData]) -> None:
-        """Show what a run found, complete or partial; ``layers`` go beside the map."""
-        ...
-
-    def show_tissue(self, slide: "Slide", layers: Sequence[LayerData]) -> None:
-        """Show the tissue mask over the slide, to be painted, and its outline."""
-        ...
 
 
 class RunController:
@@ -112,6 +68,8 @@ class RunController:
         self.prepared: PreparedRun | None = None
         self.results: dict[str, tuple[Prediction, LiveMap]] = {}
         """Result and map by slide id."""
+        self._adopting: dict[str, Slide] = {}
+        """Slides, by id, for which a result that was made elsewhere is being taken."""
         self._made_by: dict[str, tuple[str, str]] = {}
         """Model and level that made the result, by slide id."""
         self._state = State.NO_SLIDE
@@ -176,12 +134,11 @@ class RunController:
             failed=self._view.show_problem,
         )
 
-    def paint(self, mask: "TissueMask | None") -> None:
-        """Use a painted mask for the chosen slide from now on; None for the found one."""
-        if self.slide is not None:
-            self.shelf.paint(self.slide.id, mask)
-            if self.wishes is not None and self.wishes.uses_tissue:
-                self.plan()
+    def paint(self, slide: "Slide", mask: "TissueMask | None") -> None:
+        """Use a painted mask for a slide from now on; None for the found one."""
+        self.shelf.paint(slide.id, mask)
+        if slide is self.slide and self.wishes is not None and self.wishes.uses_tissue:
+            self.plan()
 
     # --- running ----------------------------------------------------------------------------------------------------
 
@@ -217,17 +174,29 @@ class RunController:
         live.look(class_name, threshold)
         self._view.show_look(self.slide, live)
 
-    def adopt(self, slide: "Slide", prediction: "Prediction", class_name: str) -> None:
+    def adopt(
+        self, slide: "Slide", prediction: "Prediction", class_name: str, threshold: float = DEFAULT_THRESHOLD
+    ) -> None:
         """Take a result that was made elsewhere (loaded, or handed in by a script), and show it soon."""
+        self._adopting[slide.id] = slide
         self._quick.submit(
             lambda _job: _adopted(prediction, Frame.of_slide(slide)),
-            done=lambda finding: self._adopt(slide, class_name, *finding),
+            done=lambda finding: self._adopt(slide, class_name, threshold, *finding),
             failed=self._view.show_problem,
         )
 
-    def _adopt(self, slide: "Slide", class_name: str, prediction: "Prediction", layers: Sequence[LayerData]) -> None:
+    def _adopt(
+        self,
+        slide: "Slide",
+        class_name: str,
+        threshold: float,
+        prediction: "Prediction",
+        layers: Sequence[LayerData],
+    ) -> None:
+        if self._adopting.get(slide.id) is not slide:  # closed meanwhile: it would lie over what is open now
+            return
         scale = map_scale(prediction.head.config)
-        live = LiveMap(tuple(prediction.classes), prediction.grid, class_name, scale=scale)
+        live = LiveMap(tuple(prediction.classes), prediction.grid, class_name, threshold, scale)
         live.fill(prediction.probability_map)
         self.results[slide.id] = (prediction, live)
         level = prediction.record.parameters.get("level", "auto")
@@ -253,6 +222,7 @@ class RunController:
         """Forget a slide whose layer was removed; its run is cancelled and its answers will be dropped."""
         self.results.pop(slide_id, None)
         self._made_by.pop(slide_id, None)
+        self._adopting.pop(slide_id, None)
         self.shelf.forget(slide_id)
         if self._run_slide is not None and self._run_slide.id == slide_id:
             self._drop_run()

@@ -57,6 +57,10 @@ class Shelf:
                     self._masks[slide.id] = mask
             return mask
 
+    def known_tissue(self, slide_id: str) -> "TissueMask | None":
+        """Return the mask a person painted, else the one that was found; None if none was looked for yet."""
+        return self._painted.get(slide_id) or self._masks.get(slide_id)
+
     def paint(self, slide_id: str, mask: "TissueMask | None") -> None:
         """Take a painted mask for a slide; None goes back to the found one."""
         self._make_void()
@@ -64,6 +68,10 @@ class Shelf:
             self._painted.pop(slide_id, None)
         else:
             self._painted[slide_id] = mask
+
+    def is_painted(self, slide_id: str) -> bool:
+        """Return whether a person painted the mask of a slide."""
+        return slide_id in self._painted
 
     def forget(self, slide_id: str) -> None:
         """Drop what is kept of a slide (it was closed, or its scale has changed)."""

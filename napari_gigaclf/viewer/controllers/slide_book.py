@@ -9,11 +9,13 @@ from napari_gigaclf.viewer.canvas import SlideCanvas, layer_key
 from napari_gigaclf.viewer.controllers.jobs import adopt_layer, open_place, slide_with_scale
 from napari_gigaclf.viewer.controllers.probe import ProbeController
 from napari_gigaclf.viewer.controllers.run import RunController
+from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD
 from napari_gigaclf.viewer.reader import start_overviews
 from napari_gigaclf.viewer.worker import Post, Worker
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
+    from napari_gigaclf.inference.record import RunRecord
     from napari_gigaclf.slides import Slide
     from napari_gigaclf.viewer.layers import LayerData
 
@@ -37,8 +39,12 @@ class SlideBookView(Protocol):
         """Show what the chosen slide is, in place of what was wished for."""
         ...
 
-    def show_prediction(self, slide: "Slide", prediction: "Prediction", class_name: str) -> None:
+    def show_prediction(self, slide: "Slide", prediction: "Prediction", class_name: str, threshold: float) -> None:
         """Show a result that was opened from a file."""
+        ...
+
+    def take_mask(self, slide: "Slide", layer: Any) -> None:  # noqa: ANN401 - a napari layer
+        """Use a mask that was painted before, and let it be painted on."""
         ...
 
     def drop_rows(self, slide_id: str) -> None:
@@ -84,7 +90,10 @@ class SlideBook:
         self._runs = runs
         self._asks = asks
         self._adopting: set[int] = set()
-        self._taken: set[str] = set()
+        self._taken: dict[str, RunRecord] = {}
+        """The result that was opened from a file and taken last, by slide id."""
+        self._masks: set[Any] = set()
+        """Layers of painted masks that the widget knows."""
         self._place_generation = 0
 
     def entries(self) -> list[tuple[str, str]]:
@@ -106,9 +115,10 @@ class SlideBook:
 
     def layer_removed(self, layer: Any) -> None:  # noqa: ANN401 - a napari layer
         """Forget a slide whose last layer has gone."""
+        self._masks.discard(layer.unique_id)
         slide = layer.metadata.get("slide")
         if slide is not None and self._canvas.layer_of(slide.id) is None:
-            self._taken.discard(slide.id)
+            self._taken.pop(slide.id, None)
             self._forget(slide.id)
         self._view.show_slides()
 
@@ -191,11 +201,28 @@ class SlideBook:
         self._worker.submit(lambda _job: adopt_layer(levels, um_per_px, layer.name), adopted, self._view.show_problem)
 
     def _take_results(self) -> None:
-        """Take results that were opened from files for the slides they speak of, once both are there."""
+        """Take results that were opened from files for the slides they speak of, once both are there; and masks."""
+        self._take_masks()
         for layer in self._canvas.loaded_results():
-            slide_id = layer.metadata["slide_id"]
-            slide_layer = self._canvas.layer_of(slide_id)
-            if slide_layer is not None and slide_id not in self._runs.results and slide_id not in self._taken:
-                self._taken.add(slide_id)
-                prediction, class_name = layer.metadata["prediction"], layer.metadata["class_name"]
-                self._view.show_prediction(slide_layer.metadata["slide"], prediction, class_name)
+            slide_id, prediction = layer.metadata["slide_id"], layer.metadata["prediction"]
+            slide_layer, on_top = self._canvas.layer_of(slide_id), self._canvas.overlay(slide_id, "probability")
+            if slide_layer is None or on_top is None or layer.unique_id != on_top.unique_id:
+                continue  # of several results the one on top answers
+            made_here = self._runs.results.get(slide_id)
+            known = (self._taken.get(slide_id), None if made_here is None else made_here[0].record)
+            if not any(prediction.record is each for each in known):
+                self._taken[slide_id] = prediction.record
+                class_name, threshold = layer.metadata["class_name"], layer.metadata.get("threshold", DEFAULT_THRESHOLD)
+                self._view.show_prediction(slide_layer.metadata["slide"], prediction, class_name, threshold)
+
+    def mask_shown(self, slide_id: str) -> None:
+        """Note that a mask is painted on in this widget: it need not be taken later."""
+        self._masks |= {layer.unique_id for layer in self._canvas.overlays(slide_id, "mask")}
+
+    def _take_masks(self) -> None:
+        """Take masks that were painted before their slide, or this widget, was opened."""
+        for layer in self._canvas.painted_masks():
+            slide_layer = self._canvas.layer_of(layer.metadata["slide_id"])
+            if slide_layer is not None and layer.unique_id not in self._masks:
+                self._masks.add(layer.unique_id)
+                self._view.take_mask(slide_layer.metadata["slide"], layer)

@@ -19,9 +19,10 @@ from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.teach_lessons import LessonBook, Lessons
 from napari_gigaclf.viewer.controllers.teach_painter import TeachPainter
 from napari_gigaclf.viewer.controllers.teach_reader import TeachReader
+from napari_gigaclf.viewer.controllers.teach_slide import TeachSlide
 from napari_gigaclf.viewer.controllers.teach_view import Shown, TeachView
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, Wishes
-from napari_gigaclf.viewer.worker import Job, Post, Worker
+from napari_gigaclf.viewer.worker import Post, Worker
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
@@ -61,22 +62,40 @@ class TeachController:
         self._quick, self._saver, self._long = quick, saver, long
         self.shelf = shelf
         self.kept = kept or KeptFeatures()
-        self.base: BaseModel | None = None
         self.lesson: Lesson | None = None
-        self.slide: Slide | None = None
-        self.opened: jobs.Opened | None = None
         self.current_class = 0
         self.painter = TeachPainter(view, quick=quick, post=post, judged=self._show)
         self.reader = TeachReader(
-            view, long=long, post=post, shelf=shelf, kept=self.kept, ended=lambda: self._show_features()
+            view, long=long, post=post, shelf=shelf, kept=self.kept, ended=lambda: self._at.show_features()
+        )
+        self._at = TeachSlide(
+            view,
+            quick=quick,
+            long=long,
+            kept=self.kept,
+            painter=self.painter,
+            reader=self.reader,
+            repaint=self._repaint,
         )
         self.wishes = Wishes(model="", saliency=NO_SALIENCY)
         """How slides are read: device, memory, threads."""
-        self._results: dict[str, Prediction] = {}
         self._book = LessonBook(folder)
         self._model_generation = 0
-        self._slide_generation = 0
-        self._open_job: Job[tuple[jobs.Opened | None, str]] | None = None
+
+    @property
+    def base(self) -> BaseModel | None:
+        """The model on whose features one teaches."""
+        return self._at.base
+
+    @property
+    def slide(self) -> "Slide | None":
+        """The slide that is taught on."""
+        return self._at.slide
+
+    @property
+    def opened(self) -> "jobs.Opened | None":
+        """Its features; None while they are not there."""
+        return self._at.opened
 
     # --- which model, lesson and slide ------------------------------------------------------------------------------
 
@@ -85,16 +104,16 @@ class TeachController:
         self._model_generation += 1
         generation = self._model_generation
         self._drop_lesson()
-        self.base = None
+        self._at.base = None
 
         def found(answer: tuple[BaseModel, Lessons, list[str]]) -> None:
             if generation != self._model_generation:
                 return
-            self.base, lessons, problems = answer
+            self._at.base, lessons, problems = answer
             self._take_up(self._book.fill(lessons))
             if problems:
                 self._view.show_note(problems[0])
-            self._open()
+            self._at.open()
 
         folder = self._book.folder
         # On the worker that saves: what was taught last is on the disk by then.
@@ -129,20 +148,20 @@ class TeachController:
         before = self.slide
         if slide is before or (slide and before and (slide.id, slide.um_per_px) == (before.id, before.um_per_px)):
             return
-        self.slide = slide
-        self._open()
+        if slide is not None and before is not None and slide.id == before.id:
+            self._forget(slide.id)  # it has another scale: what was made at the old one is wrong
+        self._at.slide = slide
+        self._at.open()
 
     def offer_results(self, results: "dict[str, Prediction]") -> None:
         """Take the results that are open, by slide id; their features need not be made again."""
-        self._results = dict(results)
+        self._at.results = dict(results)
         if self.opened is None and self.slide is not None and self.slide.id in results and not self.reader.busy:
-            self._open()
+            self._at.open()
 
     def slide_gone(self, slide_id: str) -> None:
         """Forget a slide that was closed; what was taught on it stays in the lesson."""
-        self.reader.slide_gone(slide_id)
-        self.painter.slide_gone(slide_id)
-        self.shelf.forget(slide_id)
+        self._forget(slide_id)
         if self.slide is not None and self.slide.id == slide_id:
             self.choose_slide(None)
 
@@ -237,7 +256,7 @@ class TeachController:
             self._view.show_note(texts.THERE if self.opened is not None else texts.BUSY)
         else:
             self._read(self.slide, self.base, None)
-            self._show_features()
+            self._at.show_features()
 
     def cancel(self) -> None:
         """Stop reading; what else the worker is to do, such as saving, it does."""
@@ -253,7 +272,7 @@ class TeachController:
             return
         for slide in slides:
             self._read(slide, base, lesson)
-        self._show_features()
+        self._at.show_features()
 
     def save_model(self, folder: Path) -> None:
         """Write the taught model, named as the folder is."""
@@ -282,7 +301,7 @@ class TeachController:
     def close(self) -> bool:
         """Write what is not yet written and end the workers; True if they ended in time."""
         self._model_generation += 1
-        self._slide_generation += 1
+        self._at.drop()
         self.painter.drop()
         self._quick.cancel_all()
         self._long.cancel_all()
@@ -344,54 +363,12 @@ class TeachController:
             contested = {each.example.key: each for each in there}
             self._view.show_lesson(Shown(lesson=self.lesson, current_class=self.current_class, contested=contested))
 
+    def _forget(self, slide_id: str) -> None:
+        self.reader.slide_gone(slide_id)
+        self.painter.slide_gone(slide_id)
+        self.shelf.forget(slide_id)
+
     # --- inside: slides ---------------------------------------------------------------------------------------------
-
-    def _open(self) -> None:
-        """Find the features of the slide."""
-        self._slide_generation += 1
-        if self._open_job is not None:
-            self._open_job.cancel()
-            self._open_job = None
-        generation, slide, base = self._slide_generation, self.slide, self.base
-        self.opened = None
-        self.painter.drop()
-        self._view.show_suggestions(slide, [])
-        if slide is None or base is None:
-            self._show_features()
-            return
-        result = self._results.get(slide.id)
-        kept_from = result if result is not None and jobs.fits(result, slide, base) else None
-
-        def found(answer: tuple[jobs.Opened | None, str]) -> None:
-            if generation == self._slide_generation:
-                self._open_job = None  # it holds the result
-                self._take_features(answer[0], answer[1])
-                if kept_from is not None and jobs.whole_slide(kept_from):
-                    self._long.submit(
-                        lambda _job: jobs.keep_once(self.kept, kept_from), lambda _done: None, self.painter.problem
-                    )
-
-        self._show_features("looking for the slide's features...")
-        self._open_job = self._quick.submit(
-            lambda _job: jobs.find_features(slide, base, result, self.kept), found, self.painter.problem
-        )
-
-    def _take_features(self, opened: "jobs.Opened | None", problem: str = "") -> None:
-        self.opened = opened
-        self._show_features()
-        if problem:
-            self._view.show_note(problem)
-        self._repaint()
-
-    def _show_features(self, text: str = "") -> None:
-        reading = self.reader.busy
-        readable = self.slide is not None and self.base is not None and self.opened is None and not reading
-        said = text or (
-            texts.READING
-            if reading and self.opened is None
-            else texts.features_text(self.slide, self.base, self.opened)
-        )
-        self._view.show_features(said, ready=self.opened is not None, readable=readable, reading=reading)
 
     def _read(self, slide: "Slide", base: BaseModel, lesson: Lesson | None) -> None:
         """Have a slide's features found or made; with a lesson, its map painted whole."""
@@ -400,14 +377,14 @@ class TeachController:
             if base is not self.base:
                 return
             if self.slide is not None and self.slide.id == slide.id and self.opened is None:
-                self._take_features(opened, problem)
+                self._at.take_features(opened, problem)
             elif lesson is not None and (self.slide is None or self.slide.id != slide.id):
                 self.painter.paint_whole(
                     slide, opened, lesson, lambda each: self.lesson is not None and self.lesson.steps == each.steps
                 )
 
         wishes = dataclasses.replace(self.wishes, model=base.source)
-        self.reader.read(slide, base, wishes, done, here=self.opened, result=self._results.get(slide.id))
+        self.reader.read(slide, base, wishes, done, here=self.opened, result=self._at.results.get(slide.id))
 
     def _repaint(self) -> None:
         """Learn from the lesson as it is now, and paint the slide that is open."""

@@ -69,6 +69,10 @@ class TeachReader:
         """Whether a slide is read, or waits to be."""
         return bool(self._jobs)
 
+    def reads(self, slide_id: str) -> bool:
+        """Whether a slide is read, or waits to be, and was not told to stop."""
+        return any(about == slide_id and not job.is_set() for job, about in self._jobs.items())
+
     def read(
         self,
         slide: "Slide",

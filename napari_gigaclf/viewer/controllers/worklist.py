@@ -146,8 +146,7 @@ class WorklistController:
         assert self.worklist is not None
         if row == self.current and (self.opening or row == self.open_row):
             return
-        before = self._open_slide()
-        if before is not None and not self._view.may_leave(before):
+        if not all(self._view.may_leave(each) for each in self._to_be_closed()):
             return
         item = self.worklist.items[row]
         self._generation += 1
@@ -195,12 +194,16 @@ class WorklistController:
 
     def _leave(self) -> None:
         """Close the slide that the list has opened, and the other scenes and planes of its file."""
+        for each in self._to_be_closed():
+            self._canvas.close_slide(each.id)
+
+    def _to_be_closed(self) -> "list[Slide]":
+        """Return what closes when another slide of the list is opened."""
         slide = self._open_slide()
         if slide is None:
-            return
-        same = [layer.metadata.get("slide") for layer in self._canvas.slide_layers()]
-        for other in [each for each in same if each is not None and each.path == slide.path]:
-            self._canvas.close_slide(other.id)
+            return []
+        there = [layer.metadata.get("slide") for layer in self._canvas.slide_layers()]
+        return [each for each in there if each is not None and each.path == slide.path]
 
     def _open_slide(self) -> "Slide | None":
         layer = None if self._slide_id is None else self._canvas.layer_of(self._slide_id)

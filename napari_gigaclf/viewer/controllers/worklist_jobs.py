@@ -68,7 +68,7 @@ class Known:
     model: str
     """Whose result returns with it; empty without one."""
     num_drawn: int
-    """Drawn shapes and files of annotations that return with it."""
+    """Drawn shapes, points, masks and files of annotations that return with it."""
     num_judged: int
     """Hotspots with a verdict."""
 
@@ -237,6 +237,6 @@ def _known(states: Sequence[SlideState], path: Path, judged: dict[str, int]) -> 
     return Known(
         opened=max(state.when for state in same),
         model=next((state.result.model for state in same if state.result is not None), ""),
-        num_drawn=sum(state.num_drawn + len(state.annotations) for state in same),
+        num_drawn=sum(state.num_drawn + state.num_masks + len(state.annotations) for state in same),
         num_judged=sum(judged.get(state.slide_id, 0) for state in same),
     )

@@ -9,12 +9,17 @@ from napari_gigaclf.viewer.bridge import GuiPost
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.controllers.returning import ReturningController
 from napari_gigaclf.viewer.preferences import load_preferences
+from napari_gigaclf.viewer.slide_notes import notes_of
 from napari_gigaclf.viewer.worker import Worker
 
 LOOK_AFTER_MS = 3000
 """Changes are written this much later, once for many; a program that is killed loses no more."""
 LOOKS = ("visible", "opacity", "contrast_limits", "colormap", "name", "reordered")
 SHAPES = ("data", "set_data", "edge_color", "features", "name")
+DRAWING = {"Shapes": SHAPES, "Points": (*SHAPES, "face_color", "size", "symbol")}
+"""Events of layers after which what is drawn on them is taken anew."""
+PAINTING = ("paint", "labels_update", "data", "set_data")
+"""Events of layers of labels after which they are written anew; of undoing napari says nothing but the last one."""
 NAME = "napari-gigaclf slides return"
 
 
@@ -45,6 +50,7 @@ class SlidesReturn(QObject):
         self._timer.setInterval(LOOK_AFTER_MS)
         self._timer.timeout.connect(self.controller.look)
         self._stop_view = self.canvas.watch_view(self._soon)
+        self._stop_notes = notes_of(viewer).watch(self._soon)
         self._events = viewer.layers.events
         self._events.connect(self._noticed)
         window.installEventFilter(self)
@@ -72,6 +78,7 @@ class SlidesReturn(QObject):
         self._window = None
         self._timer.stop()
         self._stop_view()
+        self._stop_notes()
         self._events.disconnect(self._noticed)
         self._post.close()
         self.controller.close()
@@ -88,8 +95,13 @@ class SlidesReturn(QObject):
             self.controller.layers_changed()
             self.controller.shapes_changed()
             self._soon()
-        elif kind in SHAPES and any(type(source).__name__ == "Shapes" for source in event.sources):
+        elif any(kind in DRAWING.get(type(source).__name__, ()) for source in event.sources):
             self.controller.shapes_changed()
+            self._soon()
+        elif kind in PAINTING and any(type(source).__name__ == "Labels" for source in event.sources):
+            self.controller.masks_changed()
+            self._soon()
+        elif kind == "set_data" and any(_is_map(source) for source in event.sources):  # another threshold, perhaps
             self._soon()
         elif kind == "metadata":  # a run has ended: its result is kept before another one begins
             self._post(self.controller.look)
@@ -117,6 +129,10 @@ def found_in(window: QMainWindow | None) -> SlidesReturn | None:
     """Return what lets the slides of a window return, if it has been made."""
     children = [] if window is None else window.findChildren(QObject, NAME)
     return next((each for each in children if isinstance(each, SlidesReturn)), None)
+
+
+def _is_map(layer: Any) -> bool:  # noqa: ANN401 - whatever emits events in a list of layers
+    return getattr(layer, "metadata", {}).get("kind") == "probability"
 
 
 def _notify(message: str) -> None:

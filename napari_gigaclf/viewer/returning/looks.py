@@ -3,10 +3,11 @@
 What lies over a slide is found by its kind, whatever it is called; layers of the slide itself (channels) by name.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.canvas import BLINDFOLDED, SlideCanvas
 from napari_gigaclf.viewer.layers import LayerData
 from napari_gigaclf.viewer.returning.state import MAX_LAYERS, LayerLook, SeenView, finite
 from napari_gigaclf.viewer.viewpoint import DOWN, RIGHT, Viewpoint
@@ -18,12 +19,10 @@ if TYPE_CHECKING:
 
 SLIDE = "slide"
 DRAWN = "drawn"
-RETURNING = (SLIDE, "probability", "saliency", "tissue", "truth", "annotations", DRAWN)
+RETURNING = (SLIDE, "probability", "saliency", "tissue", "mask", "truth", "annotations", DRAWN)
 """Kinds whose looks return. The others belong to a tool that is open, which shows them anew."""
 OPENED_WITH_IT = (SLIDE, "truth")
 """Kinds of layers that a reader returns together with the slide."""
-BLINDFOLDED = "blindfolded"
-"""In the metadata of a layer that is hidden only until its reader has said what they see."""
 DRAWN_ON = "drawn_on"
 """In the metadata of a layer with a person's shapes: the slide they were drawn on."""
 
@@ -40,6 +39,20 @@ def apply_looks(canvas: SlideCanvas, slide_id: str, looks: "Sequence[LayerLook]"
         look = _found(looks, kind, str(layer.name)) if kind in OPENED_WITH_IT else None
         if look is not None:
             _apply(look, layer)
+
+
+def apply_order(canvas: SlideCanvas, slide_id: str, looks: "Sequence[LayerLook]") -> None:
+    """Lay the layers of a slide over one another as they lay; those that are not known stay where they are."""
+    ranked: list[tuple[int, Any]] = []
+    for kind, layer in _layers(canvas, slide_id):
+        look = _found(looks, kind, str(layer.name))
+        if look is not None:
+            ranked.append((looks.index(look), layer))
+    layers = canvas.viewer.layers
+    wanted = [layer for _, layer in sorted(ranked, key=lambda each: each[0])]
+    for below, above in itertools.pairwise(wanted):
+        if layers.index(above) < layers.index(below):
+            layers.move(layers.index(above), layers.index(below) + 1)
 
 
 def with_look(data: LayerData, looks: "Sequence[LayerLook]") -> LayerData:

@@ -1,11 +1,20 @@
 """Pieces of work for the thread that lets slides return: read and write files, make layers of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_gigaclf.errors import AnnotationError, GigaclfError, OutputError, ResultError
-from napari_gigaclf.viewer.layers import Frame, LayerData, annotation_layer, point_layer, prediction_layers
+from napari_gigaclf.inference.findings.reviews import now
+from napari_gigaclf.viewer.layers import (
+    DEFAULT_THRESHOLD,
+    Frame,
+    LayerData,
+    annotation_layer,
+    point_layer,
+    prediction_layers,
+)
 from napari_gigaclf.viewer.reader import shown_class
 from napari_gigaclf.viewer.returning.drawings import (
     FILE,
@@ -14,6 +23,8 @@ from napari_gigaclf.viewer.returning.drawings import (
     drawn_layers_of,
 )
 from napari_gigaclf.viewer.returning.looks import DRAWN_ON, with_look
+from napari_gigaclf.viewer.returning.mask_file import read_masks
+from napari_gigaclf.viewer.returning.masks import PaintedMask, mask_layers, recorded
 from napari_gigaclf.viewer.returning.state import SlideFile, SlideState
 from napari_gigaclf.viewer.returning.state_store import StateStore
 
@@ -77,10 +88,30 @@ def find_state(folder: Path, slide: "Slide", stores: dict[str, StateStore]) -> F
     except (ResultError, OutputError) as error:
         problem = f"{slide.name} is not shown as it was left: {error}"
     try:
-        store.set_aside()
+        problem += _moved(store.set_aside())
     except OutputError as error:
         problem += f"; {error}"
-    return Found(store=store, file=file, state=None, problem=problem)
+    return Found(store=store, file=file, state=_drawings_alone(store, slide, file), problem=problem)
+
+
+def _drawings_alone(store: StateStore, slide: "Slide", file: SlideFile | None) -> SlideState | None:
+    """Return a state that knows of what is drawn and painted and nothing else; None where there is nothing."""
+    drawn, painted = store.drawings.exists(), store.masks.exists()
+    if not drawn and not painted:
+        return None
+    return SlideState(
+        slide_id=slide.id,
+        slide_name=slide.name[:1000],
+        file=file,
+        when=now(),
+        view=None,
+        num_drawn=int(drawn),
+        num_masks=int(painted),
+    )
+
+
+def _moved(aside: Path | None) -> str:
+    return "" if aside is None else f"; moved to {aside.name}"
 
 
 def file_of(path: Path | None) -> SlideFile | None:
@@ -102,23 +133,27 @@ def reopen(store: StateStore, state: SlideState, slide: "Slide") -> Reopened:
         if state.num_drawn:
             layers += drawn_layers_of(store.load_drawings(), slide)
     except GigaclfError as error:
-        store.set_drawings_aside()
-        problems.append(f"{error}; moved to {store.drawings.name}.unread")
-    changed = {kwargs["name"] for _, kwargs, _ in layers}
+        problems.append(f"{error}{_moved(store.set_drawings_aside())}")
+    try:
+        if state.num_masks:
+            layers += mask_layers(read_masks(store.masks), slide)
+    except GigaclfError as error:
+        problems.append(f"{error}{_moved(store.set_masks_aside())}")
     for path in state.annotations:
+        shown = {each.part for each in state.parts if each.path == path} or {"shapes", "points"}
         try:
-            found = annotation_file_layers(Path(path), slide)
-            layers += [layer for layer in found if layer[1]["name"] not in changed]
+            layers += [layer for layer in annotation_file_layers(Path(path), slide) if layer[2] in shown]
         except (GigaclfError, OSError) as error:
             problems.append(str(error))
     try:
         if state.result is not None:
-            layers += result_layers(Path(state.result.path), slide, state.result.class_name)
+            result = state.result
+            layers += result_layers(Path(result.path), slide, result.class_name, result.threshold)
     except (GigaclfError, OSError) as error:
         problems.append(str(error))
-    shown = tuple(with_look(layer, state.layers) for layer in layers)
+    looking = tuple(with_look(layer, state.layers) for layer in layers)
     said = tuple(f"{slide.name}: not everything is shown as it was left: {problem}" for problem in problems)
-    return Reopened(layers=shown, problems=said)
+    return Reopened(layers=looking, problems=said)
 
 
 def annotation_file_layers(path: Path, slide: "Slide") -> list[LayerData]:
@@ -148,7 +183,7 @@ def annotation_file_layers(path: Path, slide: "Slide") -> list[LayerData]:
     return layers
 
 
-def result_layers(path: Path, slide: "Slide", class_name: str) -> list[LayerData]:
+def result_layers(path: Path, slide: "Slide", class_name: str, threshold: float | None = None) -> list[LayerData]:
     """Return the layers of a result that lies in a file over the slide it speaks of.
 
     Raises
@@ -162,7 +197,8 @@ def result_layers(path: Path, slide: "Slide", class_name: str) -> list[LayerData
     if prediction.record.slide.id != slide.id:
         raise ResultError(f"{path}: is the result of another slide, {prediction.record.slide.name}")
     shown = class_name if class_name in prediction.classes else shown_class(prediction)
-    layers = prediction_layers(prediction, Frame.of_slide(slide), shown)
+    least = DEFAULT_THRESHOLD if threshold is None else threshold
+    layers = prediction_layers(prediction, Frame.of_slide(slide), shown, least)
     layers[0][1]["metadata"][FILE] = str(path.absolute())
     return layers
 
@@ -180,8 +216,13 @@ def keep_result(prediction: "Prediction", folder: Path) -> Path:
     return KeptFeatures(folder, MAX_RESULT_BYTES).keep(prediction)
 
 
-def save(store: StateStore, state: SlideState, drawings: Drawings | None) -> None:
-    """Write how a slide was left; ``drawings`` None leaves those that were written before.
+def save(store: StateStore, state: SlideState, drawings: Drawings | None, masks: "Sequence[PaintedMask] | None") -> str:
+    """Write how a slide was left; ``drawings`` or ``masks`` None leaves those that were written before.
+
+    Returns
+    -------
+    str
+        Why the masks are not kept; empty if they are.
 
     Raises
     ------
@@ -189,3 +230,9 @@ def save(store: StateStore, state: SlideState, drawings: Drawings | None) -> Non
         It cannot be written.
     """
     store.save(state, None if drawings is None else annotations_of(drawings))
+    if masks is not None:
+        try:
+            store.save_masks(recorded(masks))
+        except OutputError as error:
+            return f"The painted masks of {state.slide_name} will not be there when it is opened again: {error}"
+    return ""

@@ -1,4 +1,6 @@
-"""How a slide was looked at: camera, looks of its layers, and which files lay over it. It holds no pixel and no shape.
+"""How a slide was looked at: camera, looks of its layers, which files lay over it, what was asked about.
+
+It holds no pixel and no drawn shape: those have files of their own.
 
 The records are read from files that may come from anywhere, so each checks what it is given.
 """
@@ -9,7 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from napari_gigaclf.slides.opening import MAX_UM_PER_PX
+from napari_gigaclf.viewer.slide_notes import SlideNotes
 
+NO_NOTES = SlideNotes()
 MAX_LAYERS = 200
 MAX_FILES = 50
 MAX_TEXT = 4000
@@ -84,6 +88,16 @@ class ResultShown:
     """The class on show."""
     model: str
     """Name of the model, for a list."""
+    threshold: float | None = None
+    """Probability or score below which the map was transparent; None: all of it was shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePart:
+    """What lay over the slide of a file of annotations: its shapes, or its points."""
+
+    path: str
+    part: Literal["shapes", "points"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,17 +130,25 @@ class SlideState:
     given_um_per_px: tuple[float, float] | None = None
     """Micrometres per pixel of level 0, (y, x), if a person gave them."""
     layers: tuple[LayerLook, ...] = ()
+    """From the lowest to the highest."""
     result: ResultShown | None = None
     annotations: tuple[str, ...] = ()
     """Files of annotations that were shown, unchanged."""
+    parts: tuple[FilePart, ...] = ()
+    """What of these files was shown; all of those that are not named here."""
     num_drawn: int = 0
-    """Shapes in the file of drawings that lies beside this one."""
+    """Shapes and points in the file of drawings that lies beside this one."""
+    num_masks: int = 0
+    """Painted masks in the file of masks that lies beside this one."""
+    notes: SlideNotes = NO_NOTES
+    """What widgets knew of the slide."""
 
     def __post_init__(self) -> None:
         """Check what a file may have brought."""
-        if len(self.layers) > MAX_LAYERS or len(self.annotations) > MAX_FILES:
+        if len(self.layers) > MAX_LAYERS or max(len(self.annotations), len(self.parts) // 2) > MAX_FILES:
             raise ValueError(f"more than {MAX_LAYERS} layers or {MAX_FILES} files of annotations")
-        paths = (*self.annotations, *(() if self.result is None else (self.result.path,)))
+        named = (*self.annotations, *(each.path for each in self.parts))
+        paths = (*named, *(() if self.result is None else (self.result.path,)))
         if any(len(path) > MAX_TEXT for path in paths):
             raise ValueError(f"a path has more than {MAX_TEXT} letters")
         if self.given_um_per_px is not None and not all(0 < value <= MAX_UM_PER_PX for value in self.given_um_per_px):

@@ -1,17 +1,23 @@
-"""Reads and writes the files of one slide: how it was left, and beside it, as GeoJSON, the shapes drawn on it."""
+"""Reads and writes the files of one slide: how it was left; shapes and points as GeoJSON; painted masks."""
 
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_gigaclf.annotations import Annotation, read_geojson, write_geojson
 from napari_gigaclf.errors import OutputError
 from napari_gigaclf.inference.own_file import OwnFile
+from napari_gigaclf.viewer.returning.mask_file import MaskRecord, write_masks
 from napari_gigaclf.viewer.returning.state import SlideState
 from napari_gigaclf.viewer.returning.state_file import FORMAT, StateJson, read_state, state_path
 from napari_gigaclf.writing import reason_of
 
 MAX_DRAWING_BYTES = 1 << 28
+MAX_ASIDE = 100
+"""Files of one slide that could not be read and are kept."""
 
 
 class StateStore:
@@ -29,6 +35,7 @@ class StateStore:
         self.slide_id = slide_id
         self.path = state_path(folder, slide_id)
         self.drawings = self.path.with_suffix(".geojson")
+        self.masks = self.path.with_suffix(".masks")
         self._file = OwnFile(
             self.path,
             "another window shows this slide and keeps how it is left; what is drawn in this one is not kept: save "
@@ -55,21 +62,39 @@ class StateStore:
         """
         return read_geojson(self.drawings, max_bytes=MAX_DRAWING_BYTES)
 
-    def set_aside(self) -> None:
-        """Move what could not be read out of the way, so that nothing of it is lost when the slide is left.
+    def set_aside(self) -> Path | None:
+        """Move a state that could not be read out of the way, and return where; what is drawn and painted stays.
 
         Raises
         ------
         OutputError
             It cannot be moved.
         """
-        _set_aside(self.path)
-        self.set_drawings_aside()
+        aside = _set_aside(self.path)
         self._file.look()
+        return aside
 
-    def set_drawings_aside(self) -> None:
+    def set_drawings_aside(self) -> Path | None:
         """Move the drawn shapes out of the way (raises OutputError as ``set_aside`` does)."""
-        _set_aside(self.drawings)
+        return _set_aside(self.drawings)
+
+    def set_masks_aside(self) -> Path | None:
+        """Move the painted masks out of the way (raises OutputError as ``set_aside`` does)."""
+        return _set_aside(self.masks)
+
+    def save_masks(self, masks: Sequence[tuple[MaskRecord, NDArray[np.generic]]]) -> None:
+        """Write painted masks in place of earlier ones.
+
+        Raises
+        ------
+        OutputError
+            They cannot be written.
+        """
+        if masks:
+            write_masks(self.masks, masks)
+        else:
+            with contextlib.suppress(OSError):
+                self.masks.unlink(missing_ok=True)
 
     def save(self, state: SlideState, drawn: Sequence[Annotation] | None) -> None:
         """Write a state, and the drawn shapes in place of earlier ones; None leaves those as they are.
@@ -87,10 +112,16 @@ class StateStore:
                 self.drawings.unlink(missing_ok=True)
 
 
-def _set_aside(path: Path) -> None:
+def _set_aside(path: Path) -> Path | None:
+    """Move a file to a name beside it that is free; None if it is gone."""
+    names = (f"{path.name}.unread{number}" for number in ("", *(f"-{each}" for each in range(2, MAX_ASIDE))))
+    aside = next((each for name in names if not (each := path.with_name(name)).exists()), None)
+    if aside is None:
+        raise OutputError(f"{path}: cannot be moved: there are {MAX_ASIDE} others beside it; delete some of them")
     try:
-        path.replace(path.with_name(f"{path.name}.unread"))
+        path.replace(aside)
     except FileNotFoundError:
-        return
+        return None
     except OSError as error:
         raise OutputError(f"{path}: cannot be moved: {reason_of(error)}") from error
+    return aside

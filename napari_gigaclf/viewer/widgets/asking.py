@@ -12,6 +12,7 @@ from napari_gigaclf.geometry import Box
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.ask_commands import ASKERS
 from napari_gigaclf.viewer.ask_texts import why_text
+from napari_gigaclf.viewer.asked_places import AskedPlaces
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.click_tool import ClickTool
@@ -20,6 +21,7 @@ from napari_gigaclf.viewer.controllers.run import RunController
 from napari_gigaclf.viewer.controllers.why import Why, WhyController
 from napari_gigaclf.viewer.controllers.wishes import Wishes
 from napari_gigaclf.viewer.overlays import Overlays
+from napari_gigaclf.viewer.slide_notes import notes_of
 from napari_gigaclf.viewer.texts import count_text, problem_text
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.controls import line
@@ -30,6 +32,7 @@ from napari_gigaclf.viewer.worker import Post, Worker
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
+    from napari_gigaclf.inference import Prediction
     from napari_gigaclf.inference.asked import Place
     from napari_gigaclf.slides import Slide
 
@@ -80,6 +83,8 @@ class AskSection(QWidget):
         self.tool = ClickTool(canvas.viewer, self.click, self.box)
         self._shown: tuple[Slide, Why] | None = None
         self._blind = False
+        self.places = AskedPlaces(notes_of(canvas.viewer), self._ask_returned)
+        self._num_unanswered = 0
         self._keys = CanvasKeys(canvas.viewer, {"W": self.explain})
         self._forget = ASKERS.register(canvas.viewer, self)
         self._lay_out()
@@ -92,17 +97,18 @@ class AskSection(QWidget):
         if self._blind:
             self._problem(BLIND)
             return
-        try:
-            chosen = self._wishes(slide)
-        except RegionError:  # where a run is to look is no matter here
-            chosen = self._runs.wishes
-        wishes = None if chosen is None else whole_slide_wishes(chosen)
-        prediction = None if wishes is None else self._runs.fitting_result(slide, wishes)
+        wishes, prediction = self._fitting(slide)
         if prediction is None and (question.kind == "area" or wishes is None) and slide.id in self._runs.results:
             # The map on show is what a drawn area is measured in: by its model alone, whichever is chosen now.
             prediction, wishes = self._runs.results[slide.id][0], None
         prepared = None if wishes is None else self._prepared(slide, wishes)
         self.asks.ask(slide, wishes, question, prepared=prepared, prediction=prediction)
+
+    def ask_again(self, slide: "Slide") -> None:
+        """Ask the result of a slide about the places that returned with the slide."""
+        if not self._blind:
+            self._num_unanswered = 0
+            self.places.ask_again(slide)
 
     def click(self, world: tuple[float, float]) -> None:
         """Ask about the field around a world position (y, x)."""
@@ -179,6 +185,8 @@ class AskSection(QWidget):
 
     def add_row(self, slide: "Slide", row: ProbeRow) -> None:
         """Add an answer to the table and outline its place on the slide."""
+        if not self.places.answered(slide.id, row.question):
+            self._problem("this outline has too many corners to be asked about again when the slide is opened again")
         classes = list(row.answer.mean)
         shown = self._shown_class()
         shown = shown if shown in classes else next(iter(classes), "")
@@ -196,6 +204,13 @@ class AskSection(QWidget):
         """Show one line that says why there is no answer, here and where the widget shows problems."""
         self.why.show_why(problem_text(text))
         self._problem(text)
+
+    def show_unanswered(self, slide: "Slide", question: Question) -> None:
+        """Show that the result does not cover a place that returned with the slide."""
+        self.places.unanswered(slide.id, question)
+        self._num_unanswered += 1
+        count = count_text(self._num_unanswered, "place")
+        self._problem(f"{count} asked about before: not covered by this result; ask there again if you wish")
 
     def show_looking(self, num_questions: int, stage: str) -> None:
         """Show that the network looks at places, and what is being done."""
@@ -219,14 +234,23 @@ class AskSection(QWidget):
 
     def hide_answers(self, hidden: bool) -> None:
         """Hide answers, and give none, until a reader has made a call of their own; or show them again."""
-        self._blind = hidden
+        before, self._blind = self._blind, hidden
         self.setVisible(not hidden)
+        if before and not hidden:
+            for slide_id in self._runs.results:
+                layer = self._canvas.layer_of(slide_id)
+                if layer is not None:
+                    self.ask_again(layer.metadata["slide"])
 
     # --- closing ----------------------------------------------------------------------------------------------------
 
     def drop(self, slide_id: str) -> None:
         """Forget what was found on a slide."""
         self.probes.drop(slide_id)
+        if self._canvas.layer_of(slide_id) is None:
+            self.places.let_go(slide_id)
+        else:
+            self.places.clear(slide_id)
         self.whys.slide_gone(slide_id)
         if self._shown is not None and self._shown[0].id == slide_id:
             self._shown = None
@@ -241,6 +265,22 @@ class AskSection(QWidget):
         return all(ended)
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _fitting(self, slide: "Slide") -> "tuple[Wishes | None, Prediction | None]":
+        """Return what is chosen, wherever a run is to look, and the result that it made."""
+        try:
+            chosen = self._wishes(slide)
+        except RegionError:
+            chosen = self._runs.wishes
+        wishes = None if chosen is None else whole_slide_wishes(chosen)
+        return wishes, None if wishes is None else self._runs.fitting_result(slide, wishes)
+
+    def _ask_returned(self, slide: "Slide", question: Question) -> None:
+        """Ask the result on show; the network is never set to work because a slide was opened."""
+        wishes, prediction = self._fitting(slide)
+        if prediction is None:  # another model is chosen now
+            prediction, wishes = self._runs.results[slide.id][0], None
+        self.asks.ask(slide, wishes, question, prediction=prediction, stored_only=True)
 
     def _ask_box(self, slide: "Slide", box: Box, label: str) -> None:
         centre = ((box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2)
@@ -293,6 +333,7 @@ class AskSection(QWidget):
         self._shown = None
         self.why.show_why("")
         for slide_id in slides:
+            self.places.clear(slide_id)
             self._canvas.remove(slide_id, "fields")
             self._canvas.remove(slide_id, "why")
 

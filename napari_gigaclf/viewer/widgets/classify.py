@@ -25,10 +25,12 @@ from napari_gigaclf.viewer.controllers.jobs import (
     read_models,
 )
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
-from napari_gigaclf.viewer.controllers.run import RunController, State
+from napari_gigaclf.viewer.controllers.run import RunController
+from napari_gigaclf.viewer.controllers.run_view import State
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.slide_book import SlideBook
 from napari_gigaclf.viewer.controllers.wishes import Wishes
+from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD, painted_tissue
 from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.texts import estimate_text, problem_text, result_lines
@@ -40,6 +42,7 @@ from napari_gigaclf.viewer.widgets.docked import Docked
 from napari_gigaclf.viewer.widgets.run_panel import RunPanel
 from napari_gigaclf.viewer.widgets.wishing import wishes_of
 from napari_gigaclf.viewer.worker import Worker
+from napari_gigaclf.viewer.worklist_texts import RUN_LOST
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction, PreparedRun
@@ -93,10 +96,12 @@ class ClassifyWidget(Docked):
 
     # --- for scripts ------------------------------------------------------------------------------------------------
 
-    def show_prediction(self, slide: "Slide", prediction: "Prediction", class_name: str) -> None:
-        """Show a result that was made elsewhere as if it had been run here."""
+    def show_prediction(
+        self, slide: "Slide", prediction: "Prediction", class_name: str, threshold: float = DEFAULT_THRESHOLD
+    ) -> None:
+        """Show a result that was made elsewhere as if it had been run here; what lies below a threshold is hidden."""
         self.choices.prefer_model(prediction.record.model.name)
-        self.runs.adopt(slide, prediction, class_name)
+        self.runs.adopt(slide, prediction, class_name, threshold)
 
     def use_model(self, folder: Path, *, select: bool) -> None:
         """List a model folder that was written (anew) and, if wished, choose it."""
@@ -111,6 +116,10 @@ class ClassifyWidget(Docked):
         """Hide numbers and answers until a reader has made a call of their own, or show them again."""
         self.run_panel.result_note.setVisible(not hidden)
         self.asking.hide_answers(hidden)
+
+    def lost_with(self, slide_id: str) -> list[str]:
+        """Return what would be lost if a slide were closed now: a run; painted masks are counted with what is drawn."""
+        return [RUN_LOST] * (self.runs.running_on == slide_id)
 
     # --- wishes -----------------------------------------------------------------------------------------------------
 
@@ -165,10 +174,12 @@ class ClassifyWidget(Docked):
         self.overlays.finish(slide, prediction, live, layers)
         self.run_panel.offer_classes(live.classes, live.class_name, live.threshold, live.scale)
         self.run_panel.show_lines(result_lines(prediction))
+        self.asking.ask_again(slide)
 
     def show_tissue(self, slide: "Slide", layers: "Sequence[LayerData]") -> None:
         """Show the tissue mask over the slide, to be painted, with its outline."""
         self.overlays.tissue(slide, layers, self._painted)
+        self.book.mask_shown(slide.id)
 
     # --- SlideBookView ----------------------------------------------------------------------------------------------
 
@@ -208,6 +219,13 @@ class ClassifyWidget(Docked):
     def show_chosen(self) -> None:
         """Show what the chosen slide is, in place of what was wished for."""
         self.choices.show_slide(self.chosen_slide())
+
+    def take_mask(self, slide: "Slide", layer: Any) -> None:  # noqa: ANN401 - a napari layer
+        """Use a mask that was painted before, and let it be painted on."""
+        self.overlays.watch_mask(layer, self._painted)
+        self.quick.submit(
+            lambda _job: painted_tissue(layer, slide), lambda mask: self.runs.paint(slide, mask), self.show_problem
+        )
 
     def drop_rows(self, slide_id: str) -> None:
         """Forget the answers for a slide."""
@@ -273,11 +291,12 @@ class ClassifyWidget(Docked):
         layer = None if slide is None else self.canvas.overlay(slide.id, "mask")
         if slide is None or layer is None:
             return
-        from napari_gigaclf.slides.tissue import TissueMask
-
+        known = self.runs.shelf.known_tissue(slide.id)
+        if known is not None and np.array_equal(known.mask, np.asarray(layer.data) > 0):
+            return
+        layer.metadata["painted"] = True
         self.canvas.remove(slide.id, "tissue")  # the outline of what was found; the painted mask is another
-        painted, grid = np.asarray(layer.data) > 0, layer.metadata["grid"]
-        self.runs.paint(TissueMask.from_array(painted, grid, um_per_px=slide.um_per_px))
+        self.runs.paint(slide, painted_tissue(layer, slide))
 
     def _look(self, class_name: str, threshold: float) -> None:
         self.runs.look(class_name, threshold)

@@ -49,6 +49,13 @@ class HotspotChoices(QWidget):
         """Show the threshold or hide it."""
         self._form.setRowVisible(self._form.rowCount() - 1, shown)
 
+    def take_threshold(self, value: float) -> float:
+        """Show a threshold and return it as it is shown; emits nothing."""
+        with QSignalBlocker(self.slider), QSignalBlocker(self.threshold_box):
+            self.threshold_box.setValue(value)
+            self.slider.setValue(round(value * STEPS))
+        return float(self.threshold_box.value())
+
     def _threshold_given(self, value: float) -> None:
         with QSignalBlocker(self.slider):
             self.slider.setValue(round(value * STEPS))

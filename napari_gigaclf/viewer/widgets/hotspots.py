@@ -30,11 +30,9 @@ from napari_gigaclf.viewer.findings_texts import (
     position_text,
     tally_text,
 )
-from napari_gigaclf.viewer.hotspot_marks import HotspotMarks
-from napari_gigaclf.viewer.layers import Frame
-from napari_gigaclf.viewer.own_marks import OwnMarks
-from napari_gigaclf.viewer.reader import result_frame
+from napari_gigaclf.viewer.result_marks import ResultMarks
 from napari_gigaclf.viewer.result_watch import Result, ResultWatch
+from napari_gigaclf.viewer.slide_notes import HotspotsShown, notes_of
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.controls import line, note, refill, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
@@ -43,6 +41,7 @@ from napari_gigaclf.viewer.widgets.hotspot_list import HotspotList
 from napari_gigaclf.viewer.widgets.lesion_table import LesionTable
 from napari_gigaclf.viewer.widgets.reader_panel import ReaderPanel
 from napari_gigaclf.viewer.worker import Worker
+from napari_gigaclf.viewer.worklist_texts import marks_lost
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference.findings.comparison import Comparison, Place
@@ -72,8 +71,8 @@ class HotspotsWidget(Docked):
     ) -> None:
         super().__init__(parent)
         self.canvas = SlideCanvas(napari_viewer)
-        self.marks = HotspotMarks(self.canvas)
-        self.own_marks = OwnMarks(self.canvas)
+        self.marks = ResultMarks(self.canvas)
+        self._notes = notes_of(napari_viewer)
         self.blindfold = Blindfold(self.canvas)
         self._seen: set[str] = set()
         """Slides whose reader has made a call."""
@@ -85,7 +84,6 @@ class HotspotsWidget(Docked):
         self.export_button = QPushButton("Export...")
         self.note = note()
         self.saved_note = note()
-        self._opened: Result | None = None
         self._post = GuiPost(self)
         self.quick = Worker("gigaclf-hotspots", self._post)
         self.saver = Worker("gigaclf-reviews", self._post)
@@ -120,37 +118,31 @@ class HotspotsWidget(Docked):
     def show_list(self, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
         """Show a list anew."""
         self.list.show_list(entries, shown)
-        if self._opened is not None:
-            self.marks.put(self._opened.slide_id, self._frame(), entries, shown)
+        self.marks.put(entries, shown)
         self._say_if_empty(entries, shown)
 
     def show_shown(self, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
         """Show other entries of the same list."""
         self.list.show_shown(entries, shown, self.findings.current)
-        if self._opened is not None:
-            self.marks.show(self._opened.slide_id, entries, shown)
+        self.marks.show(entries, shown)
         self._say_if_empty(entries, shown)
 
     def show_entry(self, index: int, entry: "Entry") -> None:
         """Show what was said of an entry."""
         self.list.show_entry(index, entry)
         self._show_position()
-        if self._opened is not None:
-            self.marks.judge(self._opened.slide_id, self.findings.entries, self.findings.shown)
+        self.marks.judge(self.findings.entries, self.findings.shown)
 
     def show_current(self, index: int) -> None:
         """Show which entry is the current one."""
         self.list.show_current(index, self.findings.entries[index])
         self._show_position()
         self.show_note("")
-        if self._opened is not None:
-            self.marks.point_out(self._opened.slide_id, self.findings.entries, index)
+        self.marks.point_out(self.findings.entries, index)
 
     def go_to(self, entry: "Entry") -> None:
         """Look at a place."""
-        if self._opened is not None:
-            self.marks.go_to(self._frame(), entry)
-            self._select_map(self._opened.slide_id)
+        self.marks.go_to(entry)
 
     def show_thumbnail(self, index: int, pixels: NDArray[np.uint8]) -> None:
         """Show what the slide looks like at an entry."""
@@ -169,13 +161,13 @@ class HotspotsWidget(Docked):
 
     def show_blind(self, blind: bool) -> None:
         """Hide all that the model found, or show it."""
-        opened = self._opened
+        opened = self.marks.opened
         if opened is not None:
             log = self.findings.log
             self._seen.discard(opened.slide_id)
             if log is not None and log.call is not None:
                 self._seen.add(opened.slide_id)
-                self.own_marks.end(opened.slide_id, self._frame(), log.call.places)
+                self.marks.end_own(log.call.places)
         self.reader.show_blind(blind and opened is not None)
         self._hide_maps()
         self.choices.show_threshold(not blind)
@@ -198,6 +190,12 @@ class HotspotsWidget(Docked):
         self.note.setText(text)
         self.note.setVisible(bool(text))
 
+    def lost_with(self, slide_id: str) -> list[str]:
+        """Return what would be lost if a slide were closed now: marks of a call that was not recorded."""
+        opened, log = self.marks.opened, self.findings.log
+        recorded = opened is None or opened.slide_id != slide_id or log is None or log.call is not None
+        return [] if recorded else marks_lost(len(self.marks.own_places()))
+
     # --- results ----------------------------------------------------------------------------------------------------
 
     def results_changed(self) -> None:
@@ -206,7 +204,7 @@ class HotspotsWidget(Docked):
         results = {result.slide_id: result for result in self.watch.results()}
         known = {self.choices.result_box.itemData(index) for index in range(self.choices.result_box.count())}
         refill(self.choices.result_box, [(result.name, slide_id) for slide_id, result in results.items()])
-        opened = self._opened
+        opened = self.marks.opened
         fresh = [slide_id for slide_id in results if slide_id not in known]
         if fresh:
             with QSignalBlocker(self.choices.result_box):
@@ -220,7 +218,7 @@ class HotspotsWidget(Docked):
 
     def export_to(self, folder: Path) -> None:
         """Write hotspots with what was said of them, and lesions, into a folder."""
-        opened = self._opened
+        opened = self.marks.opened
         if opened is None:
             self.show_note("There is no result to export: classify a slide first.")
             return
@@ -250,16 +248,19 @@ class HotspotsWidget(Docked):
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _open(self, result: Result) -> None:
-        self._opened = result
+        self.marks.opened = result
         if result.prediction.head.config.is_regression:
             self.findings.result_gone()
             self.tally_note.setText(ONLY_SCORES)
             return
         classes = result.prediction.classes
-        wanted = first_class(result.prediction)
+        noted = self._notes.of(result.slide_id).hotspots
+        wanted = noted.class_name if noted and noted.class_name in classes else first_class(result.prediction)
         with QSignalBlocker(self.choices.class_box):
             refill(self.choices.class_box, [(name, name) for name in classes])
             self.choices.class_box.setCurrentIndex(self.choices.class_box.findData(wanted))
+        if noted is not None:
+            self.findings.threshold = self.choices.take_threshold(noted.threshold)
         self.list.offer_classes([name for name in classes if name != wanted])
         self.reader.offer_classes(classes)
         self.reader.forget()
@@ -269,53 +270,41 @@ class HotspotsWidget(Docked):
         self.findings.open(result.slide, result.prediction, wanted)
 
     def _close_result(self) -> None:
-        if self._opened is not None:
-            self._take_marks_away(self._opened.slide_id)
-        self._opened = None
+        self.marks.close()
         self.reader.forget()
         self.findings.result_gone()
         self.lesions.show_lesions([])
         self.tally_note.setText(NOTHING)
 
     def _class_chosen(self) -> None:
-        if self._opened is not None and self.choices.class_box.count():
+        if self.marks.opened is not None and self.choices.class_box.count():
             wanted = str(self.choices.class_box.currentData())
-            self.list.offer_classes([name for name in self._opened.prediction.classes if name != wanted])
+            self.list.offer_classes([name for name in self.marks.opened.prediction.classes if name != wanted])
             self.findings.look(wanted)
+            self._note_shown()
+
+    def _threshold_given(self, threshold: float) -> None:
+        self.findings.set_threshold(threshold)
+        self._note_shown()
+
+    def _note_shown(self) -> None:
+        """Note which list is shown, so that it is there again when the slide is opened again."""
+        opened = self.marks.opened
+        if opened is not None and self.choices.class_box.count():
+            shown = HotspotsShown(
+                class_name=str(self.choices.class_box.currentData()), threshold=self.findings.threshold
+            )
+            self._notes.note_hotspots(opened.slide_id, shown)
 
     def _result_chosen(self) -> None:
-        opened = self._opened
-        if opened is not None:
-            self._take_marks_away(opened.slide_id)
-        self._opened = None
+        self.marks.close()
         self.results_changed()
-
-    def _take_marks_away(self, slide_id: str) -> None:
-        """Empty the layer of rings; it goes once the map has gone too."""
-        if self.canvas.overlay(slide_id, "probability") is None:
-            self.marks.remove(slide_id)
-        else:
-            self.marks.put(slide_id, self._frame(), [], [])
-
-    def _frame(self) -> Frame:
-        assert self._opened is not None
-        slide = self._opened.slide
-        return result_frame(self._opened.prediction) if slide is None else Frame.of_slide(slide)
-
-    def _select_map(self, slide_id: str) -> None:
-        """Select the map in place of a layer that is drawn on, whose letters would mean something else."""
-        active = self.canvas.viewer.layers.selection.active
-        mode = str(getattr(active, "mode", "pan_zoom"))
-        ours = active is not None and active.metadata.get("kind") is not None
-        layer = self.canvas.overlay(slide_id, "probability")
-        if layer is not None and not ours and mode == "pan_zoom":
-            self.canvas.viewer.layers.selection.active = layer
 
     def _hide_maps(self) -> None:
         """Hide the maps of slides whose reader has not made a call, if that comes first; show the others again."""
         first = self.reader.switch.isChecked()
         self.blindfold.apply(lambda slide_id: first and slide_id not in self._seen)
-        slide_id = None if self._opened is None else self._opened.slide_id
+        slide_id = None if self.marks.opened is None else self.marks.opened.slide_id
         for classify in self._classifiers():
             classify.hide_findings(first and slide_id not in self._seen)
 
@@ -325,20 +314,16 @@ class HotspotsWidget(Docked):
         return [] if window is None else [each for each in window.findChildren(ClassifyWidget) if not each.is_closed]
 
     def _view_moved(self) -> None:
-        if self._opened is not None and self.findings.entries:
-            self.marks.follow_zoom(self._opened.slide_id, self._frame(), self.findings.entries)
-
-    def _mark(self) -> None:
-        if self._opened is not None:
-            self.own_marks.begin(self._opened.slide_id, self._frame())
+        if self.findings.entries:
+            self.marks.follow_zoom(self.findings.entries)
 
     def _call_given(self, class_name: str) -> None:
-        if self._opened is not None:
-            self.findings.record_call(class_name, self.own_marks.places(self._opened.slide_id))
+        if self.marks.opened is not None:
+            self.findings.record_call(class_name, self.marks.own_places())
 
     def _look_at(self, place: "Place") -> None:
-        if self._opened is not None:
-            self.canvas.look_at(self._frame(), place)
+        if self.marks.opened is not None:
+            self.canvas.look_at(self.marks.frame, place)
 
     def _say_if_empty(self, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
         found = self.findings.found
@@ -393,7 +378,7 @@ class HotspotsWidget(Docked):
         self.choices.result_chosen.connect(self._result_chosen)
         self.choices.class_chosen.connect(self._class_chosen)
         self.choices.reader_box.textChanged.connect(lambda text: setattr(self.findings, "reader", text))
-        self.choices.threshold_given.connect(self.findings.set_threshold)
+        self.choices.threshold_given.connect(self._threshold_given)
         self.list.row_chosen.connect(self.findings.choose)
         self.list.step_wanted.connect(self.findings.step)
         self.list.judged.connect(self.findings.judge)
@@ -401,7 +386,7 @@ class HotspotsWidget(Docked):
         self.list.undo_wanted.connect(self.findings.undo)
         self.lesions.chosen.connect(lambda lesion: self._look_at(lesion.place))
         self.reader.switched.connect(self.findings.set_reader_first)
-        self.reader.mark_wanted.connect(self._mark)
+        self.reader.mark_wanted.connect(self.marks.begin_own)
         self.reader.call_given.connect(self._call_given)
         self.reader.place_wanted.connect(self._look_at)
         self.export_button.clicked.connect(self._export)

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_gigaclf.models.map_scale import PROBABILITY, MapScale
 from napari_gigaclf.progress import Progress
-from napari_gigaclf.viewer.controllers.run import State
+from napari_gigaclf.viewer.controllers.run_view import State
 from napari_gigaclf.viewer.texts import progress_text, warning_line
 from napari_gigaclf.viewer.widgets.controls import combo_box, note, refill
 

@@ -40,6 +40,7 @@ from napari_gigaclf.viewer.widgets.teach_choices import TeachChoices
 from napari_gigaclf.viewer.widgets.teach_classes import ClassList
 from napari_gigaclf.viewer.widgets.teach_examples import ExampleList
 from napari_gigaclf.viewer.worker import Worker
+from napari_gigaclf.viewer.worklist_texts import READING_LOST
 
 if TYPE_CHECKING:
     from napari_gigaclf.geometry import Box
@@ -83,6 +84,8 @@ class TeachWidget(Docked):
         self.note = note()
         self.saved_note = note()
         self._shown: Shown | None = None
+        self._open_slides: set[tuple[str, object]] = set()
+        """Id and scale of each open slide."""
         self._post = GuiPost(self)
         self.quick = Worker("gigaclf-teach", self._post)
         self.saver = Worker("gigaclf-lessons", self._post)
@@ -135,8 +138,10 @@ class TeachWidget(Docked):
         self.marks.show_map(slide, live)
 
     def refresh_map(self, slide: "Slide") -> None:
-        """Redraw a map, whose array has changed."""
-        self.marks.refresh_map(slide)
+        """Redraw a map, whose array has changed; one that a person has taken away is shown again."""
+        live = self.teaching.painter.maps.get(slide.id)
+        if not self.marks.refresh_map(slide) and live is not None:
+            self.show_map(slide, live)
 
     def hide_map(self, slide_id: str) -> None:
         """Take a map away."""
@@ -188,6 +193,10 @@ class TeachWidget(Docked):
         """Say that what was taught is on the disk."""
         self.saved_note.setText("saved")
 
+    def lost_with(self, slide_id: str) -> list[str]:
+        """Return what would be lost if a slide were closed now: what has been read of it."""
+        return [READING_LOST] if self.teaching.reader.reads(slide_id) else []
+
     # --- Teacher ----------------------------------------------------------------------------------------------------
 
     def toggle_clicks(self) -> None:
@@ -221,7 +230,9 @@ class TeachWidget(Docked):
         names = [(layer.name, layer.metadata["slide"].id) for layer in self._slide_layers()]
         self.choices.offer_slides(names, "" if top is None else top.id)
         self.teaching.choose_slide(top)
-        self.marks.show_examples(slides, self._shown)
+        before, self._open_slides = self._open_slides, {(slide.id, slide.um_per_px) for slide in slides}
+        if before != self._open_slides:  # else a person may have taken the examples away
+            self.marks.show_examples(slides, self._shown)
 
     def save_to(self, folder: Path) -> None:
         """Write the taught model, named as the folder is."""
@@ -283,13 +294,15 @@ class TeachWidget(Docked):
 
     def _layer_gone(self, layer: Any) -> None:  # noqa: ANN401 - a napari layer
         slide = layer.metadata.get("slide")
-        if slide is not None and self.canvas.layer_of(slide.id) is None:
+        if slide is None:  # what lies over one changes nothing in what is taught
+            return
+        if self.canvas.layer_of(slide.id) is None:
             self.teaching.slide_gone(slide.id)
             self.marks.remove_from(slide.id)
         self.slides_changed()
 
     def _layers_event(self, event: Any) -> None:  # noqa: ANN401
-        if event.type in ("reordered", "visible"):
+        if event.type in ("reordered", "visible", "scale"):
             self.slides_changed()
 
     def _add_folder(self) -> None:

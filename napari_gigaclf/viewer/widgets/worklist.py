@@ -24,9 +24,9 @@ from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.controllers.worklist import WorklistController
 from napari_gigaclf.viewer.controllers.worklist_jobs import TABLES, KnownFiles, Worklist
-from napari_gigaclf.viewer.returning.drawings import claim, shape_layers
+from napari_gigaclf.viewer.returning.drawings import claim
 from napari_gigaclf.viewer.returning.host import found_in, let_slides_return
-from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.returning.masks import num_drawn_on
 from napari_gigaclf.viewer.widgets.controls import note
 from napari_gigaclf.viewer.widgets.docked import Docked
 from napari_gigaclf.viewer.widgets.path_row import PathRow
@@ -144,14 +144,16 @@ class WorklistWidget(Docked):
     def may_leave(self, slide: "Slide") -> bool:
         """Return whether a slide may be closed; asks a person if something would be lost."""
         window = self.main_window()
-        widgets = [] if window is None else window.findChildren(ClassifyWidget)
+        widgets = [] if window is None else window.findChildren(Docked)
         if found_in(window) is None and len(self.canvas.slide_layers()) == 1:
             claim(self.canvas, slide.id)
-        running = any(not each.is_closed and each.runs.running_on == slide.id for each in widgets)
+        lost = [what for each in widgets if not each.is_closed for what in each.lost_with(slide.id)]
         returning = found_in(window)
-        kept = returning is not None and returning.controller.keeps_shapes(slide.id)
-        num_lost = 0 if kept else sum(len(layer.data) for layer in shape_layers(self.canvas, slide.id))
-        text = leaving_text(slide.name, running=running, num_lost=num_lost)
+        if returning is not None and returning.controller.keeps_shapes(slide.id):
+            num_lost = returning.controller.not_kept(slide.id)
+        else:
+            num_lost = num_drawn_on(self.canvas, slide.id)
+        text = leaving_text(slide.name, lost, num_lost)
         return not text or self.ask(text)
 
     def slide_shown(self) -> None:

@@ -67,7 +67,7 @@ def settled_picture(qtbot):
 @pytest.fixture
 def ready(widget, qtbot):
     """Wait until the widget has planned the run for a slide."""
-    from napari_gigaclf.viewer.controllers.run import State
+    from napari_gigaclf.viewer.controllers.run_view import State
 
     def wait(slide):
         def planned():

@@ -9,7 +9,7 @@ import pytest
 
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.viewer.controllers.giving_way import MOVING_SECONDS
-from napari_gigaclf.viewer.controllers.run import State
+from napari_gigaclf.viewer.controllers.run_view import State
 
 NO_TORCH = """
 import sys
@@ -231,6 +231,10 @@ def test_the_tissue_can_be_painted_before_the_run(widget, show, slide, ready, qt
     mask.paint((0, mask.data.shape[1] // 2), 0)
     qtbot.waitUntil(
         lambda: widget.runs.prepared is not None and widget.runs.prepared.estimate.cells < cells, timeout=30_000
+    )
+    mask.undo()
+    qtbot.waitUntil(
+        lambda: widget.runs.prepared is not None and widget.runs.prepared.estimate.cells == cells, timeout=30_000
     )
 
 

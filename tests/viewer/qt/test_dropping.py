@@ -69,6 +69,13 @@ def test_everything_goes_where_it_belongs(widget, viewer, drop, tmp_path, pixels
     qtbot.waitUntil(lambda: slide.id in widget.runs.results, timeout=20_000)
     overlay = widget.canvas.overlay(slide.id, "probability")
     assert np.array_equal(overlay.scale, np.array(right_step(widget, slide))), "over the slide as it is open"
+    assert overlay.metadata["file"] == str(right), "from where it returns when the slide is opened again"
+
+    with open_slide(slide_file, um_per_px=1.0) as slide_again:
+        later = classify(slide_again, model_folder, saliency=None, tissue=False)
+    drop(later.save(tmp_path / "later.gigaclf"))
+    qtbot.waitUntil(lambda: widget.runs.results[slide.id][0].record == later.record, timeout=20_000)
+    assert len([*widget.canvas.overlays(slide.id, "probability")]) == 2, "the earlier one stays, to be compared"
 
     widget.choices.model_box.setCurrentIndex(-1)
     drop(model_folder)

@@ -1,0 +1,98 @@
+"""Knows where the results on show are kept, and keeps those that nobody has saved."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD
+from napari_gigaclf.viewer.returning import pieces
+from napari_gigaclf.viewer.returning.drawings import FILE
+from napari_gigaclf.viewer.returning.open_slide import OpenSlide
+from napari_gigaclf.viewer.returning.state import ResultShown
+from napari_gigaclf.viewer.worker import Worker
+
+
+class ResultKeeper:
+    """The results of the open slides of a viewer.
+
+    Parameters
+    ----------
+    canvas
+        Where the layers are.
+    keeper
+        Writes results.
+    notify
+        Tells a person one sentence.
+    folder
+        Where results are kept.
+    look
+        Called when a result is on the disk.
+    """
+
+    def __init__(
+        self,
+        canvas: SlideCanvas,
+        *,
+        keeper: Worker,
+        notify: Callable[[str], None],
+        folder: Path,
+        look: Callable[[], None],
+    ) -> None:
+        self._canvas = canvas
+        self._keeper = keeper
+        self._notify = notify
+        self._folder = folder
+        self._look = look
+        self.late: Callable[[OpenSlide, ResultShown], None] = _nobody
+        """Called with a result that was written, when its slide may have gone meanwhile."""
+
+    def shown(self, each: OpenSlide, slide_id: str) -> ResultShown | None:
+        """Return where the result on show is kept; one that nobody saved is kept now, and known soon."""
+        layer = self._canvas.overlay(slide_id, "probability")
+        if layer is None:
+            each.result = None
+            return None
+        prediction = layer.metadata.get("prediction")
+        if prediction is not None:  # else a run is under way: until it ends, the result before it is what returns
+            self._take(each, layer, prediction)
+        if each.result is None or not each.result[1]:
+            return None
+        record, path = each.result
+        return _shown(each, path, record.model.name)
+
+    def _take(self, each: OpenSlide, layer: Any, prediction: Any) -> None:  # noqa: ANN401 - a layer, a Prediction
+        """Note the result on show; one that nobody saved is kept."""
+        each.class_name = str(layer.metadata["class_name"])
+        threshold = float(layer.metadata.get("threshold", DEFAULT_THRESHOLD))
+        each.threshold = None if threshold == DEFAULT_THRESHOLD else threshold
+        if each.result is not None and each.result[0] is prediction.record:
+            return
+        path = str(layer.metadata.get(FILE, ""))
+        each.result = (prediction.record, path)
+        if not path and prediction.store.whole:
+            self._keep(each, prediction)
+
+    def _keep(self, each: OpenSlide, prediction: Any) -> None:  # noqa: ANN401 - a Prediction
+        """Keep a result in the background."""
+
+        def kept(path: Path) -> None:
+            if each.result is not None and each.result[0] is prediction.record:
+                each.result = (prediction.record, str(path))
+                self._look()
+                self.late(each, _shown(each, str(path), prediction.record.model.name))
+
+        def failed(text: str) -> None:
+            if text:
+                self._notify(f"The result of {each.name} will not be there when it is opened again: {text}")
+
+        folder = self._folder
+        self._keeper.submit(lambda _job: pieces.keep_result(prediction, folder), kept, failed)
+
+
+def _shown(each: OpenSlide, path: str, model: str) -> ResultShown:
+    return ResultShown(path=path, class_name=each.class_name, model=model, threshold=each.threshold)
+
+
+def _nobody(_each: OpenSlide, _shown: ResultShown) -> None:
+    """Stand for whoever wants to know of a late result."""
