@@ -4,7 +4,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-PLUGIN = "napari-gigaclf"
+from napari_gigaclf.viewer.preferences import PLUGIN
+from napari_gigaclf.viewer.proxied import key_of
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ class Addressee(Generic[T]):
 
     def register(self, viewer: Any, widget: T) -> Callable[[], None]:  # noqa: ANN401 - napari has no stubs
         """Let commands of a viewer speak to a widget; returns what ends this."""
-        key = _key(viewer)
+        key = key_of(viewer)
         self._known[key] = weakref.ref(widget)
 
         def forget() -> None:
@@ -38,7 +39,7 @@ class Addressee(Generic[T]):
 
     def tell(self, viewer: Any, act: Callable[[T], None]) -> None:  # noqa: ANN401
         """Do something with the widget of a viewer, or open it."""
-        found = self._known.get(_key(viewer))
+        found = self._known.get(key_of(viewer))
         widget = None if found is None else found()
         if widget is not None:
             act(widget)
@@ -47,8 +48,3 @@ class Addressee(Generic[T]):
 
         viewer.window.add_plugin_dock_widget(PLUGIN, self._widget)
         show_info(self._opened)
-
-
-def _key(viewer: Any) -> int:  # noqa: ANN401
-    """Return what tells one viewer from another; plugins and commands get a proxy of it."""
-    return id(getattr(viewer, "__wrapped__", viewer))

@@ -7,13 +7,15 @@ blindfold.
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from napari_gigaclf.viewer.proxied import key_of
+
 _MAIN_OF: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 """Of each companion: which viewer it stands beside."""
 
 
 def add_companion(companion: Any, viewer: Any) -> None:  # noqa: ANN401 - napari has no stubs
     """Note that a ``ViewerModel`` is drawn beside a viewer."""
-    _MAIN_OF[companion] = _key(viewer)
+    _MAIN_OF[companion] = key_of(viewer)
 
 
 def remove_companion(companion: Any) -> None:  # noqa: ANN401 - napari has no stubs
@@ -23,9 +25,4 @@ def remove_companion(companion: Any) -> None:  # noqa: ANN401 - napari has no st
 
 def companions(viewer: Any = None) -> list[Any]:  # noqa: ANN401 - napari has no stubs
     """Return what is drawn beside a viewer, or beside any."""
-    return [each for each, main in _MAIN_OF.items() if viewer is None or main == _key(viewer)]
-
-
-def _key(viewer: Any) -> int:  # noqa: ANN401 - napari has no stubs
-    """Return what tells one viewer from another; plugins and commands get a proxy of it."""
-    return id(getattr(viewer, "__wrapped__", viewer))
+    return [each for each, main in _MAIN_OF.items() if viewer is None or main == key_of(viewer)]

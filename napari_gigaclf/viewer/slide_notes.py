@@ -10,12 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from napari_gigaclf.viewer.proxied import key_of, model_of
+
 MAX_ASKED = 200
 """Places that were asked about which are kept of one slide; the latest."""
 MAX_LETTERS = 400_000
 """Letters of all their outlines together."""
 MAX_LABEL = 1000
 MAX_COORDINATE = 1e9
+"""Pixels of level 0; nothing that is kept lies farther out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +151,8 @@ _BOOKS: dict[int, NoteBook] = {}
 
 def notes_of(viewer: Any) -> NoteBook:  # noqa: ANN401 - a napari viewer, or the proxy that plugins get
     """Return the book of a viewer, which goes with it."""
-    viewer = getattr(viewer, "__wrapped__", viewer)
-    key = id(viewer)
+    key = key_of(viewer)
     if key not in _BOOKS:
         _BOOKS[key] = NoteBook()
-        weakref.finalize(viewer, _BOOKS.pop, key, None)
+        weakref.finalize(model_of(viewer), _BOOKS.pop, key, None)
     return _BOOKS[key]

@@ -166,7 +166,7 @@ def test_a_mask_that_is_too_large_is_said_at_once_and_counts_as_lost(window, sli
 
 
 def test_masks_whose_numbers_take_too_much_are_said_and_the_rest_is_kept(window, slide_of, monkeypatch):
-    monkeypatch.setattr(masks, "MAX_BYTES", 30)
+    monkeypatch.setattr(mask_file, "MAX_BYTES", 30)
     first = window()
     first.open(slide_of())
     first.viewer.add_labels(np.ones((6, 6), np.uint8), name="large")
@@ -245,6 +245,18 @@ def test_an_entry_that_lies_about_its_size_is_not_unpacked(tmp_path):
     path.write_bytes(_zip(_index(), n0=b"1" * (1 << 24)))
     with pytest.raises(ResultError, match="larger than"):
         read_masks(path)
+
+
+def test_little_paint_on_much_nothing_is_not_unpacked(tmp_path):
+    path = tmp_path / "a.masks"
+    large = _index(dtype="int64", shape=[1 << 14, 1 << 14])
+    path.write_bytes(_zip({**large, "masks": large["masks"] * 3}, n0=b"1" * 6, n1=b"1" * 6, n2=b"1" * 6))
+    with pytest.raises(ResultError, match="more than the 4096 MiB"):
+        read_masks(path)
+    record = _record(dtype="int64", shape=(1 << 14, 1 << 14))
+    with pytest.raises(OutputError, match="save their layers"):
+        write_masks(tmp_path / "b.masks", [(record, np.ones((2, 3), np.uint8))] * 3)
+    assert not (tmp_path / "b.masks").exists()
 
 
 def test_masks_are_written_whole_or_not_at_all(tmp_path):

@@ -392,8 +392,7 @@ class Streamed(torch.autograd.Function):
         job.publish(run.report)
         # Zero, not None, for what was used, as in the untiled module; and None for what was not, which a compiled
         # function, whose backward pass knows no unused results, gives zeros.
-        wants = [isinstance(tensor, Tensor) and tensor.requires_grad for tensor in work.tensors]
-        behind = sorted(index for index in job.tensors_behind({*written, *statistics}) if wants[index])
+        behind = sorted(job.tensors_behind({*written, *statistics}) & work.trained.keys())
         sums = {index: sums[index] if index in sums else torch.zeros_like(work.tensors[index]) for index in behind}
         of_known = [sums.pop(i).to(t.dtype) if i in sums else None for i, t in inputs.known.items()]
         del work, run  # the tensors are computed anew, this time to go back through, in the memory of these

@@ -107,7 +107,7 @@ class TileGraph:
         given = [
             *map(torch.ones_like, switches), *(seeds[key] for key in handed), *(gradient for _, gradient in targets)
         ]  # fmt: skip
-        weights = {index: tensor for index, tensor in enumerate(self.work.tensors) if _wants_gradient(tensor)}
+        weights = self.work.trained
         borders = {key: piece for key, piece in self.pieces.items() if piece.requires_grad}
         entries = {index: block for index, block in self.sources.items() if block.requires_grad}
         wanted = [*weights.values(), *borders.values(), *entries.values()]
@@ -149,8 +149,3 @@ def _taken(leaf: Tensor) -> Tensor | None:
     """Return a leaf's gradient, which it then has no more."""
     gradient, leaf.grad = leaf.grad, None
     return gradient
-
-
-def _wants_gradient(value: object) -> bool:
-    """Return whether a tensor without space, which may be another value, wants a gradient."""
-    return isinstance(value, Tensor) and value.requires_grad

@@ -47,6 +47,11 @@ class Work:
     heap: Heap = field(default_factory=Heap)
     """Gives memory back as blocks become free."""
 
+    @property
+    def trained(self) -> dict[int, Tensor]:
+        """The tensors without space that want a gradient, by index."""
+        return {i: t for i, t in enumerate(self.tensors) if isinstance(t, Tensor) and t.requires_grad}
+
 
 @dataclass(slots=True, kw_only=True)
 class TileResult:

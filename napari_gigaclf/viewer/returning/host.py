@@ -9,6 +9,7 @@ from napari_gigaclf.viewer.bridge import GuiPost
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.controllers.returning import ReturningController
 from napari_gigaclf.viewer.preferences import load_preferences
+from napari_gigaclf.viewer.proxied import model_of
 from napari_gigaclf.viewer.slide_notes import notes_of
 from napari_gigaclf.viewer.worker import Worker
 
@@ -115,7 +116,7 @@ class SlidesReturn(QObject):
 
 def let_slides_return(viewer: Any) -> SlidesReturn | None:  # noqa: ANN401 - napari has no stubs
     """Return what lets the slides of a viewer return, made now if there is none; None if a person does not want it."""
-    viewer = getattr(viewer, "__wrapped__", viewer)  # plugins get a proxy
+    viewer = model_of(viewer)
     window = getattr(getattr(viewer, "window", None), "_qt_window", None)
     if window is None:
         return None

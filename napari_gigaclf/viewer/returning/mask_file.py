@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gigaclf.errors import ResultError
+from napari_gigaclf.errors import OutputError, ResultError
 from napari_gigaclf.models.records import parse, plain
+from napari_gigaclf.viewer.slide_notes import MAX_COORDINATE
 from napari_gigaclf.writing import replacing
 
 FORMAT = "napari-gigaclf masks 1"
@@ -28,9 +29,12 @@ MAX_PIXELS = 1 << 28
 """Pixels of one mask: a side of 16 384, what graphics cards draw at most."""
 MAX_BYTES = 1 << 29
 """Bytes of the painted boxes of all masks, unpacked."""
+MAX_SHOWN_BYTES = 1 << 32
+"""Bytes of all masks as they are shown, whole."""
 MAX_NAME = 1000
-MAX_COORDINATE = 1e9
 DTYPES = ("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
+BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile)
+"""What zipfile raises for files that are damaged, encrypted or packed in a way it does not know."""
 LEVEL = 1
 """zlib's fastest: masks are large areas of one number."""
 
@@ -81,13 +85,33 @@ class MaskRecord:
         y0, y1, x0, x1 = self.box
         return (y1 - y0) * (x1 - x0) * np.dtype(self.stored).itemsize
 
+    @property
+    def num_shown_bytes(self) -> int:
+        """Bytes of the whole of it, as it was painted on."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskIndex:
-    """What lies in the file."""
+    """What lies in the file.
+
+    Raises
+    ------
+    ValueError
+        It is more than what is kept.
+    """
 
     format: str
     masks: tuple[MaskRecord, ...]
+
+    def __post_init__(self) -> None:
+        """Check what a file may have brought."""
+        if self.format != FORMAT or len(self.masks) > MAX_MASKS:
+            raise ValueError(f"not {FORMAT!r}, or more than {MAX_MASKS} masks")
+        if sum(record.num_bytes for record in self.masks) > MAX_BYTES:
+            raise ValueError(f"what is painted takes more than the {MAX_BYTES >> 20} MiB that are kept")
+        if sum(record.num_shown_bytes for record in self.masks) > MAX_SHOWN_BYTES:
+            raise ValueError(f"the masks take more than the {MAX_SHOWN_BYTES >> 20} MiB that are kept")
 
 
 def write_masks(path: Path, masks: Sequence[tuple[MaskRecord, NDArray[np.generic]]]) -> None:
@@ -96,11 +120,14 @@ def write_masks(path: Path, masks: Sequence[tuple[MaskRecord, NDArray[np.generic
     Raises
     ------
     OutputError
-        They cannot be written; those that were there stay.
+        They cannot be written, or are more than what is kept; those that were there stay.
     """
-    index = json.dumps(plain(MaskIndex(format=FORMAT, masks=tuple(record for record, _ in masks))))
+    try:
+        index = MaskIndex(format=FORMAT, masks=tuple(record for record, _ in masks))
+    except ValueError as error:
+        raise OutputError(f"{error}: save their layers") from error
     with replacing(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as file:
-        file.writestr(INDEX, index)
+        file.writestr(INDEX, json.dumps(plain(index)))
         for number, (record, labels) in enumerate(masks):
             with file.open(str(number), "w", force_zip64=True) as entry:
                 for row in range(0, len(labels), 1024):
@@ -119,9 +146,7 @@ def read_masks(path: Path) -> list[tuple[MaskRecord, NDArray[np.generic]]]:
         with zipfile.ZipFile(path) as file:
             index = _index(_entry(file, INDEX, MAX_INDEX_BYTES), path)
             return [(record, _labels(file, number, record)) for number, record in enumerate(index.masks)]
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError, zlib.error) as error:
-        raise ResultError(f"{path}: the painted masks cannot be read: {error}") from error
-    except zipfile.BadZipFile as error:
+    except BROKEN as error:
         raise ResultError(f"{path}: the painted masks cannot be read: {error}") from error
 
 
@@ -131,10 +156,6 @@ def _index(text: bytes, path: Path) -> MaskIndex:
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     assert isinstance(index, MaskIndex)
-    if index.format != FORMAT or len(index.masks) > MAX_MASKS:
-        raise ValueError(f"not {FORMAT!r}, or more than {MAX_MASKS} masks")
-    if sum(record.num_bytes for record in index.masks) > MAX_BYTES:
-        raise ValueError(f"more than {MAX_BYTES} bytes")
     return index
 
 

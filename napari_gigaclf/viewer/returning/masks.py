@@ -17,7 +17,7 @@ from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.layers import Frame, LayerData, mask_layer
 from napari_gigaclf.viewer.returning.drawings import LABELS, POINTS, SHAPES, drawn_layers
 from napari_gigaclf.viewer.returning.looks import DRAWN, DRAWN_ON
-from napari_gigaclf.viewer.returning.mask_file import DTYPES, MAX_BYTES, MAX_MASKS, MAX_NAME, MAX_PIXELS, MaskRecord
+from napari_gigaclf.viewer.returning.mask_file import DTYPES, MAX_MASKS, MAX_NAME, MAX_PIXELS, MaskRecord
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
@@ -117,10 +117,6 @@ def recorded(masks: Sequence[PaintedMask]) -> list[tuple[MaskRecord, NDArray[np.
         except ValueError as error:
             raise OutputError(f"{mask.name}: {error}") from error
         found.append((record, mask.labels[y0:y1, x0:x1]))
-    if sum(record.num_bytes for record, _ in found) > MAX_BYTES:
-        raise OutputError(
-            f"the painted masks are larger than the {MAX_BYTES >> 20} MiB that are kept: save their layers"
-        )
     return found
 
 

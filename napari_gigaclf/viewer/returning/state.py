@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from napari_gigaclf.slides.opening import MAX_UM_PER_PX
-from napari_gigaclf.viewer.slide_notes import SlideNotes
+from napari_gigaclf.viewer.slide_notes import MAX_COORDINATE, SlideNotes
 
 NO_NOTES = SlideNotes()
 MAX_LAYERS = 200
@@ -19,7 +19,6 @@ MAX_FILES = 50
 MAX_TEXT = 4000
 """Letters of a path."""
 MAX_ZOOM = 1e6
-MAX_COORDINATE = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QApplication
 
-
-def model_of(viewer: Any) -> Any:  # noqa: ANN401 - napari has no stubs
-    """Return the viewer itself; plugins and commands are given a proxy, whose layers are proxies, too."""
-    return getattr(viewer, "__wrapped__", viewer)
+from napari_gigaclf.viewer.proxied import model_of
 
 
 def qt_viewer_of(viewer: Any) -> Any | None:  # noqa: ANN401 - napari has no stubs

@@ -12,7 +12,7 @@ from napari_gigaclf.viewer import commands
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.companions import add_companion, remove_companion
 from napari_gigaclf.viewer.controllers.compare import CompareController, Kept
-from napari_gigaclf.viewer.widgets.canvases import model_of
+from napari_gigaclf.viewer.proxied import model_of
 from napari_gigaclf.viewer.widgets.controls import choose, combo_box, note, refill
 from napari_gigaclf.viewer.widgets.docked import Docked
 

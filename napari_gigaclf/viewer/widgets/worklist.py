@@ -31,7 +31,7 @@ from napari_gigaclf.viewer.widgets.controls import note
 from napari_gigaclf.viewer.widgets.docked import Docked
 from napari_gigaclf.viewer.widgets.path_row import PathRow
 from napari_gigaclf.viewer.worker import Worker
-from napari_gigaclf.viewer.worklist_commands import NEXT_KEY, PREVIOUS_KEY, register
+from napari_gigaclf.viewer.worklist_commands import NEXT_KEY, PREVIOUS_KEY, STEPPERS
 from napari_gigaclf.viewer.worklist_texts import (
     EMPTY,
     OPENING,
@@ -78,7 +78,7 @@ class WorklistWidget(Docked):
         self._look_soon.setSingleShot(True)
         self._look_soon.setInterval(LOOK_AFTER_MS)
         self._look_soon.timeout.connect(self.controller.look_again)
-        self._forget = register(napari_viewer, self)
+        self._forget = STEPPERS.register(napari_viewer, self)
         keys = {NEXT_KEY: lambda: self.step(1), PREVIOUS_KEY: lambda: self.step(-1)}
         self.keys = CanvasKeys(napari_viewer, keys)
         for key, action in keys.items():

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from napari_gigaclf.streaming import stream
+from napari_gigaclf.streaming.running import heap
 from napari_gigaclf.testing.networks import ResNet18Trunk, UNet, paper_table2_trunk
 
 HEAP = """
@@ -70,6 +71,45 @@ def test_planning_under_autocast_leaves_no_rounded_weights_behind():
     done = subprocess.run([sys.executable, "-c", ROUNDED], capture_output=True, text=True, check=True)
     held, rounded = map(int, done.stdout.split())
     assert held < 0.2 * rounded
+
+
+@pytest.fixture
+def process(monkeypatch):
+    """A process that holds what a test says, and gives back what is said to be free."""
+    held = {"resident": 1 << 30, "free": 0, "times": 0}
+
+    def trim(_pad):
+        held["resident"], held["free"], held["times"] = held["resident"] - held["free"], 0, held["times"] + 1
+
+    monkeypatch.setattr(heap, "_trim_function", lambda: trim)
+    monkeypatch.setattr(heap, "_resident_bytes", lambda: held["resident"])
+    return held
+
+
+def test_a_step_may_hold_what_is_planned_whatever_others_hold_meanwhile(process):
+    plan = stream(ResNet18Trunk()).plan((3, 2048, 2048), backward=True)
+    room = plan.peak_bytes - max(heap.STEP, plan.peak_bytes // 16)
+    watch = heap.Heap(plan)
+
+    def gathers(num_bytes, *, free):
+        """Whether memory is given back at once when the process has come to hold so much more."""
+        process["resident"] += num_bytes
+        process["free"], before = free, process["times"]
+        watch.tidy()
+        return process["times"] > before
+
+    watch.begin()
+    assert not gathers(room, free=room)
+    assert gathers(1, free=room)
+    assert not gathers(heap.STEP, free=0)
+    delivered = 50 << 20
+    process["resident"] += delivered
+    watch.end(delivered)
+    process["resident"] += 1 << 30  # somebody else's
+    watch.begin()
+    assert not gathers(room - heap.STEP - 1, free=0)
+    assert gathers(2, free=0)
+    assert not gathers(heap.STEP, free=0), "what is in use cannot go back, and is not asked for at every look"
 
 
 NETWORKS = {

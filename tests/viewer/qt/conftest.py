@@ -16,6 +16,14 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
+def shown_viewer(make_napari_viewer):
+    """A napari viewer in a window of the size of a small screen that is drawn, so that its camera follows the mouse."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    return viewer
+
+
+@pytest.fixture
 def widget(viewer, qtbot, model_folder):
     """The widget, docked, with the tiny model as its only model."""
     from napari.utils._proxies import PublicOnlyProxy

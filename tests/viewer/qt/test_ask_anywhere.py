@@ -24,11 +24,9 @@ HOLED = shapely.box(128, 128, 512, 384).difference(shapely.box(380, 210, 460, 29
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    """A window that is drawn: the camera of one that is not does not follow the mouse."""
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1280, 800)
-    return viewer
+def viewer(shown_viewer):
+    """A window that is drawn."""
+    return shown_viewer
 
 
 @pytest.fixture

@@ -11,11 +11,9 @@ from napari_gigaclf.viewer.widgets.worklist import WorklistWidget
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    """A shown window of the size of a small screen."""
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1280, 800)
-    return viewer
+def viewer(shown_viewer):
+    """A window that is drawn."""
+    return shown_viewer
 
 
 @pytest.fixture

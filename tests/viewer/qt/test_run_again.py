@@ -11,11 +11,9 @@ STEPS = 8
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    """A window that is drawn: the camera of one that is not does not follow the mouse."""
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1280, 800)
-    return viewer
+def viewer(shown_viewer):
+    """A window that is drawn."""
+    return shown_viewer
 
 
 @pytest.fixture
