@@ -14,7 +14,7 @@ def tell_curtain(studio: Studio) -> None:
     studio.run()
     viewer.window.remove_dock_widget(studio.widget)
     curtain = studio.dock(CurtainWidget(viewer), "Curtain")
-    studio.narrow(curtain)
+    studio.narrow(curtain, 300)
     Viewpoint(viewer).fit(studio.slide)
     studio.look_at(studio.places()[0], 2.2)
     curtain.on_box.click()

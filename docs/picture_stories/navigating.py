@@ -20,7 +20,7 @@ def tell(studio: Studio) -> None:
     studio.run()
     viewer.window.remove_dock_widget(studio.widget)
     navigator = studio.dock(NavigateWidget(viewer), "Navigate")
-    studio.narrow(navigator)
+    studio.narrow(navigator, 340)
     navigator.objectives[10.0].click()
     place = studio.places()[0].centroid
     navigator.controller.look_at((place.y / slide.levels[0].height, place.x / slide.levels[0].width))

@@ -81,10 +81,9 @@ class Studio:
         settle()
         return widget
 
-    def narrow(self, widget: Any) -> None:
-        """Give a widget no more width than it wishes for."""
-        wished = widget.sizeHint().width()
-        self.viewer.window._qt_window.resizeDocks([dock_of(widget)], [wished], Qt.Orientation.Horizontal)
+    def narrow(self, widget: Any, width: int) -> None:
+        """Drag the edge of a widget until it is so many pixels wide."""
+        self.viewer.window._qt_window.resizeDocks([dock_of(widget)], [width], Qt.Orientation.Horizontal)
         settle()
 
     def plan(self, model: str = MODEL, saliency: str = "tumour") -> None:
