@@ -22,6 +22,8 @@ from napari_gigaclf.viewer.controllers.teach_view import Shown
 COLUMNS = ("key", "class", "examples")
 SWATCH_PX = 14
 HEIGHT = 118
+COLOUR_ROLE = Qt.ItemDataRole.UserRole
+"""Where an item keeps the colour of its swatch."""
 
 
 class ClassList(QWidget):
@@ -49,7 +51,7 @@ class ClassList(QWidget):
         self.remove_button.clicked.connect(self._remove)
 
     def show_lesson(self, shown: Shown | None) -> None:
-        """Fill the list anew."""
+        """Fill the list anew; what is as it was stays untouched, so that a name being typed is not lost."""
         classes = () if shown is None else shown.lesson.classes
         counts = {} if shown is None else shown.lesson.counts()
         self._numbers = [each.number for each in classes]
@@ -57,10 +59,12 @@ class ClassList(QWidget):
             self.table.setRowCount(len(classes))
             for row, each in enumerate(classes):
                 self._item(row, 0, str(row + 1), editable=False)
-                self._item(row, 1, each.name, editable=True).setIcon(swatch(each.colour))
+                self._colour(self._item(row, 1, each.name, editable=True), each.colour)
                 self._item(row, 2, str(counts[each.number]), editable=False)
             if shown is not None and shown.current_class in self._numbers:
-                self.table.setCurrentCell(self._numbers.index(shown.current_class), 1)
+                row = self._numbers.index(shown.current_class)
+                if row != self.table.currentRow():
+                    self.table.setCurrentCell(row, 1)
         self.remove_button.setEnabled(bool(classes))
         self.add_button.setEnabled(shown is not None)
 
@@ -73,6 +77,13 @@ class ClassList(QWidget):
             self.table.setItem(row, column, item)
         item.setText(text)
         return item
+
+    def _colour(self, item: Any, colour: tuple[int, int, int]) -> None:  # noqa: ANN401 - an item of Qt's
+        """Colour an item's swatch; a new icon, equal or not, would set the editor over it back to the old name."""
+        name = QColor(*colour).name()  # a text comes back as it was put in, whatever the binding of Qt
+        if item.data(COLOUR_ROLE) != name:
+            item.setData(COLOUR_ROLE, name)
+            item.setIcon(swatch(colour))
 
     def _chosen(self, row: int, *_more: int) -> None:
         if 0 <= row < len(self._numbers):

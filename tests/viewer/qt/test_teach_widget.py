@@ -260,6 +260,26 @@ def test_lists_and_keys(viewer, make_teach, show, first, result, kept, press, cl
     assert widget.canvas.overlay(first.id, "taught") is not None
 
 
+def test_a_name_being_typed_outlives_a_repainted_map(
+    viewer, make_teach, show, first, result, kept, press, click_cell, qtbot
+):
+    show(first)
+    widget = make_teach()
+    ready(widget, qtbot)
+    teach_ten(widget, viewer, qtbot, press, click_cell, result)
+    table = widget.classes.table
+    where = table.visualItemRect(table.item(1, 1)).center()
+    qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    qtbot.keyClick(table, Qt.Key.Key_F2)
+    (editor,) = table.viewport().findChildren(QLineEdit)
+    qtbot.keyClicks(editor, "metas")
+    widget.show_lesson(widget._shown)  # what the painter says once it has judged the examples anew
+    qtbot.keyClicks(editor, "tasis")
+    qtbot.keyClick(editor, Qt.Key.Key_Return)
+    names = lambda: [each.name for each in widget.teaching.lesson.classes]  # noqa: E731
+    qtbot.waitUntil(lambda: names() == ["class 1", "metastasis"], timeout=5_000)
+
+
 def keys_in(text):
     """Return the keys that a text names: a range of digits and single capitals."""
     first, last = re.search(r"([0-9]) to ([0-9])", text).groups()
