@@ -9,6 +9,12 @@ from napari_gigaclf.viewer.reader import open_layers
 from napari_gigaclf.viewer.taking import canvas_is_sharp
 
 
+@pytest.fixture(autouse=True)
+def usual_priority(monkeypatch):
+    """Let the workers have their share of a machine on which other things run."""
+    monkeypatch.setattr("napari_gigaclf.viewer.worker.lower_priority", lambda: None)
+
+
 @pytest.fixture
 def viewer(make_napari_viewer):
     """A napari viewer."""

@@ -23,12 +23,6 @@ MODEL = "phantom-tumour"
 SIDE = 1600
 
 
-@pytest.fixture(autouse=True)
-def usual_priority(monkeypatch):
-    """Let the workers have their share of a machine on which other tests run."""
-    monkeypatch.setattr("napari_gigaclf.viewer.worker.lower_priority", lambda: None)
-
-
 @pytest.fixture(scope="module")
 def first():
     return PhantomSlide(seed=3, shape=(SIDE, SIDE))

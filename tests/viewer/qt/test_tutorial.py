@@ -13,7 +13,7 @@ from napari_gigaclf.models import load_model
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 PLUGIN = "napari-gigaclf"
-PATIENCE_MS = 60_000
+PATIENCE_MS = 240_000
 OTHER = ((1550, 2900), (3610, 1225), (4515, 3030), (5290, 4000), (3030, 6000))
 LYMPHOID = ((840, 3870), (970, 5290), (2130, 6190), (4515, 5350), (3100, 3030))
 """The ten clicks: tumour and fibres, and the parts that are dense with small nuclei; (y, x), level-0 pixels."""
