@@ -62,6 +62,7 @@ class Asking:
 
     def ask(self, act: Callable[[], None]) -> Any:  # noqa: ANN401 - a row of the table
         """Ask and return the row, once its picture has come, too."""
+        self.settle(0.3)
         before = len(self.widget.probes.rows)
         act()
         assert self.wait_until(lambda: len(self.widget.probes.rows) > before, PATIENCE_SECONDS)

@@ -30,6 +30,7 @@ def test_value_and_all_gradients_agree(case: Case) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("num_axes", [1, 2, 3])
 def test_value_and_all_gradients_agree_in_many_cases(num_axes: int) -> None:
     @THOROUGH

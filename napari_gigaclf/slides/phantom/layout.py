@@ -6,6 +6,7 @@ less than a nucleus. Known weakness: a star shape has no holes and no deep inlet
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ _MARGIN_UM: Final = 18.0
 """Least distance from a tumour's outline to glass, and half the least distance between two tumours."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Outline:
     """A star-shaped closed curve: radius ``1 + sum(a_k cos(k t) + b_k sin(k t))``, stretched by the two semi-axes."""
 
@@ -40,7 +41,7 @@ class Outline:
         """Upper bound of the radius, in units of the semi-axes."""
         return 1.0 + sum(abs(c) for c in self.cosine) + sum(abs(s) for s in self.sine)
 
-    @property
+    @cached_property
     def bounds_um(self) -> tuple[float, float, float, float]:
         """Box (y0, y1, x0, x1) that surely holds the curve."""
         dy, dx = self.reach * self.semi_y_um, self.reach * self.semi_x_um
@@ -115,8 +116,13 @@ def tissue_depth(noise: Noise, islands: tuple[Outline, ...], y: Floats, x: Float
     """Return how far inside tissue points lie, in um (about; negative on glass)."""
     size = min((min(island.semi_y_um, island.semi_x_um) for island in islands), default=1.0)
     depth = np.full_like(y, -1e4)
+    if not y.size:
+        return depth
+    y_low, y_high, x_low, x_high = float(y.min()), float(y.max()), float(x.min()), float(x.max())
     for island in islands:
         y0, y1, x0, x1 = island.bounds_um
+        if y0 - size > y_high or y1 + size < y_low or x0 - size > x_high or x1 + size < x_low:
+            continue
         near = (y > y0 - size) & (y < y1 + size) & (x > x0 - size) & (x < x1 + size)
         if near.all():
             np.maximum(depth, island.depth_um(y, x), out=depth)

@@ -10,7 +10,7 @@ from torch import nn
 from napari_gigaclf.streaming.capture.builder import capture
 from napari_gigaclf.streaming.capture.conditions import Conditions, ImageKind
 from napari_gigaclf.streaming.capture.exported import graph_of
-from napari_gigaclf.streaming.capture.exporting import exported, exported_somehow
+from napari_gigaclf.streaming.capture.exporting import exported, exported_for, exported_somehow
 from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed, SizeUsed, check_plain
 from napari_gigaclf.streaming.network.folding import fold_batch_norms
 from napari_gigaclf.streaming.network.graph import Graph
@@ -70,7 +70,10 @@ def read(
             if front_end == "fx":
                 raise
     check_plain(module)
-    found = exported_somehow(module, dtype, device) if image is None else exported(module, image, one_shape=one_shape)
+    if image is None:
+        found = exported_somehow(module, dtype, device)
+    else:
+        found = exported_for(module, image, one_shape=one_shape)
     try:
         return Captured(graph=graph_of(found), conditions=found.conditions)
     except SizeUsed:

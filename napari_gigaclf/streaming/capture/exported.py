@@ -12,7 +12,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
 from napari_gigaclf.errors import UnsupportedOperation
-from napari_gigaclf.streaming.capture import slices
+from napari_gigaclf.streaming.capture import sizes, slices
 from napari_gigaclf.streaming.capture.aten import Operator, arguments_of, operator_of, recogniser_for
 from napari_gigaclf.streaming.capture.builder import Builder
 from napari_gigaclf.streaming.capture.calls import Call
@@ -21,6 +21,7 @@ from napari_gigaclf.streaming.capture.refusals import SizeUsed, remedy_for
 from napari_gigaclf.streaming.capture.tracing import INNER
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.operations import Argument, NodeRef, TensorRef, references
+from napari_gigaclf.streaming.network.sizes import is_symbolic
 from napari_gigaclf.streaming.network.spaceless import FixedTensor, NamedTensor
 
 ON_CONSTANTS = frozenset({"lift_fresh_copy", "detach", "alias"})
@@ -102,6 +103,8 @@ class _ExportedBuilder(Builder):
         name = found.name if found else getattr(node.target, "__name__", str(node.target))
         call = self.call_of(node, name)
         if not isinstance(node.meta.get("val"), torch.Tensor | tuple | list):
+            if (size := self.size(node)) is not None:
+                return size
             refusal = call.refuse(
                 "it makes a number from the image's size or values, and tiles have other sizes",
                 "compute it outside the streamed module",
@@ -117,6 +120,12 @@ class _ExportedBuilder(Builder):
             )
         return self.operation(found, node, call)
 
+    def size(self, node: fx.Node) -> Argument:
+        """Return the expression for a size taken from a map, or computed from such; None for any other number."""
+        args = tuple(self.argument(item) for item in node.args)
+        target = "size" if node.target is torch.ops.aten.sym_size.int else node.target
+        return sizes.size_of(target, args, {}, self.nodes)
+
     def operation(self, found: Operator, node: fx.Node, call: Call) -> Argument:
         """Return what an operator gives: a map, several, or a tensor without space."""
         given = tuple(self.argument(item) for item in node.args)
@@ -128,6 +137,8 @@ class _ExportedBuilder(Builder):
         if found.name == "batch_norm":
             call = call.with_kwargs(num_batches_tracked=self.counter_beside(call))
         if not any(isinstance(ref, NodeRef) for ref in references((args, kwargs))):
+            if is_symbolic((given, kwargs)):
+                raise call.refuse("it makes a tensor from the image's size", "compute it outside the streamed module")
             if found.name in ON_CONSTANTS and isinstance(given[0], TensorRef) and given[0].index in self.fixed:
                 return given[0]
             if found.random:
@@ -217,7 +228,15 @@ def graph_of(exported: Exported) -> Graph:
 
     Raises
     ------
+    SizeUsed
+        If what refuses it may be an expression of sizes where there could be a number.
     UnsupportedOperation
         Naming the operation, the module's path and a remedy.
     """
-    return _ExportedBuilder(exported).build()
+    builder = _ExportedBuilder(exported)
+    try:
+        return builder.build()
+    except UnsupportedOperation as error:
+        if any(is_symbolic(value) for value in builder.known.values()):
+            raise SizeUsed(str(error)) from error
+        raise

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor, fx, nn
@@ -106,7 +107,7 @@ def guesses(module: nn.Module) -> Iterator[tuple[int, ...]]:
 
 
 def exported_somehow(module: nn.Module, dtype: torch.dtype, device: torch.device) -> Exported:
-    """Return a network followed with the first example that it takes.
+    """Return a network followed with the first example that it takes; for its shape alone, if for none in general.
 
     Raises
     ------
@@ -114,14 +115,30 @@ def exported_somehow(module: nn.Module, dtype: torch.dtype, device: torch.device
         If it takes none; the reason is that of the likeliest example.
     """
     first: CodeNotFollowed | None = None
-    for shape in dict.fromkeys(guesses(module)):
+    for one_shape, shape in product((False, True), dict.fromkeys(guesses(module))):
         try:
             kind = ImageKind(shape=shape, dtype=dtype, device=device, autocast=autocast_type(device))
-            return exported(module, kind)
+            return exported(module, kind, one_shape=one_shape)
         except CodeNotFollowed as error:
             first = first or error
     assert first is not None, "at least one shape is guessed"
     raise first
+
+
+def exported_for(module: nn.Module, example: ImageKind, *, one_shape: bool) -> Exported:
+    """Return a network followed with an example; for its shape alone also where it cannot be for images in general.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If its code cannot be followed.
+    """
+    try:
+        return exported(module, example, one_shape=one_shape)
+    except CodeNotFollowed:
+        if one_shape:
+            raise
+    return exported(module, example, one_shape=True)
 
 
 def exported(module: nn.Module, example: ImageKind, *, one_shape: bool = False) -> Exported:

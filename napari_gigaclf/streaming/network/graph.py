@@ -5,8 +5,9 @@ looked up at each run, so that training, ``load_state_dict`` and ``to`` work as 
 """
 
 import operator
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -181,12 +182,25 @@ class Graph:
         """Return the graph with everything that depends on the image's shape in plain numbers."""
         if not any(isinstance(node.operation, Sizable) for node in self.nodes):
             return self
-        found, usual = self._operations(image), self._operations(image.large)
-        for index, (operation, other) in enumerate(zip(found, usual, strict=True)):
-            if isinstance(operation, Interpolation) and isinstance(other, Interpolation):
-                found[index] = operation.meaning(other)
+        found = self._meant(self._operations(image), self._operations(image.large), image)
         nodes = [replace(node, operation=operation) for node, operation in zip(self.nodes, found, strict=True)]
         return replace(self, nodes=tuple(nodes))
+
+    def _meant(self, found: Sequence[Operation], usual: Sequence[Operation], image: ImageFacts) -> list[Operation]:
+        """Return the operations for an image, interpolations to a size by the factor that the network means."""
+        sizes, steps = [image.shape[2:]], [(Fraction(1),) * image.num_axes]
+        step_of: dict[tuple[int | None, ...], tuple[Fraction, ...]] = {}
+        meant = [found[0]]
+        for node, operation, other in zip(self.nodes[1:], found[1:], usual[1:], strict=True):
+            size, step = sizes[node.inputs[0]], steps[node.inputs[0]]
+            step_of[sizes[-1]] = steps[-1]
+            if isinstance(operation, Interpolation) and isinstance(other, Interpolation):
+                operation = operation.meaning(other).beside(size, step, step_of)
+            meant.append(operation)
+            sizes.append(next_sizes(operation, size, image))
+            rules = operation.rules(image.num_axes)
+            steps.append(tuple(before * rule.step for before, rule in zip(step, rules, strict=True)))
+        return meant
 
     def _operations(self, image: ImageFacts) -> list[Operation]:
         """Return all operations as they are for an image."""

@@ -7,7 +7,7 @@ PyTorch's formula comes to. Where the factor is a small whole number, positions 
 image up to a shift, and PyTorch's own kernel runs on the block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -239,6 +239,32 @@ class Interpolation:
         return replace(
             self, axes=tuple(replace(r, nominal=n or r.nominal) for r, n in zip(self.axes, nominal, strict=True))
         )
+
+    def beside(
+        self,
+        num_in: Sequence[int],
+        step: Sequence[Fraction],
+        steps: Mapping[tuple[int | None, ...], Sequence[Fraction]],
+    ) -> "Interpolation":
+        """Return the operation to a size in numbers with the factor that a map of that size before it tells.
+
+        Parameters
+        ----------
+        num_in
+            The size of its input, per axis.
+        step
+            Pixels of the image from one position of its input to the next, per axis.
+        steps
+            The same of maps before it, by their sizes.
+        """
+        asked = tuple(rule.num_out for rule in self.axes)
+        if not self.is_fixed or asked not in steps:
+            return self
+        nominal = [other / own for other, own in zip(steps[asked], step, strict=True)]
+        drifts = [abs(rule.size(size) * n - size) for rule, size, n in zip(self.axes, num_in, nominal, strict=True)]
+        if max(drifts) >= 1:
+            return self  # as large by chance: rules allow positions to drift by less than one input
+        return replace(self, axes=tuple(replace(r, nominal=n) for r, n in zip(self.axes, nominal, strict=True)))
 
     def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the interpolated block."""

@@ -91,6 +91,21 @@ def pads(net, x):
     return F.avg_pool2d(net.first(x), 4)
 
 
+def brings_back(net, x):
+    assert x.ndim == 4
+    first = net.first(x)
+    coarse = F.max_pool2d(first, 2)
+    middle = F.interpolate(F.max_pool2d(coarse, 3), size=coarse.shape[2:], mode="bilinear")
+    return net.second(first + F.interpolate(coarse + middle, size=(first.shape[2], first.size(3))))
+
+
+def rearranges(net, x):
+    assert x.ndim == 4
+    coarse = F.max_pool2d(net.first(x), 3, 2, 1)  # no one can tell from its size's formula whether 2 divides it
+    height, width = coarse.shape[2:]
+    return F.pixel_unshuffle(F.pad(coarse, (0, width % 2, 0, height % 2)), 2)
+
+
 def looks_at_parity(net, x):
     return net.second(net.first(x)) if x.shape[2] % 2 == 0 else net.first(x)
 
@@ -110,7 +125,7 @@ def divides_by_size(net, x):
 
 SAME = [
     checks_channels, gives_a_class, overwrites, makes_constants, cuts_channels, normalises_channels_last, pads,
-    looks_at_parity, looks_for_small, looks_for_one_sample, divides_by_size,
+    brings_back, rearranges, looks_at_parity, looks_for_small, looks_for_one_sample, divides_by_size,
 ]  # fmt: skip
 
 
@@ -118,7 +133,7 @@ SAME = [
 def test_every_image_gets_the_untiled_numbers(code):
     net = Written(code)
     streamed = stream(net, tile=11)
-    for shape in ((1, 3, 30, 27), (1, 3, 31, 27), (2, 3, 23, 40)):
+    for shape in ((1, 3, 30, 27), (1, 3, 31, 27), (2, 3, 23, 40), (1, 3, 7, 50)):
         assert disagreements(answer(net, image(*shape)), answer(streamed, image(*shape))) == {}, shape
 
 
@@ -260,20 +275,13 @@ def test_both_ways_give_the_same_plan(net):
     assert (one.macs, one.untiled_macs, one.peak_bytes) == (two.macs, two.untiled_macs, two.peak_bytes)
 
 
-def agrees(case: Case) -> bool:
-    """Compare a network with itself untiled; False where it is refused for the one reason that is known."""
+def agrees(case: Case) -> None:
+    """Compare a network with itself untiled."""
     channels, axes = case.image.shape[1], case.image.ndim - 2
     first = CONVOLUTIONS[axes - 1](channels, channels, 1).double()  # tells which images the network takes
     net = nn.Sequential(first, case.module)
     streamed = stream(net, tile=case.tile, capture="export")
-    try:
-        found = answer(streamed, case.image)
-    except UnsupportedOperation as error:
-        if "joins maps of different stride" not in str(error):
-            raise
-        return False  # a size that was read at one image only: torch.export bakes it in where it does not divide
-    assert disagreements(answer(net, case.image), found) == {}
-    return True
+    assert disagreements(answer(net, case.image), answer(streamed, case.image)) == {}
 
 
 FEW = settings(
@@ -288,17 +296,9 @@ FEW = settings(
 @FEW
 @given(cases())
 def test_random_networks_agree(case: Case) -> None:
-    assert agrees(case)
+    agrees(case)
 
 
 @pytest.mark.slow
-def test_many_random_networks_agree_and_few_are_refused() -> None:
-    agreed: list[bool] = []
-
-    @settings(FEW, max_examples=150)
-    @given(cases())
-    def run(case: Case) -> None:
-        agreed.append(agrees(case))
-
-    run()
-    assert agreed.count(False) <= 0.03 * len(agreed)
+def test_many_random_networks_agree() -> None:
+    settings(FEW, max_examples=150)(given(cases())(agrees))()
