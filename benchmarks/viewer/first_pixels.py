@@ -112,7 +112,7 @@ def first_pixels_in_fresh_processes(path: Path) -> dict[str, object]:
             for name, how in kinds.items():
                 command = [sys.executable, __file__, "--once", *how]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
-                found[name].append(json.loads(done.stdout))
+                found[name].append(json.loads(done.stdout.splitlines()[-1]))  # napari may have said something before
     result: dict[str, object] = {}
     for name, rounds in found.items():
         first = [each["first_time_seconds"] for each in rounds]

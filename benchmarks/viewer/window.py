@@ -1,7 +1,9 @@
 """What the measurements in a real window share: the window, percentiles, and how a result is printed."""
 
+import atexit
 import json
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +13,12 @@ import numpy as np
 WIDTH, HEIGHT = 1600, 1000
 PATIENCE_SECONDS = 300.0
 LOOK_EVERY_MS = 2
+
+_OWN_FOLDER = tempfile.TemporaryDirectory()
+"""What a slide keeps lies in here: nothing returns from earlier, and nothing is left for later."""
+atexit.register(_OWN_FOLDER.cleanup)
+for _name in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
+    os.environ[_name] = os.path.join(_OWN_FOLDER.name, _name)
 
 
 def make_viewer() -> Any:  # noqa: ANN401 - napari has no stubs

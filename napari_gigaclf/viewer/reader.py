@@ -42,6 +42,8 @@ PATIENCE_MS = 200
 """Most slides are open after this time, and napari itself takes longer to show a first layer. Drawing the window
 meanwhile would only make both wait for each other (Python runs one of them at a time)."""
 REDRAW_EVERY_MS = 50
+RETURN_AFTER_SECONDS = 0.5
+"""So much later the first slide of a window returns as it was left; napari has drawn it by then."""
 
 
 def get_reader(path: str | Sequence[str]) -> ReaderFunction | None:
@@ -209,12 +211,14 @@ def let_return(layers: list[LayerData]) -> None:
     post, window = application_post(), weakref.ref(viewer)
 
     def load() -> None:
-        """Import on a thread of its own what the slide's first pixels must not wait for."""
+        """Import, once the slide is drawn, what its first pixels must not wait for (another thread's imports would)."""
         host = importlib.import_module(HOST)
         if post is not None:
             post(lambda: host.let_slides_return(window()))
 
-    threading.Thread(target=load, name="gigaclf-return-import", daemon=True).start()
+    soon = threading.Timer(RETURN_AFTER_SECONDS, load)
+    soon.daemon = True
+    soon.start()
 
 
 def off_the_gui_thread(function: Callable[[], T]) -> T:

@@ -110,9 +110,9 @@ class Noise:
         square = ((fy.astype(np.int32) + oy) & _MASK) << _SHIFT
         square += (fx.astype(np.int32) + ox) & _MASK
         corners = self._corners.take(square, axis=0, mode="clip")  # all are inside; to check that takes time
-        top, bottom = corners[..., 0], corners[..., 2]
-        top = top + tx * (corners[..., 1] - top)
-        bottom = bottom + tx * (corners[..., 3] - bottom)
+        first, third = corners[..., 0], corners[..., 2]
+        top: Floats = first + tx * (corners[..., 1] - first)
+        bottom: Floats = third + tx * (corners[..., 3] - third)
         bottom -= top
         bottom *= ty
         bottom += top
