@@ -1,6 +1,9 @@
 """Measures stutter: the lag of the event loop while a person pans, idle, while the widget classifies, and after it.
 
-    xvfb-run -a python benchmarks/viewer/lag.py SLIDE [--model NAME] [--level N] [--seconds S]
+    xvfb-run -a python benchmarks/viewer/lag.py [SLIDE] [--model NAME] [--level N] [--seconds S]
+
+A file is panned over at four times the zoom at which it fits; without one the phantom of 100 000 x 100 000 pixels, at
+20x from its first tumour on.
 
 Times include software rendering where there is no graphics card, and depend on what else the machine does; compare
 within one run.
@@ -11,26 +14,30 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pendulum import Pendulum, magnify
-from window import make_viewer, show
+from pendulum import Pendulum, at_20x, magnify
+from window import add, make_viewer, show
 
 LAG_ROUNDS = 2
 MODEL = "lymph-node-metastasis"
 
 
-def lag(path: Path, model: str, level: int, seconds: float) -> dict[str, object]:
+def lag(path: Path | None, model: str, level: int, seconds: float) -> dict[str, object]:
     """Lag of the event loop while panning: idle, while the widget classifies, and idle again under the map.
 
     While it classifies, runs that give way to the moving view and runs that do not take turns.
     """
     from napari_gigaclf.viewer.controllers.giving_way import GivingWay
     from napari_gigaclf.viewer.demo import settle, wait_until
+    from napari_gigaclf.viewer.sample import large_phantom
 
     viewer = make_viewer()
-    (layer, *_) = viewer.open(str(path), plugin="napari-gigaclf")
-    slide = layer.metadata["slide"]
+    if path is None:
+        slide = add(viewer, large_phantom())
+    else:
+        (layer, *_) = viewer.open(str(path), plugin="napari-gigaclf")
+        slide = layer.metadata["slide"]
     widget = planned(viewer, model, level)
-    extent = magnify(viewer, slide)
+    extent = at_20x(viewer, slide) if path is None else magnify(viewer, slide)
     pendulum = Pendulum(viewer, extent)
     pendulum.swing(2)  # warm up: fill the caches of tiles
     idle = pendulum.swing(seconds)
@@ -89,7 +96,7 @@ def planned(viewer: Any, model: str, level: int) -> Any:  # noqa: ANN401 - napar
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("slide", type=Path)
+    parser.add_argument("slide", type=Path, nargs="?")
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--level", type=int, default=0, help="finer levels run longer")
     parser.add_argument("--seconds", type=float, default=8.0)

@@ -71,3 +71,14 @@ def magnify(viewer: Any, slide: Any) -> float:  # noqa: ANN401 - napari has no s
     Viewpoint(viewer).fit(slide)
     viewer.scene.camera.zoom = viewer.scene.camera.zoom * 4
     return float(0.2 * slide.levels[0].width * (slide.um_per_px or (1.0, 1.0))[1])
+
+
+def at_20x(viewer: Any, phantom: Any) -> float:  # noqa: ANN401 - napari has no stubs
+    """Show a phantom's first tumour at 20x; return how far the view is to swing, two screens, in units of the world."""
+    from napari_gigaclf.viewer.viewpoint import Viewpoint
+
+    point = Viewpoint(viewer)
+    point.set_zoom(phantom, phantom.um_per_px[1] / 0.5)
+    tumour = phantom.tumour_polygons()[0].centroid
+    point.look_at(phantom, (tumour.y, tumour.x))
+    return float(2 * viewer.canvas.size[1] / viewer.scene.camera.zoom)

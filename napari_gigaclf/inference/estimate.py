@@ -9,10 +9,12 @@ from napari_gigaclf.inference.masking import MaskedImage
 from napari_gigaclf.inference.network import Network
 from napari_gigaclf.inference.resample import Image
 from napari_gigaclf.inference.scale import InputScale
+from napari_gigaclf.inference.storage import IN_MEMORY_BYTES
 from napari_gigaclf.inference.timing import BACKWARD_SHARE
 from napari_gigaclf.streaming import StreamPlan
+from napari_gigaclf.streaming.running.heap import ALLOWANCE
 
-FLOAT_BYTES = 4
+FLOAT_BYTES, INDEX_BYTES = 4, 8
 MEMORY_SHARE = 0.4
 """Share of the free memory that the engine may take where the caller does not say."""
 READ_PX = 256
@@ -34,7 +36,9 @@ class RunEstimate:
     saliency_seconds: float | None
     """Expected seconds of the saliency map if every tile carries gradient; often far less."""
     memory_bytes: int
-    """Expected memory beyond the program itself."""
+    """Expected memory of the forward pass beyond the program itself."""
+    saliency_memory_bytes: int
+    """Expected memory on top of that for a saliency map."""
     level: int
     """Level that is read."""
     um_per_px: tuple[float, float] | None
@@ -68,16 +72,19 @@ def estimate_run(
     per_pixel = network.seconds_per_pixel(plan.tile)
     forward = live_pixels * (per_pixel + read_per_pixel)
     channels, rows, columns = plan.output_shape[-3:]
-    feature_map = channels * rows * columns * FLOAT_BYTES
-    kept = num_cells * channels * 2 * FLOAT_BYTES  # as the engine hands them on, and as they are stored
-    saliency = source.shape[1] * source.shape[2] * FLOAT_BYTES
+    features = num_cells * channels * FLOAT_BYTES
+    maps = rows * columns * (INDEX_BYTES + len(network.model.classes) * FLOAT_BYTES)
+    raster = source.shape[1] * source.shape[2] * FLOAT_BYTES
+    engine = network.streamed.plan(source.shape, backward=False).peak_bytes
     return RunEstimate(
         tiles=plan.num_tiles,
         tiles_flat=flat,
         cells=num_cells,
         seconds=forward if num_cells else 0.0,
         saliency_seconds=BACKWARD_SHARE * live_pixels * per_pixel + live_pixels * read_per_pixel,
-        memory_bytes=engine_bytes(plan, flat) + 2 * feature_map + kept + saliency,
+        # What gathers on the heap; features as the engine hands them on, and as they are stored: large ones on disk.
+        memory_bytes=engine + ALLOWANCE + features + min(features, IN_MEMORY_BYTES) + maps,
+        saliency_memory_bytes=max(engine_bytes(plan, flat) - engine, 0) + features + min(raster, IN_MEMORY_BYTES),
         level=scale.level,
         um_per_px=scale.um_per_px,
     )

@@ -1,7 +1,7 @@
 """Draws a line around the cells of a map that reach a threshold: the exact edges of the cells, holes kept.
 
-Cells that share an edge belong to one region; cells that only touch at a corner do not. Each region's row-runs of cells
-are joined as rectangles of whole numbers, where shapely's union is exact, and only then laid over level 0.
+Cells that share an edge belong to one region; cells that only touch at a corner do not. Outlines are found in whole
+numbers, and only then laid over level 0.
 Weakness: an outline is as coarse as the map; it is not the outline of a tumour but of the network's cells.
 """
 
@@ -15,6 +15,7 @@ from scipy import ndimage
 from shapely.geometry import Polygon
 
 from napari_gigaclf.geometry import PixelGrid
+from napari_gigaclf.slides.mask_edges import regions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,38 +42,15 @@ def outlines(mask: NDArray[np.bool_], grid: PixelGrid) -> list[Outline]:
     """
     if mask.shape != grid.shape:
         raise ValueError(f"a mask of {mask.shape} cells cannot lie on a grid of {grid.shape}")
-    labels, count = ndimage.label(mask)
+    labels, count = ndimage.label(mask)  # numbers regions by their first cell, too
     rows, columns = np.nonzero(labels)
     order = np.argsort(labels[rows, columns], kind="stable")
     rows, columns = rows[order], columns[order]
     bounds = np.searchsorted(labels[rows, columns], np.arange(1, count + 2))
     return [
-        Outline(polygon=_laid_over(_outline(rows[a:b], columns[a:b]), grid), rows=rows[a:b], columns=columns[a:b])
-        for a, b in pairwise(bounds)
+        Outline(polygon=_laid_over(polygon, grid), rows=rows[a:b], columns=columns[a:b])
+        for polygon, (a, b) in zip(regions(mask), pairwise(bounds), strict=True)
     ]
-
-
-def _outline(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Polygon:
-    """Return the outline of connected cells in cell coordinates, (x, y) = (column, row); cells come row by row."""
-    breaks = np.flatnonzero((np.diff(rows) != 0) | (np.diff(columns) != 1))
-    first = np.concatenate([[0], breaks + 1])
-    last = np.concatenate([breaks, [len(rows) - 1]])
-    joined = shapely.union_all(shapely.box(columns[first], rows[first], columns[last] + 1, rows[last] + 1))
-    if not isinstance(joined, Polygon):
-        raise TypeError(f"connected cells joined to a {joined.geom_type}")
-    return Polygon(
-        _corners(shapely.get_coordinates(joined.exterior)),
-        [_corners(shapely.get_coordinates(ring)) for ring in joined.interiors],
-    )
-
-
-def _corners(ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the vertices of a closed ring (N, 2) at which it turns."""
-    points = ring[:-1]
-    before = points - np.roll(points, 1, axis=0)
-    after = np.roll(points, -1, axis=0) - points
-    turns: NDArray[np.float64] = points[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
-    return turns
 
 
 def _laid_over(polygon: Polygon, grid: PixelGrid) -> Polygon:

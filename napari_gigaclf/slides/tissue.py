@@ -20,6 +20,7 @@ from scipy import ndimage
 
 from napari_gigaclf.errors import RegionError, ScaleError
 from napari_gigaclf.geometry import Box, PixelGrid
+from napari_gigaclf.slides.mask_edges import regions
 from napari_gigaclf.slides.slide import Level, Slide
 
 _GLASS_LEAST: Final = 195
@@ -104,6 +105,7 @@ class TissueMask:
     threshold: float | None = None
     """Colour strength from which on a pixel counted as tissue."""
     _total: NDArray[np.int64] = field(init=False, repr=False)
+    _outlines: tuple[shapely.Polygon, ...] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         """Check the shape, and sum the mask up once for ``fraction_in``."""
@@ -163,15 +165,12 @@ class TissueMask:
 
     def outlines(self) -> list[shapely.Polygon]:
         """Return the outlines of the pieces of tissue, with holes, (x, y), level-0 pixels, corner convention."""
-        edges = np.diff(np.pad(self.mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
-        rows, first = np.nonzero(edges == 1)
-        last = np.nonzero(edges == -1)[1]
-        joined = shapely.union_all(shapely.box(first, rows, last, rows + 1))
-        pieces = [part for part in shapely.get_parts(joined) if isinstance(part, shapely.Polygon) and not part.is_empty]
-        origin, step = np.array(self.grid.origin[::-1]), np.array(self.grid.step[::-1])
-        # Simplifying by nothing drops the points along straight edges, which the joining of rows leaves.
-        laid = shapely.transform(shapely.simplify(np.array(pieces, dtype=object), 0.0), lambda xy: origin + xy * step)
-        return list(laid)
+        if self._outlines is None:  # seconds for a mask of 6000 x 6000 pixels
+            origin, step = np.array(self.grid.origin[::-1]), np.array(self.grid.step[::-1])
+            pieces = np.array(regions(self.mask), dtype=object)
+            object.__setattr__(self, "_outlines", tuple(shapely.transform(pieces, lambda xy: origin + xy * step)))
+        assert self._outlines is not None
+        return list(self._outlines)
 
 
 def _between(total: NDArray[np.int64], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -121,7 +121,8 @@ def estimate_text(estimate: "RunEstimate", *, saliency: bool = False) -> str:
     more = seconds_text(estimate.saliency_seconds)
     upto = f"up to {more}" if estimate.saliency_seconds is not None and estimate.saliency_seconds >= 1 else more
     added = f" and {upto} for saliency" if saliency else ""
-    return f"{count_text(estimate.tiles, 'tile')}{scale}, {about}{added}, {bytes_text(estimate.memory_bytes)} of memory"
+    memory = estimate.memory_bytes + (estimate.saliency_memory_bytes if saliency else 0)
+    return f"{count_text(estimate.tiles, 'tile')}{scale}, {about}{added}, {bytes_text(memory)} of memory"
 
 
 def progress_text(progress: Progress) -> str:

@@ -94,9 +94,12 @@ def test_a_partial_result_says_how_far_it_came_once() -> None:
 
 def test_short_estimates_are_no_double_talk() -> None:
     estimate = RunEstimate(
-        tiles=2, tiles_flat=0, cells=9, seconds=0.2, saliency_seconds=0.4, memory_bytes=10**6, level=0, um_per_px=None
-    )
+        tiles=2, tiles_flat=0, cells=9, seconds=0.2, saliency_seconds=0.4, memory_bytes=100 << 20,
+        saliency_memory_bytes=400 << 20, level=0, um_per_px=None,
+    )  # fmt: skip
     assert "under 1 s and under 1 s for saliency" in texts.estimate_text(estimate, saliency=True)
+    assert "100 MB of memory" in texts.estimate_text(estimate)
+    assert "500 MB of memory" in texts.estimate_text(estimate, saliency=True)
 
 
 @pytest.mark.parametrize("slide_um_per_px", [None, (29.0, 29.0)])

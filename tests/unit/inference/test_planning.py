@@ -52,6 +52,7 @@ def test_estimate_counts_what_the_run_does(make_model, slide, tissue):
     assert expected.seconds > 0
     assert expected.saliency_seconds > expected.seconds
     assert expected.memory_bytes > 1e6
+    assert expected.saliency_memory_bytes > slide.levels[0].height * slide.levels[0].width * 4
     assert expected.um_per_px == (1.0, 1.0)
     assert expected.level == 0
 
