@@ -54,6 +54,8 @@ class AskSection(QWidget):
         Carries calls to the GUI thread.
     chosen_slide, wishes, shown_class, problem
         Give the slide that is chosen, what is chosen for it, and the class on show; and show a problem.
+    in_front
+        Whether a person sees this; clicks ask nothing while they do not.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class AskSection(QWidget):
         wishes: "Callable[[Slide], Wishes | None]",
         shown_class: Callable[[], str | None],
         problem: Callable[[str], None],
+        in_front: Callable[[], bool],
     ) -> None:
         super().__init__()
         self._canvas, self._runs = canvas, runs
@@ -80,7 +83,7 @@ class AskSection(QWidget):
             self, stored=self.stored, network=self.network, pictures=pictures, post=post, shelf=runs.shelf
         )
         self.whys = WhyController(self, worker=self.gradients, post=post, shelf=runs.shelf, giving_way=runs.giving_way)
-        self.tool = ClickTool(canvas.viewer, self.click, self.box)
+        self.tool = ClickTool(canvas.viewer, self.click, self.box, acts=in_front)
         self._shown: tuple[Slide, Why] | None = None
         self._blind = False
         self.places = AskedPlaces(notes_of(canvas.viewer), self._ask_returned)
