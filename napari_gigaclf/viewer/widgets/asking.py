@@ -11,7 +11,7 @@ from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.ask_commands import ASKERS
-from napari_gigaclf.viewer.ask_texts import why_text
+from napari_gigaclf.viewer.ask_texts import WHY_KEY, why_text
 from napari_gigaclf.viewer.asked_places import AskedPlaces
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
@@ -88,7 +88,7 @@ class AskSection(QWidget):
         self._blind = False
         self.places = AskedPlaces(notes_of(canvas.viewer), self._ask_returned)
         self._num_unanswered = 0
-        self._keys = CanvasKeys(canvas.viewer, {"W": self.explain})
+        self._keys = CanvasKeys(canvas.viewer, {WHY_KEY: self.explain})
         self._forget = ASKERS.register(canvas.viewer, self)
         self._lay_out()
         self._connect()
