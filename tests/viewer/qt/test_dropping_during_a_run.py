@@ -1,4 +1,4 @@
-"""A result that is dropped on a slide while a run on it goes on: both stay, the run's map is the one that is drawn on."""
+"""A result that is dropped on a slide while a run on it goes on: both stay, and the run goes on drawing its own map."""
 
 import numpy as np
 import pytest
