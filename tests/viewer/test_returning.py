@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -287,6 +288,21 @@ def test_a_writing_that_failed_is_made_good_at_the_end(window, slide_of, tmp_pat
     second = window()
     second.open(slide_of())
     assert "mine" in second.names()
+
+
+def test_what_takes_long_to_write_is_written_after_the_window_has_gone(window, slide_of, monkeypatch):
+    monkeypatch.setattr("napari_gigaclf.viewer.controllers.returning.FLUSH_SECONDS", 0.0)
+    first, disk_is_free = window(), threading.Event()
+    first.open(slide_of())
+    first.workers[0].submit(lambda _job: disk_is_free.wait(60), lambda _done: None, lambda _text: None)
+    first.viewer.add_labels(np.ones((5, 5), np.uint8), name="painted")
+    assert not first.controller.close()
+    assert not first.workers[0].close(0), "the window's end takes its workers along, but not what they write"
+    disk_is_free.set()
+    assert first.workers[0].close(60)
+    second = window()
+    second.open(slide_of())
+    assert second.names()[1:] == ["painted"]
 
 
 def test_two_windows_do_not_write_over_one_another(window, slide_of):

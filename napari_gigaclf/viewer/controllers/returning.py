@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
 
 FLUSH_SECONDS = 3.0
-"""Most that closing a window waits for what is still to be written."""
+"""Most that closing a window waits for what is still to be written; the rest is written while it is gone already."""
 
 
 class ReturningController:
@@ -135,11 +135,10 @@ class ReturningController:
                 self._save(each)
 
     def close(self) -> bool:
-        """Keep everything and end the workers; True if all was written in time."""
+        """Keep everything and end the workers; True if all was written in time, else it is soon."""
         self.look()
         self._open = {}
-        in_time = self.flush()
-        return all([self._worker.close(), self._keeper.close(), in_time])
+        return all([self._worker.finish(FLUSH_SECONDS), self._keeper.close()])
 
     def flush(self) -> bool:
         """Wait a little until what is to be written is written; True if it was."""
