@@ -47,6 +47,10 @@ class OutputError(GigaclfError):
     """A result cannot be written: read-only folder, full disk, or a file that is in the way."""
 
 
+class ConflictError(OutputError):
+    """Another program has written to a file since this one read it, and would lose what it wrote."""
+
+
 class ResultError(GigaclfError):
     """A saved result is missing, damaged, or not a result of this program."""
 

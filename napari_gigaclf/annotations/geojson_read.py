@@ -2,7 +2,7 @@
 
 Open rings are closed, a missing colour, id or class is filled in, crossing outlines are repaired. What cannot be
 understood stops the reading with one line that names the feature. The file is not trusted: its size, its number of
-features and of points are limited, and it is parsed as plain JSON.
+features and of points and the work of repairing are limited, and it is parsed as plain JSON.
 """
 
 import json
@@ -19,7 +19,8 @@ from shapely.geometry.base import BaseGeometry
 from napari_gigaclf.annotations.annotation import Annotation, Kind, new_id
 from napari_gigaclf.annotations.frames import shifted, with_flags
 from napari_gigaclf.annotations.geojson_file import MAX_BYTES, load
-from napari_gigaclf.annotations.geojson_write import AUTHOR_KEY, polygonal
+from napari_gigaclf.annotations.geojson_write import AUTHOR_KEY
+from napari_gigaclf.annotations.repair import Repairs
 from napari_gigaclf.errors import AnnotationError
 
 MAX_FEATURES = 2_000_000
@@ -61,7 +62,8 @@ def read_geojson(
     Raises
     ------
     AnnotationError
-        The file is missing, too large, not JSON, or holds a feature that cannot be understood.
+        The file is missing, too large, not JSON, or holds a feature that cannot be understood or crosses itself so
+        often that repairing it would take minutes.
     """
     source = Path(path)
     features = _features(load(source, max_bytes=max_bytes), source)
@@ -70,9 +72,10 @@ def read_geojson(
     annotations: list[Annotation] = []
     points = 0
     seen: set[str] = set()
+    repairs = Repairs()
     for number, feature in enumerate(features, start=1):
         try:
-            annotation = _annotation(feature, origin, seen)
+            annotation = _annotation(feature, origin, seen, repairs)
         except AnnotationError as error:
             raise AnnotationError(f"{source}: feature {number}: {error}") from error
         points += int(shapely.get_num_coordinates(annotation.geometry))
@@ -96,7 +99,7 @@ def _features(document: object, source: Path) -> list[Any]:
     raise AnnotationError(f"{source}: not GeoJSON: no FeatureCollection, list of features or feature in it")
 
 
-def _annotation(feature: object, origin: tuple[float, float], seen: set[str]) -> Annotation:
+def _annotation(feature: object, origin: tuple[float, float], seen: set[str], repairs: Repairs) -> Annotation:
     if not isinstance(feature, dict):
         raise AnnotationError(f"not an object but {_short(feature)}")
     if "coordinates" in feature and "geometry" not in feature:
@@ -107,7 +110,7 @@ def _annotation(feature: object, origin: tuple[float, float], seen: set[str]) ->
     class_name, colour = _classification(properties.get("classification"))
     metadata = _metadata(properties.get("metadata"))
     identity = _identity(feature.get("id"), seen)
-    geometry = _geometry(feature.get("geometry"), origin)
+    geometry = _geometry(feature.get("geometry"), origin, repairs)
     annotation = Annotation(
         geometry=geometry,
         class_name=class_name,
@@ -197,7 +200,7 @@ def _measurement(name: str, value: object) -> float:
     return number if math.isfinite(number) else math.nan
 
 
-def _geometry(value: object, origin: tuple[float, float]) -> BaseGeometry:
+def _geometry(value: object, origin: tuple[float, float], repairs: Repairs) -> BaseGeometry:
     if not isinstance(value, dict):
         raise AnnotationError(f"its geometry is {_short(value)}")
     build: Callable[[object], BaseGeometry] | None = _BUILDERS.get(str(value.get("type")))
@@ -207,8 +210,8 @@ def _geometry(value: object, origin: tuple[float, float]) -> BaseGeometry:
         geometry = build(value.get("coordinates"))
     except (shapely.errors.ShapelyError, ValueError, TypeError) as error:
         raise AnnotationError(f"its {value['type']} cannot be read: {error}") from error
-    if isinstance(geometry, Polygon | MultiPolygon) and not geometry.is_valid:
-        geometry = polygonal(shapely.make_valid(geometry))
+    if isinstance(geometry, Polygon | MultiPolygon):
+        geometry = repairs.valid(geometry)
     if geometry.is_empty:
         raise AnnotationError(f"its {value['type']} encloses nothing")
     if origin != (0.0, 0.0):

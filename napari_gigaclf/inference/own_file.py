@@ -8,7 +8,7 @@ import json
 import os
 from pathlib import Path
 
-from napari_gigaclf.errors import OutputError
+from napari_gigaclf.errors import ConflictError, OutputError
 from napari_gigaclf.models.records import plain
 from napari_gigaclf.writing import replacing
 
@@ -39,11 +39,13 @@ class OwnFile:
 
         Raises
         ------
+        ConflictError
+            Another program has written there since.
         OutputError
-            The folder cannot be written to, or another program has written there since.
+            The folder cannot be written to.
         """
         if self._state() != self._seen:
-            raise OutputError(f"{self.path}: {self._conflict}")
+            raise ConflictError(f"{self.path}: {self._conflict}")
         write_record(self.path, record)
         self._seen = self._state()
 

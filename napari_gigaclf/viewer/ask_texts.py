@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference import PlaceGradient, RegionAnswer
     from napari_gigaclf.viewer.controllers.probe import ProbeRow
 
+WHY_KEY = "W"
+
 
 def row_text(row: "ProbeRow", class_name: str) -> str:
     """Return what stands in the table: of a click the probabilities, of an area its measurements, too."""

@@ -168,6 +168,12 @@ class SlideCanvas:
         """Return the overlay of one kind, or None; of several (two results, say) the one on top."""
         return next(iter([*self.overlays(slide_id, kind)][::-1]), None)
 
+    def put_under(self, layer: Any, other: Any) -> None:  # noqa: ANN401 - napari layers
+        """Lay a layer right under another, if it does not lie under it already."""
+        layers = self.viewer.layers
+        if layers.index(layer) > layers.index(other):
+            layers.move(layers.index(layer), layers.index(other))
+
     def put(self, slide_id: str, data: LayerData) -> Any:  # noqa: ANN401 - a napari layer
         """Show an overlay of a slide in place of the one of its kind, if any; the selected layer stays selected.
 

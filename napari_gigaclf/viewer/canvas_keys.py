@@ -8,6 +8,8 @@ their keys, since there they choose what is drawn.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from napari_gigaclf.viewer.proxied import model_of
+
 DRAWN_ON = ("Shapes", "Points", "Labels")
 """Layers whose letters choose what is drawn."""
 
@@ -47,7 +49,7 @@ class CanvasKeys:
         self._layers = {}
 
     def _bind_layers(self) -> None:
-        there = {layer.unique_id: layer for layer in self._viewer.layers if not _is_drawn_on(layer)}
+        there = {layer.unique_id: layer for layer in self._viewer.layers if not is_drawn_on(layer)}
         for name, layer in there.items():
             if name not in self._layers:
                 for key, action in self._actions.items():
@@ -55,10 +57,10 @@ class CanvasKeys:
         self._layers = there
 
 
-def _is_drawn_on(layer: Any) -> bool:  # noqa: ANN401
+def is_drawn_on(layer: Any) -> bool:  # noqa: ANN401
     """Return whether a person draws on a layer: a mask to be painted, or one that is not ours."""
     kind = layer.metadata.get("kind")
-    return type(layer).__name__ in DRAWN_ON and kind in (None, "mask", "annotations")
+    return type(model_of(layer)).__name__ in DRAWN_ON and kind in (None, "mask", "annotations")
 
 
 def _called(action: Callable[[], None]) -> Callable[[Any], None]:

@@ -28,6 +28,8 @@ class ClickTool(MouseTool):
         Called with the world position (y, x) of each click.
     boxed
         Called with two opposite corners of each box, world positions (y, x); None: Shift and a drag pan, too.
+    acts
+        Asked at each press; the mouse is napari's own where it is not so, such as while the tool is out of sight.
 
     Notes
     -----
@@ -40,14 +42,17 @@ class ClickTool(MouseTool):
         viewer: Any,  # noqa: ANN401 - napari has no stubs
         clicked: Callable[[tuple[float, float]], None],
         boxed: Callable[[tuple[float, float], tuple[float, float]], None] | None = None,
+        *,
+        acts: Callable[[], bool],
     ) -> None:
         super().__init__(viewer)
         self._clicked = clicked
         self._boxed = boxed
+        self._acts = acts
 
     def _pressed(self, viewer: Any, event: Any) -> Iterator[None]:  # noqa: ANN401 - napari's mouse event
         active = viewer.layers.selection.active
-        if active is not None and str(getattr(active, "mode", PAN_ZOOM)) != PAN_ZOOM:
+        if not self._acts() or (active is not None and str(getattr(active, "mode", PAN_ZOOM)) != PAN_ZOOM):
             return
         if self._boxed is not None and "Shift" in event.modifiers:
             yield from self._drag_box(viewer, event, self._boxed)

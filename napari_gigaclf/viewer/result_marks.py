@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.canvas_keys import is_drawn_on
 from napari_gigaclf.viewer.hotspot_marks import HotspotMarks
 from napari_gigaclf.viewer.layers import Frame
 from napari_gigaclf.viewer.own_marks import OwnMarks
@@ -105,7 +106,7 @@ class ResultMarks:
         """Select the map in place of a layer that is drawn on, whose letters would mean something else."""
         active = self._canvas.viewer.layers.selection.active
         mode = str(getattr(active, "mode", "pan_zoom"))
-        ours = active is not None and active.metadata.get("kind") is not None
+        ours = active is not None and active.metadata.get("kind") is not None and not is_drawn_on(active)
         layer = self._canvas.overlay(slide_id, "probability")
         if layer is not None and not ours and mode == "pan_zoom":
             self._canvas.viewer.layers.selection.active = layer

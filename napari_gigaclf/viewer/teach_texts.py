@@ -18,6 +18,12 @@ NO_CELL = "There are no features here: glass, or a part of the slide that was no
 READING = "streaming the slide through the model..."
 TOO_FEW = "Teach two classes first: click some examples of each."
 SUGGESTION_KEY, UNDO_KEY = "S", "Z"
+KEYS = {
+    **{str(number + 1): f"class {number + 1} for the next clicks" for number in range(MAX_CLASSES)},
+    SUGGESTION_KEY: "next suggestion",
+    UNDO_KEY: "undo the last click or change",
+}
+"""Keys of the widget, and what they do."""
 FEW = "Click examples of two classes: the map follows at once."
 
 

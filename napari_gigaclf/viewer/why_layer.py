@@ -1,9 +1,11 @@
 """The gradient of a place as an image layer: blue and orange around 0, or magnitude, raw values in either.
 
 Blue and vermilion of Okabe and Ito's palette can be told apart with every kind of colour vision. Colours fade towards
-0, so that the tissue stays visible, and end at the 99th percentile of the magnitudes; the values are not changed.
+0, so that the tissue stays visible, and end at the first round number from the 99th percentile of the magnitudes on;
+the values are not changed.
 """
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +25,9 @@ STEPS = 257
 """Odd, so that 0 has a colour of its own: none."""
 FULL_AT = 0.5
 """Share of the cap from which colours are at full strength."""
+
+ROUND = (1, 2, 4, 5, 10)
+"""First digits of numbers at which napari's colour bar writes both of its ends: it writes round numbers alone."""
 
 
 def diverging() -> Any:  # noqa: ANN401 - a napari Colormap
@@ -58,10 +63,10 @@ def why_layer(found: "PlaceGradient", frame: Frame, *, signed: bool) -> LayerDat
     from napari_gigaclf.inference.gradient import cap_of
 
     values = found.signed() if signed else found.unsigned()
-    cap = cap_of(values)
+    cap = round_from(cap_of(values))
     kwargs = {
         **frame.place(found.grid),
-        "name": f"why {found.class_name} ({'signed' if signed else 'unsigned'}, cap 99 %)",
+        "name": f"why {found.class_name} ({'signed' if signed else 'unsigned'}, colours end at {cap:g})",
         "contrast_limits": (-cap, cap) if signed else (0.0, cap),
         "colormap": diverging() if signed else rising(),
         "opacity": OPACITY,
@@ -80,3 +85,16 @@ def why_layer(found: "PlaceGradient", frame: Frame, *, signed: bool) -> LayerDat
         },
     }
     return values, kwargs, "image"
+
+
+def round_from(magnitude: float) -> float:
+    """Return the first round number that is not below a magnitude above 0.
+
+    Examples
+    --------
+    >>> round_from(0.00873), round_from(0.02), round_from(301.0)
+    (0.01, 0.02, 400.0)
+    """
+    power = math.floor(math.log10(magnitude))
+    ends = (float(f"{digit}e{power}") for digit in ROUND)
+    return next((end for end in ends if end >= magnitude * (1 - 1e-6)), float(f"1e{power + 1}"))

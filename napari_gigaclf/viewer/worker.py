@@ -8,6 +8,7 @@ The thread is ours and not one of Qt's pool: a niced thread cannot raise its pri
 No Qt here: a ``Post`` carries a call to the thread of the window (``bridge.GuiPost``), or into a list in tests.
 """
 
+import atexit
 import os
 import queue
 import sys
@@ -92,7 +93,7 @@ class Worker:
         self._pending: set[Job[Any]] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._closed = False
+        self._closed = self._finishing = False
 
     def submit(
         self,
@@ -144,13 +145,34 @@ class Worker:
         return reached.wait(0.0 if self._closed else timeout)
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
-        """Cancel everything, end the thread and wait for it; True if it ended in time. May be called twice."""
+        """Cancel everything, end the thread and wait for it; True if it ended in time. May be called twice.
+
+        After ``finish`` nothing is cancelled.
+        """
         with self._lock:
             self._closed = True
-            for job in self._pending:
+            for job in () if self._finishing else self._pending:
                 job.cancel()
             self._jobs.put(None)
-            thread = self._thread
+        return self._ended(timeout)
+
+    def finish(self, timeout: float) -> bool:
+        """Take no more work, and end once all that was handed in is done; True if that was in time.
+
+        What takes longer goes on while the window is gone already, and the program does not end before it is done.
+        """
+        with self._lock:
+            self._closed = self._finishing = True
+            self._jobs.put(None)
+        if self._ended(timeout):
+            return True
+        assert self._thread is not None
+        atexit.register(self._thread.join)  # it is a daemon: else the end of the program would cut it off
+        return False
+
+    def _ended(self, timeout: float) -> bool:
+        """Wait a while for the thread to end; True if it has."""
+        thread = self._thread
         if thread is None or thread is threading.current_thread():
             return True
         thread.join(timeout)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +234,75 @@ def test_shapes_return_that_were_drawn_while_their_slide_was_open_twice(window, 
     second = window()
     second.open(slide_of())
     assert "mine" in second.names()
+
+
+def test_a_writing_that_failed_is_said_once_and_made_good_with_the_next_change(window, slide_of, tmp_path):
+    first = window()
+    slide = first.open(slide_of()).metadata["slide"]
+    folder = tmp_path / "slides"
+    folder.rename(tmp_path / "away")  # a network drive that goes and comes back
+    folder.write_text("in the way")
+    first.viewer.add_shapes([np.array([[10, 10], [10, 60], [50, 60.0]])], shape_type="polygon", name="mine")
+    first.viewer.add_labels(np.ones((5, 5), np.uint8), name="painted")
+    for zoom in (2.0, 3.0):
+        first.point.set_zoom(slide, zoom)
+        first.controller.look()
+        first.settle()
+    (note,) = first.notes
+    assert "tried again with every change" in note
+    assert not first.controller.keeps_shapes(slide.id), "whoever closes the slide now is asked"
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+    first.point.set_zoom(slide, 4.0)
+    first.controller.look()
+    first.settle()
+    assert first.controller.keeps_shapes(slide.id)
+    second = window()
+    slide = second.open(slide_of()).metadata["slide"]
+    assert second.names()[1:] == ["mine", "painted"], "also what was drawn while nothing could be written"
+    assert second.point.zoom(slide) == pytest.approx(4.0)
+    second.controller.close()
+    folder.rename(tmp_path / "away")
+    folder.write_text("in the way")
+    first.notes.clear()
+    first.point.set_zoom(slide, 5.0)
+    first.controller.look()
+    first.settle()
+    assert len(first.notes) == 1, "another time it is said again"
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+
+
+def test_a_writing_that_failed_is_made_good_at_the_end(window, slide_of, tmp_path):
+    first = window()
+    first.open(slide_of())
+    folder = tmp_path / "slides"
+    folder.rename(tmp_path / "away")
+    folder.write_text("in the way")
+    first.viewer.add_shapes([np.array([[10, 10], [10, 60], [50, 60.0]])], shape_type="polygon", name="mine")
+    first.controller.look()
+    first.settle()
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+    first.controller.close()
+    second = window()
+    second.open(slide_of())
+    assert "mine" in second.names()
+
+
+def test_what_takes_long_to_write_is_written_after_the_window_has_gone(window, slide_of, monkeypatch):
+    monkeypatch.setattr("napari_gigaclf.viewer.controllers.returning.FLUSH_SECONDS", 0.0)
+    first, disk_is_free = window(), threading.Event()
+    first.open(slide_of())
+    first.workers[0].submit(lambda _job: disk_is_free.wait(60), lambda _done: None, lambda _text: None)
+    first.viewer.add_labels(np.ones((5, 5), np.uint8), name="painted")
+    assert not first.controller.close()
+    assert not first.workers[0].close(0), "the window's end takes its workers along, but not what they write"
+    disk_is_free.set()
+    assert first.workers[0].close(60)
+    second = window()
+    second.open(slide_of())
+    assert second.names()[1:] == ["painted"]
 
 
 def test_two_windows_do_not_write_over_one_another(window, slide_of):

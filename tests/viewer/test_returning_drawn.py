@@ -44,6 +44,67 @@ def test_rectangles_ellipses_and_lines_return_as_what_they_are_also_in_exports(w
     assert exported[1][1]["geometry"]["isEllipse"] is True
 
 
+def test_widths_fills_and_features_return(window, slide_of):
+    first = window()
+    first.open(slide_of())
+    bow_tie = np.array([[200, 200], [260, 260], [200, 260], [260, 200.0]])  # two areas once it is kept
+    first.viewer.add_shapes(
+        [SQUARE, bow_tie], shape_type="polygon", name="mine", scale=(1, 1), units=("um", "um"), edge_width=[2, 5],
+        face_color=np.array([[1, 0, 0, 0.25], [0, 1, 0, 0.5]]),
+        features={"class": ["tumour", ""], "grade": [2, 3], "reader": ["ä", ""], "size": [0.5, np.nan],
+                  "sure": [True, False]},
+    )  # fmt: skip
+    first.viewer.add_points([[4, 6.0], [1, 2.0]], name="points", features={"class": ["a", "b"], "count": [7, 8]})
+    first.controller.close()
+    second = window()
+    second.open(slide_of())
+    shapes = second.viewer.layers["mine"]
+    assert shapes.edge_width == [4, 10, 10], "in pixels of the slide, half as large"
+    assert np.allclose(shapes.face_color, [[1, 0, 0, 0.25], [0, 1, 0, 0.5], [0, 1, 0, 0.5]])
+    assert list(shapes.features["grade"]) == [2, 3, 3]
+    assert list(shapes.features["reader"]) == ["ä", "", ""]
+    assert shapes.features["size"][0] == 0.5
+    assert np.isnan(shapes.features["size"][1])
+    assert list(shapes.features["sure"]) == [True, False, False]
+    assert list(second.viewer.layers["points"].features["count"]) == [7, 8]
+    shapes.selected_data = {0}
+    shapes.current_edge_width = 9
+    second.controller.shapes_changed()
+    second.controller.close()
+    third = window()
+    third.open(slide_of())
+    assert third.viewer.layers["mine"].edge_width == [9, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("width", "1e999"), ("width", "-3"), ("width", "wide"), ("fill", "[1, 0]"), ("fill", "[9, 0, 0, 1]"),
+        ("fill", "[" * 900), ("features", "[1]"), ("features", '{"a": [1, 2], "b": {"c": 1}}'),
+        ("features", json.dumps({str(number): number for number in range(150)})),
+        ("features", json.dumps({"long": "x" * 5000})),
+    ],
+)  # fmt: skip
+def test_looks_that_a_file_cannot_have_are_left_out(window, slide_of, tmp_path, key, text):
+    first = window()
+    slide = first.open(slide_of()).metadata["slide"]
+    first.viewer.add_shapes([SQUARE], shape_type="polygon", name="mine")
+    first.controller.close()
+    drawings = StateStore(tmp_path / "slides", slide.id).drawings
+    (kept,) = read_geojson(drawings)
+    import dataclasses
+
+    write_geojson(drawings, [dataclasses.replace(kept, metadata={**kept.metadata, key: text})])
+    second = window()
+    second.open(slide_of())
+    shapes = second.viewer.layers["mine"]
+    assert second.notes == []
+    assert 0 < shapes.edge_width[0] < 10
+    assert shapes.face_color.min() >= 0
+    assert len(shapes.features.columns) <= 31
+    assert all(len(str(value)) < 100 for value in shapes.features.iloc[0])
+
+
 def test_points_return_with_class_colour_size_and_symbol(window, slide_of, tmp_path):
     first = window()
     slide = first.open(slide_of()).metadata["slide"]

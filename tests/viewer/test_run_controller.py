@@ -305,3 +305,22 @@ def test_a_result_that_was_being_taken_for_a_slide_that_is_closed_is_not_shown(r
     pump.until(lambda: bool(view.results))
     pump.drain()
     assert [shown is again for shown, _, _ in view.results] == [True]
+
+
+def test_a_result_that_was_being_taken_when_a_run_began_does_not_draw_over_it(view, pump, make_worker, slide, wishes):
+    quick = make_worker("quick")
+    runs = RunController(view, quick=quick, long=make_worker("long"), post=pump, shelf=Shelf())
+    runs.choose(slide, wishes)
+    runs.run()
+    pump.until(lambda: bool(view.results))
+    earlier = view.results.pop()[1]
+    runs.adopt(slide, earlier, "tumour")
+    while quick.busy:  # it has been read, and waits for the window
+        time.sleep(0.01)
+    runs.run()
+    pump.until(lambda: bool(view.results))
+    pump.drain()
+    ((_, shown, _),) = view.results
+    assert shown.record is not earlier.record
+    assert "a run on array has begun" in view.problems[-1]
+    assert runs.results[slide.id][0] is shown

@@ -135,7 +135,8 @@ def test_colours_are_centred_at_zero_and_ours(shelf, slide, wishes):
     values, kwargs, _ = why_layer(found, frame, signed=True)
     low, high = kwargs["contrast_limits"]
     assert low == -high
-    assert high == pytest.approx(np.percentile(np.abs(values[values != 0]), 99))
+    percentile = np.percentile(np.abs(values[values != 0]), 99)
+    assert percentile <= high <= 2 * percentile, "a round number near it"
     below, zero, above = diverging().map(np.array([0.0, 0.5, 1.0]))
     assert zero[3] == 0
     assert below[3] == above[3] == 1

@@ -1,6 +1,7 @@
 """The background thread: order, cancelling, closing, and that nothing of ours makes a window wait for ever."""
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -151,3 +152,21 @@ def test_a_click_is_a_press_that_hardly_moves(button: int, moves: list[tuple[flo
         gesture.move(position)
     assert gesture.release() is clicked
     assert gesture.release() is False
+
+
+def test_the_program_does_not_end_before_what_was_handed_in_is_written(tmp_path):
+    """In a program of its own: a write that takes longer than anybody waits for, and one that waits behind it."""
+    script = f"""
+import pathlib, time
+from napari_gigaclf.viewer.worker import Worker
+worker, folder = Worker("saver", lambda call: None), pathlib.Path({str(tmp_path)!r})
+def write(name):
+    time.sleep(0.5)
+    (folder / name).write_text("whole")
+for name in ("first", "second"):
+    worker.submit(lambda _job, name=name: write(name), print, print)
+assert not worker.finish(0.01)
+worker.close(0)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=250)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]

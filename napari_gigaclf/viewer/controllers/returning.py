@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
 
 FLUSH_SECONDS = 3.0
-"""Most that closing a window waits for what is still to be written."""
+"""Most that closing a window waits for what is still to be written; the rest is written while it is gone already."""
 
 
 class ReturningController:
@@ -135,11 +135,10 @@ class ReturningController:
                 self._save(each)
 
     def close(self) -> bool:
-        """Keep everything and end the workers; True if all was written in time."""
+        """Keep everything and end the workers; True if all was written in time, else it is soon."""
         self.look()
         self._open = {}
-        in_time = self.flush()
-        return all([self._worker.close(), self._keeper.close(), in_time])
+        return all([self._worker.finish(FLUSH_SECONDS), self._keeper.close()])
 
     def flush(self) -> bool:
         """Wait a little until what is to be written is written; True if it was."""
@@ -150,7 +149,7 @@ class ReturningController:
     def keeps_shapes(self, slide_id: str) -> bool:
         """Return whether what is drawn on a slide is there again when it is opened again."""
         each = self._open.get(slide_id)
-        return each is not None and each.ready and not each.lost
+        return each is not None and each.ready and not each.lost and not each.unwritten
 
     def not_kept(self, slide_id: str) -> int:
         """Return how many masks on a slide that is kept are not kept with it: they are too large."""
@@ -252,17 +251,19 @@ class ReturningController:
         state, drawn, masks = unsaved
         store, painted = each.store, None if masks is None else masks.kept
 
-        def saved(problem: str) -> None:
-            if problem:
-                self._notify(problem)
+        def saved(outcome: pieces.Saved) -> None:
+            known = (outcome.conflict and each.lost) or (outcome.again and each.unwritten)
+            each.lost, each.unwritten = outcome.conflict, outcome.again
+            if outcome.problem and not known:
+                self._notify(outcome.problem)
             self.saved()
 
-        def failed(text: str) -> None:
-            if text and not each.lost:
-                each.lost = True
-                self._notify(text)
+        self._worker.submit(lambda _job: pieces.save(store, state, drawn, painted), saved, self._not_saved)
 
-        self._worker.submit(lambda _job: pieces.save(store, state, drawn, painted), saved, failed)
+    def _not_saved(self, text: str) -> None:
+        """Say what went wrong inside; an empty text was cancelled at the end."""
+        if text:
+            self._notify(text)
 
     def _add_result(self, each: OpenSlide, shown: ResultShown) -> None:
         """Remember a result that was still being written when its slide went, unless the slide is open once more."""

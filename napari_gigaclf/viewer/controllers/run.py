@@ -195,6 +195,9 @@ class RunController:
     ) -> None:
         if self._adopting.get(slide.id) is not slide:  # closed meanwhile: it would lie over what is open now
             return
+        if self.running_on == slide.id:  # the run that began meanwhile draws on the map, and its result will answer
+            self._view.show_problem(f"not shown, since a run on {slide.name} has begun: open the result again after it")
+            return
         scale = map_scale(prediction.head.config)
         live = LiveMap(tuple(prediction.classes), prediction.grid, class_name, threshold, scale)
         live.fill(prediction.probability_map)

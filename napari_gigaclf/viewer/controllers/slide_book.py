@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
     from napari_gigaclf.viewer.layers import LayerData
 
+OPENED_DURING_RUN = "a run on this slide is under way: the result that was opened lies under its map, to be compared"
+
 
 class SlideBookView(Protocol):
     """What the book asks of the widget."""
@@ -208,12 +210,24 @@ class SlideBook:
             slide_layer, on_top = self._canvas.layer_of(slide_id), self._canvas.overlay(slide_id, "probability")
             if slide_layer is None or on_top is None or layer.unique_id != on_top.unique_id:
                 continue  # of several results the one on top answers
+            if self._runs.running_on == slide_id:
+                self._put_aside(layer, slide_id)
+                continue
             made_here = self._runs.results.get(slide_id)
             known = (self._taken.get(slide_id), None if made_here is None else made_here[0].record)
             if not any(prediction.record is each for each in known):
                 self._taken[slide_id] = prediction.record
                 class_name, threshold = layer.metadata["class_name"], layer.metadata.get("threshold", DEFAULT_THRESHOLD)
                 self._view.show_prediction(slide_layer.metadata["slide"], prediction, class_name, threshold)
+
+    def _put_aside(self, layer: Any, slide_id: str) -> None:  # noqa: ANN401 - a napari layer
+        """Lay a result that was opened while a run goes on under the run's map: that is drawn on until the run ends."""
+        growing = [
+            each for each in self._canvas.overlays(slide_id, "probability") if each.metadata["prediction"] is None
+        ]
+        if growing:  # else the run has not begun to draw; it takes the place of what lies there then
+            self._canvas.put_under(layer, growing[-1])
+            self._view.show_problem(OPENED_DURING_RUN)
 
     def mask_shown(self, slide_id: str) -> None:
         """Note that a mask is painted on in this widget: it need not be taken later."""

@@ -1,6 +1,6 @@
 """Annotations as shapes and points that a person can edit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,23 +17,29 @@ POINT_PX = 5.0
 """Diameter of a point, in widths of an outline."""
 
 
-def annotation_layer(annotations: Sequence["Annotation"], frame: Frame, name: str = "annotations") -> LayerData:
+def annotation_layer(
+    annotations: Sequence["Annotation"],
+    frame: Frame,
+    name: str = "annotations",
+    looks: "Callable[[Sequence[Annotation]], dict[str, Any]] | None" = None,
+) -> LayerData:
     """Return annotations as shapes that can be edited: holes kept, lines as paths, colour and class shape by shape.
 
     Points have no shape (see ``point_layer``). Colours are given shape by shape: napari's colour cycles assign them in
-    sorted order of the categories.
+    sorted order of the categories. ``looks`` is given the annotation of each shape, and returns further keywords of the
+    layer.
     """
     vertices: list[NDArray[np.float64]] = []
     types: list[str] = []
     colours: list[tuple[float, ...]] = []
-    classes: list[str] = []
+    each_of: list[Annotation] = []
     for annotation in annotations:
         colour = _colour_of(annotation)
         parts = _parts(annotation)
         vertices += [each for each, _ in parts]
         types += [kind for _, kind in parts]
         colours += [colour] * len(parts)
-        classes += [annotation.class_name or ""] * len(parts)
+        each_of += [annotation] * len(parts)
     kwargs: dict[str, Any] = {
         **frame.place(),
         "name": name,
@@ -43,7 +49,9 @@ def annotation_layer(annotations: Sequence["Annotation"], frame: Frame, name: st
     }
     if not vertices:
         return None, {**kwargs, "ndim": 2}, "shapes"
+    classes = [each.class_name or "" for each in each_of]
     kwargs |= {"shape_type": types, "edge_color": np.array(colours), "features": {"class": classes}}
+    kwargs |= {} if looks is None else looks(each_of)
     return vertices, kwargs, "shapes"
 
 

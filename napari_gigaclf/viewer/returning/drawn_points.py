@@ -13,6 +13,7 @@ from napari_gigaclf.annotations import Annotation
 from napari_gigaclf.geometry import corner_to_napari_data, swap_xy
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.layers import Frame, LayerData
+from napari_gigaclf.viewer.returning.drawn_looks import Look, feature_table, features_of
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
@@ -39,6 +40,7 @@ class DrawnPoints:
     sizes: NDArray[np.float64]
     """(N,), level-0 pixels."""
     symbols: tuple[str, ...]
+    features: tuple[Look, ...]
 
 
 def points_of(canvas: SlideCanvas, layer: Any, slide: "Slide") -> DrawnPoints:  # noqa: ANN401 - a Points layer
@@ -54,6 +56,7 @@ def points_of(canvas: SlideCanvas, layer: Any, slide: "Slide") -> DrawnPoints:  
         classes=tuple(said),
         sizes=np.array(layer.size, dtype=float) * float((scale / unit).mean()),
         symbols=tuple(str(getattr(each, "value", each)) for each in layer.symbol),
+        features=tuple(features_of(layer)),
     )
 
 
@@ -64,7 +67,7 @@ def annotations_of_points(points: DrawnPoints, metadata: dict[str, str]) -> list
         if not (math.isfinite(y) and math.isfinite(x)):
             continue
         red, green, blue = (round(255 * min(max(value, 0.0), 1.0)) for value in points.colours[index, :3].tolist())
-        more = {SIZE: repr(float(points.sizes[index])), SYMBOL: points.symbols[index]}
+        more = {**points.features[index], SIZE: repr(float(points.sizes[index])), SYMBOL: points.symbols[index]}
         found.append(
             Annotation(
                 geometry=shapely.Point(x, y),
@@ -86,7 +89,7 @@ def points_layer(annotations: Sequence[Annotation], slide: "Slide", name: str) -
         "size": np.array([_size(each, frame) for each in annotations]),
         "symbol": [_symbol(each) for each in annotations],
         "face_color": np.array(colours),
-        "features": {"class": [each.class_name or "" for each in annotations]},
+        "features": feature_table(annotations),
         "metadata": {},
     }
     xy = np.concatenate([shapely.get_coordinates(each.geometry)[:1] for each in annotations])

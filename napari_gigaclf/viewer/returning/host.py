@@ -16,8 +16,8 @@ from napari_gigaclf.viewer.worker import Worker
 LOOK_AFTER_MS = 3000
 """Changes are written this much later, once for many; a program that is killed loses no more."""
 LOOKS = ("visible", "opacity", "contrast_limits", "colormap", "name", "reordered")
-SHAPES = ("data", "set_data", "edge_color", "features", "name")
-DRAWING = {"Shapes": SHAPES, "Points": (*SHAPES, "face_color", "size", "symbol")}
+SHAPES = ("data", "set_data", "edge_color", "face_color", "features", "name")
+DRAWING = {"Shapes": (*SHAPES, "edge_width"), "Points": (*SHAPES, "size", "symbol")}
 """Events of layers after which what is drawn on them is taken anew."""
 PAINTING = ("paint", "labels_update", "data", "set_data")
 """Events of layers of labels after which they are written anew; of undoing napari says nothing but the last one."""

@@ -39,6 +39,10 @@ LEVEL = 1
 """zlib's fastest: masks are large areas of one number."""
 
 
+class MasksTooLarge(OutputError):
+    """Masks are more than what is kept, wherever they are written."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskRecord:
     """What a mask is.
@@ -119,13 +123,15 @@ def write_masks(path: Path, masks: Sequence[tuple[MaskRecord, NDArray[np.generic
 
     Raises
     ------
+    MasksTooLarge
+        They are more than what is kept; those that were there stay.
     OutputError
-        They cannot be written, or are more than what is kept; those that were there stay.
+        They cannot be written; those that were there stay.
     """
     try:
         index = MaskIndex(format=FORMAT, masks=tuple(record for record, _ in masks))
     except ValueError as error:
-        raise OutputError(f"{error}: save their layers") from error
+        raise MasksTooLarge(f"{error}: save their layers") from error
     with replacing(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as file:
         file.writestr(INDEX, json.dumps(plain(index)))
         for number, (record, labels) in enumerate(masks):

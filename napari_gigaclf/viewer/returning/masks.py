@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_gigaclf.errors import OutputError
 from napari_gigaclf.geometry import PixelGrid
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.layers import Frame, LayerData, mask_layer
 from napari_gigaclf.viewer.returning.drawings import LABELS, POINTS, SHAPES, drawn_layers
 from napari_gigaclf.viewer.returning.looks import DRAWN, DRAWN_ON
-from napari_gigaclf.viewer.returning.mask_file import DTYPES, MAX_MASKS, MAX_NAME, MAX_PIXELS, MaskRecord
+from napari_gigaclf.viewer.returning.mask_file import DTYPES, MAX_MASKS, MAX_NAME, MAX_PIXELS, MaskRecord, MasksTooLarge
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
@@ -95,7 +94,7 @@ def recorded(masks: Sequence[PaintedMask]) -> list[tuple[MaskRecord, NDArray[np.
 
     Raises
     ------
-    OutputError
+    MasksTooLarge
         They are larger than what is kept, or lie nowhere on the slide.
     """
     found = []
@@ -115,7 +114,7 @@ def recorded(masks: Sequence[PaintedMask]) -> list[tuple[MaskRecord, NDArray[np.
                 stored=stored if stored in DTYPES else mask.labels.dtype.name,
             )
         except ValueError as error:
-            raise OutputError(f"{mask.name}: {error}") from error
+            raise MasksTooLarge(f"{mask.name}: {error}") from error
         found.append((record, mask.labels[y0:y1, x0:x1]))
     return found
 

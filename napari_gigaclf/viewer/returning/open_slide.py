@@ -45,6 +45,8 @@ class OpenSlide:
     """Probability or score below which the map is transparent; None: all of it is shown."""
     lost: bool = False
     """Another window keeps this slide."""
+    unwritten: bool = False
+    """The last writing has failed: what is on the disk may be older than ``saved``, ``drawn_saved`` and the masks."""
 
     def look(self, canvas: SlideCanvas, slide: "Slide", result: ResultShown | None, notes: SlideNotes) -> None:
         """Take how the slide is shown now."""
@@ -80,8 +82,8 @@ class OpenSlide:
         before = self.saved
         same = before is not None and before.without_time() == state.without_time()
         some = state.num_drawn or (before is not None and before.num_drawn)
-        new_drawn = drawn if some and drawn is not self.drawn_saved else None
-        new_masks = self.masks if self.masks_changed else None
+        new_drawn = drawn if self.unwritten or (some and drawn is not self.drawn_saved) else None
+        new_masks = self.masks if self.unwritten or self.masks_changed else None
         if same and new_drawn is None and new_masks is None:
             return None
         self.saved, self.drawn_saved, self.masks_changed = state, drawn, False

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_gigaclf.errors import AnnotationError, GigaclfError, OutputError, ResultError
+from napari_gigaclf.errors import AnnotationError, ConflictError, GigaclfError, OutputError, ResultError
 from napari_gigaclf.inference.findings.reviews import now
 from napari_gigaclf.viewer.layers import (
     DEFAULT_THRESHOLD,
@@ -23,7 +23,7 @@ from napari_gigaclf.viewer.returning.drawings import (
     drawn_layers_of,
 )
 from napari_gigaclf.viewer.returning.looks import DRAWN_ON, with_look
-from napari_gigaclf.viewer.returning.mask_file import read_masks
+from napari_gigaclf.viewer.returning.mask_file import MasksTooLarge, read_masks
 from napari_gigaclf.viewer.returning.masks import PaintedMask, mask_layers, recorded
 from napari_gigaclf.viewer.returning.state import SlideFile, SlideState
 from napari_gigaclf.viewer.returning.state_store import StateStore
@@ -55,6 +55,18 @@ class Reopened:
 
     layers: tuple[LayerData, ...]
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What became of how a slide is shown when it was written."""
+
+    problem: str = ""
+    """One sentence for a person; empty if all was written."""
+    again: bool = False
+    """Whether it could be written another time: the disk is full, or the folder is away."""
+    conflict: bool = False
+    """Whether another window keeps the slide."""
 
 
 def results_folder() -> Path:
@@ -216,23 +228,24 @@ def keep_result(prediction: "Prediction", folder: Path) -> Path:
     return KeptFeatures(folder, MAX_RESULT_BYTES).keep(prediction)
 
 
-def save(store: StateStore, state: SlideState, drawings: Drawings | None, masks: "Sequence[PaintedMask] | None") -> str:
-    """Write how a slide was left; ``drawings`` or ``masks`` None leaves those that were written before.
-
-    Returns
-    -------
-    str
-        Why the masks are not kept; empty if they are.
-
-    Raises
-    ------
-    OutputError, AnnotationError
-        It cannot be written.
-    """
-    store.save(state, None if drawings is None else annotations_of(drawings))
-    if masks is not None:
-        try:
+def save(
+    store: StateStore, state: SlideState, drawings: Drawings | None, masks: "Sequence[PaintedMask] | None"
+) -> Saved:
+    """Write how a slide was left; ``drawings`` or ``masks`` None leaves those that were written before."""
+    try:
+        store.save(state, None if drawings is None else annotations_of(drawings))
+        if masks is not None:
             store.save_masks(recorded(masks))
-        except OutputError as error:
-            return f"The painted masks of {state.slide_name} will not be there when it is opened again: {error}"
-    return ""
+    except ConflictError as error:
+        return Saved(problem=str(error), conflict=True)
+    except MasksTooLarge as error:
+        return Saved(
+            problem=f"The painted masks of {state.slide_name} will not be there when it is opened again: {error}"
+        )
+    except (OutputError, AnnotationError) as error:
+        return Saved(
+            problem=f"{state.slide_name} would not return as it is shown now: {error}; this is tried again with every "
+            "change",
+            again=True,
+        )
+    return Saved()

@@ -101,8 +101,10 @@ class StateStore:
 
         Raises
         ------
+        ConflictError
+            Another program has written there since.
         OutputError
-            The folder cannot be written to, or another program has written there since.
+            The folder cannot be written to.
         """
         self._file.write(StateJson(format=FORMAT, state=state))
         if drawn:

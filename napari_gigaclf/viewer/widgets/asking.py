@@ -11,7 +11,7 @@ from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.ask_commands import ASKERS
-from napari_gigaclf.viewer.ask_texts import why_text
+from napari_gigaclf.viewer.ask_texts import WHY_KEY, why_text
 from napari_gigaclf.viewer.asked_places import AskedPlaces
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
@@ -54,6 +54,8 @@ class AskSection(QWidget):
         Carries calls to the GUI thread.
     chosen_slide, wishes, shown_class, problem
         Give the slide that is chosen, what is chosen for it, and the class on show; and show a problem.
+    in_front
+        Whether a person sees this; clicks ask nothing while they do not.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class AskSection(QWidget):
         wishes: "Callable[[Slide], Wishes | None]",
         shown_class: Callable[[], str | None],
         problem: Callable[[str], None],
+        in_front: Callable[[], bool],
     ) -> None:
         super().__init__()
         self._canvas, self._runs = canvas, runs
@@ -80,12 +83,12 @@ class AskSection(QWidget):
             self, stored=self.stored, network=self.network, pictures=pictures, post=post, shelf=runs.shelf
         )
         self.whys = WhyController(self, worker=self.gradients, post=post, shelf=runs.shelf, giving_way=runs.giving_way)
-        self.tool = ClickTool(canvas.viewer, self.click, self.box)
+        self.tool = ClickTool(canvas.viewer, self.click, self.box, acts=in_front)
         self._shown: tuple[Slide, Why] | None = None
         self._blind = False
         self.places = AskedPlaces(notes_of(canvas.viewer), self._ask_returned)
         self._num_unanswered = 0
-        self._keys = CanvasKeys(canvas.viewer, {"W": self.explain})
+        self._keys = CanvasKeys(canvas.viewer, {WHY_KEY: self.explain})
         self._forget = ASKERS.register(canvas.viewer, self)
         self._lay_out()
         self._connect()

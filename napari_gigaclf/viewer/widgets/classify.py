@@ -84,6 +84,7 @@ class ClassifyWidget(Docked):
             wishes=self.wishes,
             shown_class=self._class_to_look_for,
             problem=self.show_problem,
+            in_front=self.in_front,
         )
         self.probes, self.asks, self.tool = self.asking.probes, self.asking.asks, self.asking.tool
         self.book = SlideBook(self, self.canvas, worker=self.quick, post=self._post, runs=self.runs, asks=self.asks)

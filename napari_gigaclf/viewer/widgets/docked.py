@@ -44,6 +44,16 @@ class Docked(QWidget):
             window = window.parentWidget()
         return window
 
+    def in_front(self) -> bool:
+        """Return whether a person sees the widget: not if it is behind another tab, or its dock is hidden.
+
+        While the whole window is not on the screen nothing is seen, and nothing is hidden by something else.
+        """
+        window = self.main_window()
+        if window is None or not window.isVisible():
+            return True
+        return not (dock_of(self) or self).visibleRegion().isEmpty()
+
     def come_forward(self) -> None:
         """Show the dock, in front of those it shares a place with."""
         widget: QWidget | None = self

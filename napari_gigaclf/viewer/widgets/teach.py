@@ -94,7 +94,7 @@ class TeachWidget(Docked):
             self, quick=self.quick, saver=self.saver, long=self.long, post=self._post, shelf=Shelf(), folder=lessons,
             kept=KeptFeatures(features),
         )  # fmt: skip
-        self.tool = ClickTool(napari_viewer, self._clicked)
+        self.tool = ClickTool(napari_viewer, self._clicked, acts=self.in_front)
         self._set_up()
         self._lay_out()
         self.keys = self._bind_keys(napari_viewer)
@@ -200,8 +200,9 @@ class TeachWidget(Docked):
     # --- Teacher ----------------------------------------------------------------------------------------------------
 
     def toggle_clicks(self) -> None:
-        """Let clicks give the chosen class, or not."""
+        """Let clicks give the chosen class, or not; in sight, since they do nothing while this is hidden."""
         self.tool_box.toggle()
+        self.come_forward()
 
     def ask_lesson_name(self) -> None:
         """Ask for another name of the lesson."""
@@ -284,7 +285,7 @@ class TeachWidget(Docked):
 
     def _clicked(self, world: tuple[float, float]) -> None:
         slide = self.teaching.slide
-        if slide is not None and self.isVisible():
+        if slide is not None:
             point = self.canvas.to_corner(slide, np.array([world]))[0]
             self.teaching.click(slide, (float(point[0]), float(point[1])))
 

@@ -6,6 +6,7 @@ import math
 import resource
 import tracemalloc
 
+import numpy as np
 import pytest
 import shapely
 from hypothesis import HealthCheck, given, settings
@@ -286,6 +287,60 @@ def test_files_that_are_no_text(tmp_path):
             read_geojson(tmp_path / name)
     with pytest.raises(AnnotationError, match="larger than"):
         read_geojson(tmp_path / "c.geojson", max_bytes=1_000_000)
+
+
+def ring_of(xy):
+    return {"type": "Polygon", "coordinates": [[*xy.tolist(), xy[0].tolist()]]}
+
+
+def at_random(num_corners):
+    return np.random.default_rng(3).integers(0, 100_000, (num_corners, 2))
+
+
+def jitter(num_corners):
+    """A circle of 10 mm whose corners lie up to 64 px off it, so that it crosses itself everywhere."""
+    angle = np.linspace(0, 2 * np.pi, num_corners, endpoint=False)
+    circle = 20_000 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return np.round(circle + np.random.default_rng(3).uniform(-64, 64, circle.shape), 2)
+
+
+def hatching(num_corners):
+    """One line to and fro at 45 degrees, which never crosses itself: the boxes of all of its sides overlap."""
+    along = np.arange(num_corners)
+    up = np.where(along % 2, num_corners, 0)
+    return np.concatenate([np.stack([along + up, up], axis=1), [[3 * num_corners, -5], [-5, -5]]])
+
+
+@pytest.mark.parametrize(
+    ("corners", "said"),
+    [
+        (at_random(300), "crosses itself so often that it has"),
+        (jitter(200_000), "so dense"),
+        (hatching(200_000), "so dense"),
+    ],
+)
+def test_outlines_that_would_take_minutes_are_refused_at_once(tmp_path, corners, said):
+    """Repairing 300 corners at random takes 17 s, 200 000 that jitter minutes, comparing those of a hatching six."""
+    path = written(tmp_path, [feature(), feature(ring_of(corners))])
+    with pytest.raises(AnnotationError, match=f"feature 2: .*{said}.*simplify it, or repair it"):
+        read_geojson(path)
+
+
+def test_many_outlines_that_cross_themselves_are_limited_together(tmp_path):
+    path = written(tmp_path, [feature(ring_of(at_random(30)))] * 400)
+    with pytest.raises(AnnotationError, match=r"as those before it did.*in one file"):
+        read_geojson(path)
+
+
+def test_a_large_outline_that_crosses_itself_here_and_there_is_repaired(tmp_path):
+    angle = np.linspace(0, 2 * np.pi, 20_000, endpoint=False)
+    corners = np.round(20_000 * np.stack([np.cos(angle), np.sin(angle)], axis=1), 2)
+    swapped = corners.copy()
+    here = np.arange(100, 20_000, 1000)
+    swapped[here], swapped[here + 1] = corners[here + 1], corners[here]
+    (annotation,) = read_geojson(written(tmp_path, [feature(ring_of(swapped))]))
+    assert annotation.geometry.is_valid
+    assert annotation.geometry.area == pytest.approx(Polygon(corners).area, rel=1e-4)
 
 
 def test_the_corner_that_qupath_crops_to_comes_from_the_slide():

@@ -316,6 +316,20 @@ def test_keys_of_a_layer_that_is_drawn_on_stay_its_own(hotspots, press, viewer, 
     assert verdicts(hotspots)[1] == "rejected"
 
 
+def test_going_to_a_place_selects_the_map_in_place_of_our_own_mask(hotspots, press, viewer, big):
+    """Letters of a tissue mask that was painted choose what is painted, as those of a person's own layers do."""
+    press("N")
+    mask = viewer.add_labels(np.ones((8, 8), np.uint8), metadata={"kind": "mask", "slide_id": big.id})
+    viewer.layers.selection.active = mask
+    mask.mode = "paint"
+    press("N")
+    assert viewer.layers.selection.active is mask, "while one paints it stays"
+    mask.mode = "pan_zoom"
+    press("N")
+    press("X")
+    assert verdicts(hotspots)[2] == "rejected"
+
+
 def test_the_keys_are_given_back(hotspots, press, viewer):
     press("N")
     viewer.bind_key("Q", lambda _viewer: None)

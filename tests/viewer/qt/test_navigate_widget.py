@@ -10,9 +10,13 @@ from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.phantom import PhantomSlide
 from napari_gigaclf.viewer.controllers.objective import OBJECTIVES
 from napari_gigaclf.viewer.viewpoint import Viewpoint
+from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
-from napari_gigaclf.viewer.widgets.shortcut_list import ShortcutList
+from napari_gigaclf.viewer.widgets.shortcut_list import ShortcutList, show_list
 from napari_gigaclf.viewer.widgets.snapshot_dialog import save_when_sharp
+from napari_gigaclf.viewer.widgets.teach import TeachWidget
+from napari_gigaclf.viewer.widgets.worklist import WorklistWidget
 
 FOLLOWED_MS = 120
 """Longer than the widget waits before it follows the view."""
@@ -203,10 +207,39 @@ def test_the_list_of_keys(navigator, show, slide, qtbot):
 
     navigator.buttons["keys"].click()
     (shown,) = [each for each in QApplication.topLevelWidgets() if isinstance(each, ShortcutList)]
-    texts = {shown.table.item(row, 0).text(): shown.table.item(row, 1).text() for row in range(shown.table.rowCount())}
+    texts = keys_listed(shown)["While Navigate is open"]
     assert texts["Fit the slide"] == "Home"
     assert texts["Zoom in"] == "= or +"
+    assert shown.height() < shown.screen().availableGeometry().height()
     shown.close()
+
+
+def keys_listed(shown):
+    """Return what the list shows: heading, what is done, key."""
+    found, rows = {}, range(shown.table.rowCount())
+    for what, key in ((shown.table.item(row, 0).text(), shown.table.item(row, 1)) for row in rows):
+        if key is None:
+            section = found.setdefault(what, {})
+        else:
+            section[what] = key.text()
+    return found
+
+
+@pytest.mark.parametrize("name", ["Classify slide", "Hotspots", "Teach", "Worklist"])
+def test_the_list_has_every_key_that_a_widget_binds(viewer, name):
+    kind = {"Classify slide": ClassifyWidget, "Hotspots": HotspotsWidget, "Teach": TeachWidget,
+            "Worklist": WorklistWidget}[name]  # fmt: skip
+    before = set(map(str, viewer.keymap))
+    widget = kind(viewer)
+    viewer.window.add_dock_widget(widget, name=name)
+    shown = show_list(viewer)
+    try:
+        bound = set(map(str, viewer.keymap)) - before
+        assert bound
+        assert set(keys_listed(shown)[f"While {name} is open"].values()) == bound
+    finally:
+        shown.close()
+        widget.shut_down()
 
 
 def test_a_snapshot_waits_until_the_view_is_sharp(viewer, navigator, show, slide, point, qtbot, tmp_path):

@@ -326,7 +326,7 @@ def test_the_palette_teaches(viewer, make_teach, show, first, second, result, ke
     teach_commands.teach_read(viewer)
     assert widget.teaching.reader.busy
     teach_commands.teach_stop(viewer)
-    qtbot.waitUntil(lambda: widget.note.text() == "Stopped.", timeout=60_000)
+    qtbot.waitUntil(lambda: widget.note.text() == "Stopped." and not widget.teaching.reader.busy, timeout=60_000)
     teach_commands.teach_stop(viewer)
     assert "No slide is being read" in widget.note.text()
     teach_commands.teach_apply(viewer)

@@ -85,6 +85,44 @@ def test_through_a_folder_by_keys_and_double_click(worklist, viewer, folder, qtb
     assert not viewer.keymap
 
 
+def test_points_and_painted_masks_stay_with_their_slide(worklist, viewer, folder, qtbot):
+    """Made with napari's own buttons, so in whatever coordinates these give them."""
+    controller, buttons = worklist.controller, viewer.window._qt_viewer.layerButtons
+
+    def settled(row):
+        qtbot.waitUntil(lambda: controller.open_row == row and not controller.opening, timeout=20_000)
+        kept = found_in(viewer.window._qt_window).controller.keeps_shapes
+        slide = next(layer.metadata["slide"] for layer in viewer.layers if layer.metadata.get("slide"))
+        qtbot.waitUntil(lambda: kept(slide.id), timeout=20_000)
+
+    worklist.source_row.set_path(folder)
+    qtbot.waitUntil(lambda: worklist.table.rowCount() == 3, timeout=20_000)
+    controller.open(0)
+    settled(0)
+    buttons.newPointsButton.click()
+    viewer.layers.selection.active.add([[30.0, 40.0]])
+    viewer.layers.selection.active = viewer.layers[0]  # napari makes a mask as large as what is selected
+    buttons.newLabelsButton.click()
+    viewer.layers.selection.active.paint((60, 70), 3)
+    painted = np.array(viewer.layers.selection.active.data)
+    assert painted.any()
+    buttons.newPointsButton.click()  # and nothing set in it
+    controller.open(2)
+    settled(2)
+    assert [layer.name for layer in viewer.layers] == ["c.png"]
+    buttons.newPointsButton.click()
+    viewer.layers.selection.active.add([[1.0, 2.0], [3.0, 4.0]])
+    controller.open(0)
+    settled(0)
+    slide, points, labels = viewer.layers
+    assert (slide.name, points.data.tolist()) == ("a.png", [[30, 40]])
+    assert np.array_equal(labels.data, painted)
+    controller.open(2)
+    settled(2)
+    slide, points = viewer.layers
+    assert (slide.name, points.data.tolist()) == ("c.png", [[1, 2], [3, 4]])
+
+
 def test_a_run_is_stopped_only_if_a_person_says_so_and_a_result_returns(
     widget, worklist, viewer, folder, qtbot, monkeypatch
 ):
