@@ -8,7 +8,7 @@ Coordinates are whole numbers, so nothing is rounded.
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry import LineString, Polygon
+from shapely.geometry import Polygon
 
 
 def regions(mask: NDArray[np.bool_]) -> list[Polygon]:
@@ -30,7 +30,7 @@ def regions(mask: NDArray[np.bool_]) -> list[Polygon]:
     x, y_first, y_last = _straight_edges(framed.T)
     ends = [(x_first, y, x_last, y), (x, y_first, x, y_last)]
     corners = np.concatenate([np.stack(each, axis=1).reshape(-1, 2, 2) for each in ends])
-    lines: list[LineString] = list(shapely.linestrings(corners.astype(np.float64)))
+    lines: np.ndarray[tuple[int], np.dtype[np.object_]] = shapely.linestrings(corners.astype(np.float64))
     enclosed = shapely.get_parts(shapely.polygonize(lines))
     first = {_first_pixel(each): each for each in enclosed}
     return [first[pixel] for pixel in sorted(first) if mask[pixel]]
