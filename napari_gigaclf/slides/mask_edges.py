@@ -30,7 +30,7 @@ def regions(mask: NDArray[np.bool_]) -> list[Polygon]:
     x, y_first, y_last = _straight_edges(framed.T)
     ends = [(x_first, y, x_last, y), (x, y_first, x, y_last)]
     corners = np.concatenate([np.stack(each, axis=1).reshape(-1, 2, 2) for each in ends])
-    lines: np.ndarray[tuple[int], np.dtype[np.object_]] = shapely.linestrings(corners.astype(np.float64))
+    lines = np.asarray(shapely.linestrings(corners.astype(np.float64)), dtype=object)
     enclosed = shapely.get_parts(shapely.polygonize(lines))
     first = {_first_pixel(each): each for each in enclosed}
     return [first[pixel] for pixel in sorted(first) if mask[pixel]]
