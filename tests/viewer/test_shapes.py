@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_gigaclf.errors import RegionError
-from napari_gigaclf.viewer.shapes import filled_shapes, geometry_of, outline_rings, split_rings
+from napari_gigaclf.slides.mask_edges import regions
+from napari_gigaclf.viewer.shapes import (
+    MAX_CORNERS,
+    fewer_corners,
+    filled_shapes,
+    geometry_of,
+    outline_rings,
+    split_rings,
+)
 
 SQUARE = np.array([[0, 0], [0, 10], [10, 10], [10, 0]], dtype=float)
 
@@ -77,3 +85,16 @@ def test_outlines_are_closed_rings_in_yx_data_coordinates() -> None:
     assert len(rings) == 2
     assert all(np.array_equal(each[0], each[-1]) for each in rings)
     assert rings[0][0].tolist() == [19.5, 9.5]
+
+
+def test_of_outlines_with_too_many_corners_those_that_stand_out_least_are_not_drawn() -> None:
+    rows, columns = np.indices((3000, 3000))
+    disc = (rows - 1500) ** 2 + (columns - 1500) ** 2 < 1400**2
+    (few,) = regions(disc)
+    assert fewer_corners([few], 1.0)[0].equals_exact(few, 0)
+    (many,) = regions(disc & ((rows % 5 < 3) | (columns < 1500)))  # a comb
+    assert shapely.get_num_coordinates(many) < MAX_CORNERS
+    comb = [shapely.affinity.translate(many, 4000 * number) for number in range(20)]
+    drawn = fewer_corners(comb, 1.0)
+    assert shapely.get_num_coordinates(drawn).sum() <= MAX_CORNERS
+    assert all(shapely.hausdorff_distance(one, other) <= 4 for one, other in zip(drawn, comb, strict=True))

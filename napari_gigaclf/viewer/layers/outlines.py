@@ -50,8 +50,14 @@ def outline_layer(
 
 
 def tissue_layer(tissue: "TissueMask", frame: Frame) -> LayerData:
-    """Return the outline of what is looked at; what lies outside it is left out."""
-    data, kwargs, kind = outline_layer(tissue.outlines(), frame, name="tissue", colour=TISSUE_COLOUR, kind="tissue")
+    """Return the outline of what is looked at; what lies outside it is left out.
+
+    Of an outline with more corners than are drawn smoothly, those that stand out least are left out of the drawing.
+    """
+    from napari_gigaclf.viewer.shapes import fewer_corners
+
+    drawn = fewer_corners(tissue.outlines(), max(tissue.grid.step))
+    data, kwargs, kind = outline_layer(drawn, frame, name="tissue", colour=TISSUE_COLOUR, kind="tissue")
     kwargs["metadata"]["source"] = tissue
     return data, kwargs, kind
 
