@@ -79,6 +79,7 @@ def channel_norm_call(module: nn.LayerNorm | nn.RMSNorm, names: tuple[str, ...])
 def pool_call(module: nn.Module) -> dict[str, Argument]:
     """Return a pooling module's arguments."""
     names = (
+        "norm_type",
         "kernel_size",
         "stride",
         "padding",
@@ -114,6 +115,7 @@ def module_table() -> dict[type[nn.Module], tuple[object, Callable[..., dict[str
         table[getattr(nn, f"AdaptiveMaxPool{n}d")] = (getattr(F, f"adaptive_max_pool{n}d"), adaptive_pool_call)
         table[getattr(nn, f"MaxPool{n}d")] = (getattr(F, f"max_pool{n}d"), pool_call)
         table[getattr(nn, f"AvgPool{n}d")] = (getattr(F, f"avg_pool{n}d"), pool_call)
+        table[getattr(nn, f"LPPool{n}d")] = (getattr(F, f"lp_pool{n}d"), pool_call)
         for name in ("ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad"):
             table[getattr(nn, f"{name}{n}d")] = (F.pad, pad_call)
         table[getattr(nn, f"Dropout{n}d")] = (getattr(F, f"dropout{n}d"), lambda m: {"p": m.p, "training": m.training})
