@@ -100,5 +100,6 @@ def captured_for(
             return one
     conditions = [one.conditions for one in known if one.conditions is not None]
     one_shape = image is not None and any(not condition.hold_in_space(image) for condition in conditions)
-    captured = read(module, front_end, image, dtype, device, one_shape=one_shape)
-    return replace(captured, graph=fold_batch_norms(captured.graph))
+    with torch.inference_mode(False):  # a graph outlives the call in which it was read
+        captured = read(module, front_end, image, dtype, device, one_shape=one_shape)
+        return replace(captured, graph=fold_batch_norms(captured.graph))

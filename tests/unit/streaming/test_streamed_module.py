@@ -33,6 +33,20 @@ class ArraySource:
         return self.array[(slice(None), *slices)]
 
 
+class Sunk(nn.Module):
+    """A streamed module that also gives the image's gradient to a sink."""
+
+    def __init__(self, streamed, sink):
+        super().__init__()
+        self.streamed, self.sink = streamed, sink
+
+    def forward(self, x):
+        return self.streamed.stream(x, self.sink)
+
+    def named_parameters(self, *args, **kwargs):
+        return self.streamed.named_parameters(*args, **kwargs)
+
+
 class CountingSink:
     def __init__(self, shape):
         self.array, self.times = np.full(shape, np.nan), np.zeros(shape[1:], dtype=int)
@@ -191,6 +205,35 @@ def test_sink_alone_needs_no_trained_parameter_and_can_be_an_array():
     leaf = torch.from_numpy(array)[None].requires_grad_()
     module(leaf).sum().backward()
     np.testing.assert_allclose(gradient, leaf.grad[0].numpy(), rtol=1e-10, atol=1e-13)
+
+
+def test_a_tensor_that_wants_its_gradient_gets_it_beside_a_sink():
+    module, image = small().double(), torch.randn(1, 2, 20, 21, dtype=torch.float64)
+    expected, sink = answer(module, image), torch.full((2, 20, 21), float("nan"), dtype=torch.float64)
+    streamed = stream(module, tile=8)
+    assert disagreements(expected, answer(Sunk(streamed, sink), image)) == {}
+    torch.testing.assert_close(sink, expected.image_gradient[0], rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("sink", "error", "text"),
+    [
+        (np.zeros((2, 20, 20)), ValueError, r"\(2, 20, 20\).*\(2, 20, 21\)"),
+        (np.zeros((20, 21)), ValueError, "shape"),
+        (np.zeros((2, 20, 21), np.uint8), ValueError, "whole numbers"),
+        ("gradient.zarr", TypeError, "str cannot take a gradient"),
+    ],
+)
+def test_a_sink_that_does_not_fit_is_refused_before_the_forward_pass(sink, error, text):
+    tiles = []
+    with pytest.raises(error, match=text):
+        stream(small(), tile=8).stream(torch.zeros(1, 2, 20, 21), sink, progress=tiles.append)
+    assert not tiles
+
+
+def test_a_sink_for_an_image_of_whole_numbers_is_refused():
+    with pytest.raises(ValueError, match=r"uint8.*give it as float32"):
+        stream(small(), tile=8).stream(np.zeros((2, 20, 21), np.uint8), np.zeros((2, 20, 21)))
 
 
 def test_integer_source_is_normalised_by_the_module():
