@@ -48,6 +48,7 @@ from napari_gigaclf.streaming.running.source import (
     spatial_slices,
 )
 from napari_gigaclf.streaming.running.stages import run_job, run_region
+from napari_gigaclf.streaming.wrapper import Wrapper
 
 PLANS_KEPT = 32
 """Plans remembered, for training on images of a few sizes."""
@@ -57,21 +58,14 @@ GRAPHS_KEPT = 8
 """Graphs remembered: train and eval mode, and a few settings."""
 
 
-class StreamedModule(nn.Module):
+class StreamedModule(Wrapper):
     """A network that runs tile by tile, exactly. Made by :func:`stream`."""
 
     def __init__(
         self, module: nn.Module, budget: Budget, front_end: FrontEnd = "auto", spill: Path | None = None,
         compile: Backend | None = None,
     ) -> None:  # fmt: skip
-        super().__init__()
-        # The wrapped module's own tables: same parameters, same names in state_dict, one truth.
-        self._parameters = module._parameters
-        self._buffers = module._buffers
-        self._modules = module._modules
-        self._non_persistent_buffers_set = module._non_persistent_buffers_set
-        self.training = module.training
-        self._wrapped = (module,)  # in a tuple, so that it is not registered a second time
+        super().__init__(module)
         self._budget = budget
         self._front_end: FrontEnd = front_end
         self._spill = spill
@@ -82,20 +76,9 @@ class StreamedModule(nn.Module):
         self._graph()
 
     @property
-    def module(self) -> nn.Module:
-        """The wrapped module."""
-        return self._wrapped[0]
-
-    @property
     def last_report(self) -> StreamReport | None:
         """What the last run did; None before the first."""
         return self._report
-
-    def train(self, mode: bool = True) -> "StreamedModule":
-        """Set the mode of the wrapper and of the wrapped module."""
-        super().train(mode)
-        self.module.training = mode
-        return self
 
     def forward(self, source: Readable) -> Any:  # noqa: ANN401 - what the module returns
         """Return the feature map of an image of any size.

@@ -67,6 +67,64 @@ def test_names_and_parameters_are_the_modules_own():
     assert list(nn.Sequential(streamed, nn.ReLU()).state_dict()) == [f"0.{name}" for name in module.state_dict()]
 
 
+class WithHabits(nn.Module):
+    """Does more than usual when its mode is set, and when its state is taken and put back."""
+
+    _version = 3
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.epoch = nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), 5
+
+    def forward(self, x):
+        return self.norm(self.conv(x))
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+    def get_extra_state(self):
+        return {"epoch": self.epoch}
+
+    def set_extra_state(self, state):
+        self.epoch = state["epoch"]
+
+    def _load_from_state_dict(self, state, prefix, *rest):
+        for name in ("weight", "bias"):
+            if f"{prefix}old.{name}" in state:
+                state[f"{prefix}conv.{name}"] = state.pop(f"{prefix}old.{name}")
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+def test_a_module_that_keeps_its_norms_frozen_does_so_when_streamed():
+    """A ``train`` of its own is a common way of training with fixed statistics."""
+    module, image = WithHabits(), torch.rand(1, 2, 20, 20)
+    streamed = stream(module, tile=8).train()
+    assert (streamed.training, module.training, module.norm.training) == (True, True, False)
+    streamed(image)
+    assert module.norm.num_batches_tracked == 0
+    assert not streamed.eval().training
+    assert not module.training
+
+
+@pytest.mark.parametrize("whole", [lambda part: part, lambda part: nn.ModuleDict({"trunk": part})])
+def test_state_is_taken_and_put_back_as_the_module_does_it(whole):
+    module = WithHabits()
+    module.register_state_dict_post_hook(lambda module, state, prefix, metadata: state.update({f"{prefix}by": 1}))
+    module.register_load_state_dict_pre_hook(lambda module, state, prefix, *rest: state.pop(f"{prefix}by"))
+    expected, streamed = whole(module).state_dict(), whole(stream(module))
+    found = streamed.state_dict()
+    assert list(found) == list(expected)
+    assert found._metadata == expected._metadata
+    older = {name.replace("conv", "old"): value for name, value in expected.items()}
+    for name, value in older.items():
+        older[name] = {"epoch": 9} if name.endswith("extra_state") else value + 1
+    streamed.load_state_dict(older)
+    assert module.epoch == 9
+    torch.testing.assert_close(module.conv.weight.detach(), older[next(n for n in older if "old.weight" in n)])
+
+
 def test_conversion_reaches_the_wrapped_module():
     module = small()
     streamed = stream(module, tile=8).double()
