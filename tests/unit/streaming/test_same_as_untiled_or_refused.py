@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming import stream
+from napari_gigaclf.testing.oracle import answer, disagreements
 
 
 class Written(nn.Module):
@@ -130,6 +131,23 @@ def changes_another_name(net, x):
 def test_same(code, image):
     net = Written(code)
     assert torch.allclose(stream(net, tile=8)(image), net(image), rtol=1e-10, atol=1e-10)
+
+
+def chosen_by_another_map(net, x):
+    first = net.first(x)
+    return torch.where(first > 0, first, net.second(first))
+
+
+def counted(net, x):
+    return net.second(net.first(x) * F.max_pool2d((net.first(x) > 0).to(x.dtype), 3, 1, 1))
+
+
+@pytest.mark.parametrize("options", [{"tile": 8}, {"tile": 8, "memory": "10MB"}, {"tile": 8, "compile": "aot_eager"}])
+@pytest.mark.parametrize("code", [chosen_by_another_map, counted])
+def test_maps_without_a_gradient_are_carried(code, options):
+    """Borders of a map of booleans go from tile to tile like any other's, and have no gradient."""
+    net, image = Written(code), torch.randn((2, 3, 43, 39), dtype=torch.float64)
+    assert disagreements(answer(net, image), answer(stream(net, **options), image)) == {}
 
 
 def set_forward(net):
