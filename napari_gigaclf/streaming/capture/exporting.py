@@ -28,6 +28,7 @@ from napari_gigaclf.streaming.capture.conditions import (
 )
 from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed
 from napari_gigaclf.streaming.capture.tracing import ONE_AT_A_TIME, Shell, random_state
+from napari_gigaclf.streaming.capture.watching import watched
 
 SIZES: Mapping[int, Sequence[tuple[int, ...]]] = {
     1: ((4160,), (192,)),
@@ -55,6 +56,9 @@ class Exported:
     conditions: Conditions
     asks_for_contiguous: bool
     """Whether the code calls ``contiguous()``, which leaves no trace where nothing had to be copied."""
+
+
+_GRADIENT_HOOKS = (Tensor.register_hook, Tensor.register_post_accumulate_grad_hook)
 
 
 class _WatchedShell(Shell):
@@ -85,6 +89,11 @@ class _Watch(TorchFunctionMode):
         args: Sequence[object] = (),
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
+        if function in _GRADIENT_HOOKS:
+            raise UnsupportedOperation(
+                "cannot stream a module whose forward registers hooks on gradients: they would see tiles instead of "
+                "the image; register them on the streamed module's result"
+            )
         if function is Tensor.contiguous:
             self.asks_for_contiguous = True
         elif function in (Tensor.is_contiguous, Tensor.stride, Tensor.data_ptr, Tensor.storage_offset):
@@ -155,7 +164,7 @@ def exported(module: nn.Module, example: ImageKind, *, one_shape: bool = False) 
         image = torch.zeros(example.shape, dtype=example.dtype, device=example.device)
     varying = {} if one_shape else symbolic_axes(example.shape)
     try:
-        with ONE_AT_A_TIME, _quiet(), torch.inference_mode(False), torch.enable_grad():
+        with ONE_AT_A_TIME, _quiet(), torch.inference_mode(False), torch.enable_grad(), watched(module):
             program = torch.export.export(shell, (image,), dynamic_shapes={"image": varying}, strict=False)
     except _FAILURES as error:
         by_values = isinstance(error, GuardOnDataDependentSymNode)  # no other example would help

@@ -150,6 +150,61 @@ def test_maps_without_a_gradient_are_carried(code, options):
     assert disagreements(answer(net, image), answer(stream(net, **options), image)) == {}
 
 
+class Rounded(torch.autograd.Function):
+    """Rounds, and lets gradients pass as if it had not: as in quantised training."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return torch.round(x * 4) / 4
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+def hook_in_forward(net, x):
+    first = net.first(x)
+    first.register_hook(lambda gradient: -gradient)
+    return net.second(first)
+
+
+def remembers(net, x):
+    net.features = net.first(x)
+    return net.second(net.features)
+
+
+def counts(net, x):
+    net.alpha += 1
+    return net.first(x) * net.alpha
+
+
+def collects(net, x):
+    net.scales.append(1.0)
+    return net.first(x) * len(net.scales)
+
+
+@pytest.mark.parametrize("capture", ["auto", "export"])
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (lambda net, x: net.second(Rounded.apply(net.first(x))), "Rounded: it is a torch.autograd.Function"),
+        (lambda net, x: F.conv2d(x, Rounded.apply(net.first.weight)), "Rounded: it is a torch.autograd.Function"),
+        (hook_in_forward, "hooks on gradients"),
+        (remembers, "changes its 'features'"),
+        (counts, "changes its 'alpha'"),
+        (collects, "changes its 'scales'"),
+    ],
+)
+def test_what_the_list_of_operations_does_not_tell_is_refused(code, text, capture, image):
+    """Backward passes of its own, and state from call to call: results or gradients would differ without a word."""
+    net = Written(code)
+    before = dict(net.__dict__)
+    with pytest.raises(UnsupportedOperation, match=text):
+        stream(net, tile=8, capture=capture)
+    assert net.__dict__ == before  # no stand-in is left in the module
+    net(image).sum().backward()  # and functions have their backward passes again
+
+
 def set_forward(net):
     net.first.forward = lambda x: F.conv2d(x, net.first.weight) * 2
 
