@@ -32,7 +32,7 @@ REMEDIES = {
 HINTS = {
     "upsampling": ("interpolate", "upsample", "transpose", "pixel_shuffle", "pixelshuffle", "unpool"),
     "global": ("adaptive", "flatten", "linear", "mean", "sum", "amax", "max", "view", "reshape", "squeeze", "matmul"),
-    "norm": ("group_norm", "groupnorm", "instance", "layer_norm", "layernorm", "rms"),
+    "norm": ("syncbatchnorm", "group_norm", "groupnorm", "instance", "layer_norm", "layernorm", "rms"),
     "random": ("rand", "bernoulli", "normal"),
 }
 

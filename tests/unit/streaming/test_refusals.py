@@ -40,6 +40,7 @@ MODULES = {
     "relu.* in the outermost module.*share its memory": Calls(
         lambda x: x * F.relu_(x.mean((2, 3)).unsqueeze(-1)).unsqueeze(-1)
     ),
+    "SyncBatchNorm in module '1.1'.*eval mode": inside(nn.SyncBatchNorm(4)),
     "Flatten in module '1.1'.*outside": inside(nn.Flatten()),
     "interpolate in the outermost module.*mode='area'": Calls(lambda x: F.interpolate(x, scale_factor=2, mode="area")),
     "interpolate in the outermost module.*antialias": Calls(
