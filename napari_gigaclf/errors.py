@@ -71,6 +71,10 @@ class ImageTooSmallError(GigaclfError, RuntimeError):
     """An image is smaller than the network can take; also a RuntimeError, as PyTorch raises for the same image."""
 
 
+class ImageAxesError(GigaclfError, ValueError, RuntimeError):
+    """An image has other axes than the network takes; also a RuntimeError, as PyTorch raises for the same image."""
+
+
 class Cancelled(GigaclfError):
     """The caller asked to stop."""
 

@@ -18,7 +18,7 @@ from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.streaming.capture.choosing import FRONT_ENDS, Captured, FrontEnd, captured_for
 from napari_gigaclf.streaming.capture.conditions import ImageKind, autocast_type
-from napari_gigaclf.streaming.capture.refusals import check_plain
+from napari_gigaclf.streaming.capture.refusals import check_no_transform, check_plain
 from napari_gigaclf.streaming.capture.settings import settings_of
 from napari_gigaclf.streaming.capture.trial import trial_run
 from napari_gigaclf.streaming.network.dropout import SEED
@@ -28,7 +28,7 @@ from napari_gigaclf.streaming.planning.building import Task
 from napari_gigaclf.streaming.planning.cells import CellGeometry, cells_in_any_image, chosen_output
 from napari_gigaclf.streaming.planning.choosing import plan_run
 from napari_gigaclf.streaming.planning.glass import Glass, find_glass
-from napari_gigaclf.streaming.planning.options import parse_bytes, parse_tile
+from napari_gigaclf.streaming.planning.options import asked_for
 from napari_gigaclf.streaming.planning.plan import Budget, Layout, StreamPlan
 from napari_gigaclf.streaming.planning.schedule import axis_rules, schedule_region
 from napari_gigaclf.streaming.planning.stages import stage_for
@@ -44,9 +44,11 @@ from napari_gigaclf.streaming.running.source import (
     SourceImage,
     TensorImage,
     as_source,
+    check_sink,
     spatial_slices,
 )
 from napari_gigaclf.streaming.running.stages import run_job, run_region
+from napari_gigaclf.streaming.wrapper import Wrapper
 
 PLANS_KEPT = 32
 """Plans remembered, for training on images of a few sizes."""
@@ -56,21 +58,14 @@ GRAPHS_KEPT = 8
 """Graphs remembered: train and eval mode, and a few settings."""
 
 
-class StreamedModule(nn.Module):
+class StreamedModule(Wrapper):
     """A network that runs tile by tile, exactly. Made by :func:`stream`."""
 
     def __init__(
         self, module: nn.Module, budget: Budget, front_end: FrontEnd = "auto", spill: Path | None = None,
         compile: Backend | None = None,
     ) -> None:  # fmt: skip
-        super().__init__()
-        # The wrapped module's own tables: same parameters, same names in state_dict, one truth.
-        self._parameters = module._parameters
-        self._buffers = module._buffers
-        self._modules = module._modules
-        self._non_persistent_buffers_set = module._non_persistent_buffers_set
-        self.training = module.training
-        self._wrapped = (module,)  # in a tuple, so that it is not registered a second time
+        super().__init__(module)
         self._budget = budget
         self._front_end: FrontEnd = front_end
         self._spill = spill
@@ -81,20 +76,9 @@ class StreamedModule(nn.Module):
         self._graph()
 
     @property
-    def module(self) -> nn.Module:
-        """The wrapped module."""
-        return self._wrapped[0]
-
-    @property
     def last_report(self) -> StreamReport | None:
         """What the last run did; None before the first."""
         return self._report
-
-    def train(self, mode: bool = True) -> "StreamedModule":
-        """Set the mode of the wrapper and of the wrapped module."""
-        super().train(mode)
-        self.module.training = mode
-        return self
 
     def forward(self, source: Readable) -> Any:  # noqa: ANN401 - what the module returns
         """Return the feature map of an image of any size.
@@ -130,7 +114,7 @@ class StreamedModule(nn.Module):
             not in memory is read ahead on a thread of its own, one region at a time.
         sink
             Takes the image's gradient during ``backward``, region by region: a :class:`Sink`, or an array
-            ``(C, *space)`` assignable by slices (numpy, zarr). Every pixel is written once.
+            ``(C, *space)`` assignable by slices (numpy, zarr, tensor). Every pixel is written once.
         progress
             Called after each tile, in both passes.
         cancel
@@ -154,17 +138,21 @@ class StreamedModule(nn.Module):
             If ``cancel`` is set.
         UnsupportedOperation
             If the module, in its present mode, cannot be streamed.
-        ImageTooSmallError
-            If the image is smaller than the network can take.
+        ImageTooSmallError, ImageAxesError
+            If the image is smaller than the network can take, or has another number of axes.
         RegionError
             If ``cells`` is not one boolean per cell of an output, or not one mask per output.
         CompileError
             If tiles are to be compiled and cannot be.
         """
         image = self._image(source)
-        if sink is not None and image.shape[0] != 1:
-            raise ValueError(f"a sink takes the gradient of one image, and the batch has {image.shape[0]}")
+        if sink is not None:
+            check_sink(sink, image.shape, image.dtype)
+        if isinstance(source, Tensor) and not source.numel() and cells is None and on_output is None:
+            self._publish(StreamReport())
+            return self.module(source)  # no tile to run: PyTorch's own answer, or its error
         weights = self._weights(draw=True)
+        check_no_transform((*((source,) if isinstance(source, Tensor) else ()), *weights.values()))
         wanted = [name for name, p in self.module.named_parameters() if p.requires_grad]
         takes_gradient = isinstance(source, Tensor) and source.requires_grad
         backward = torch.is_grad_enabled() and (bool(wanted) or takes_gradient or sink is not None)
@@ -309,21 +297,17 @@ class StreamedModule(nn.Module):
     ) -> StreamPlan:  # fmt: skip
         """Return the plan for an image of this full shape; with ``layout``, a new one that replaces it."""
         graph, weights = self._graph(self._kind(shape, dtype)), self._weights()
-        num_axes = len(shape) - 2
-        if num_axes < 1 or (graph.num_axes is not None and graph.num_axes != num_axes):
-            raise ValueError(
-                f"the image has shape {tuple(shape)}, and the network takes (batch, channels) and "
-                f"{graph.num_axes or 'at least 1'} axes of space"
-            )
+        graph.check_axes(shape)
         device = self._device()
         seen = None if glass is None else glass.key
         key = (id(graph), tuple(shape), dtype, self._dtype(), device, autocast_type(device), backward, seen)
         if key in self._plans and layout is None:
             return self._plans[key]
         graph = self._sized(shape, dtype)
+        batch = shape[0] if graph.observed else 1  # arithmetic between stages sees the whole batch
         with torch.no_grad():
-            batch = shape[0] if graph.observed else 1  # arithmetic between stages sees the whole batch
-            trial = trial_run(graph, torch.zeros((batch, shape[1]), dtype=dtype, device=device), weights, num_axes)
+            pixel = torch.zeros((batch, shape[1]), dtype=dtype, device=device)
+            trial = trial_run(graph, pixel, weights, len(shape) - 2)
         trained = {n: p.numel() * p.element_size() for n, p in self.module.named_parameters() if p.requires_grad}
         task = Task(
             graph=graph, image_shape=tuple(shape), responses=trial.responses, backward=backward, weight_bytes=trained,
@@ -441,10 +425,7 @@ def stream(
     >>> torch.allclose(stream(net, tile=16)(image), net(image), atol=1e-6)
     True
     """
-    budget = Budget(
-        layout=None if tile is None else Layout(tiles=(parse_tile(tile),)),
-        memory_bytes=None if memory is None else parse_bytes(memory),
-    )
+    budget = asked_for(tile, memory)
     if capture not in FRONT_ENDS:
         raise ValueError(f"capture={capture!r} is none of {', '.join(FRONT_ENDS)}")
     return StreamedModule(module, budget, capture, None if spill is None else Path(spill), parse_compile(compile))

@@ -10,7 +10,7 @@ from torch import nn
 from napari_gigaclf.streaming.capture.builder import capture
 from napari_gigaclf.streaming.capture.conditions import Conditions, ImageKind
 from napari_gigaclf.streaming.capture.exported import graph_of
-from napari_gigaclf.streaming.capture.exporting import exported, exported_for, exported_somehow
+from napari_gigaclf.streaming.capture.exporting import error_for, exported, exported_for, exported_somehow
 from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed, SizeUsed, check_plain
 from napari_gigaclf.streaming.network.folding import fold_batch_norms
 from napari_gigaclf.streaming.network.graph import Graph
@@ -93,12 +93,20 @@ def captured_for(
 ) -> Captured:
     """Return which of a module's known graphs holds for an image, or a new one, as :func:`read` gives it.
 
-    Batch norms are folded in it. An image of the wrong dimension gets any graph, and is refused by the plan.
+    Batch norms are folded in it. An image of the wrong dimension gets any graph, and is refused by the plan; for one of
+    the wrong number of channels, the module's own error is raised.
     """
     for one in known:
         if one.holds(image) or (image is not None and one.graph.num_axes not in (None, len(image.shape) - 2)):
             return one
     conditions = [one.conditions for one in known if one.conditions is not None]
     one_shape = image is not None and any(not condition.hold_in_space(image) for condition in conditions)
-    captured = read(module, front_end, image, dtype, device, one_shape=one_shape)
-    return replace(captured, graph=fold_batch_norms(captured.graph))
+    with torch.inference_mode(False):  # a graph outlives the call in which it was read
+        try:
+            captured = read(module, front_end, image, dtype, device, one_shape=one_shape)
+        except CodeNotFollowed:
+            own = error_for(module, image) if known and image is not None else None
+            if own is None:  # if not, it was followed for other images: this one does not suit it
+                raise
+            raise own from None
+        return replace(captured, graph=fold_batch_norms(captured.graph))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -27,7 +28,9 @@ from napari_gigaclf.streaming.capture.conditions import (
     symbolic_axes,
 )
 from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed
-from napari_gigaclf.streaming.capture.tracing import ONE_AT_A_TIME, Shell, random_state
+from napari_gigaclf.streaming.capture.tracing import INNER, ONE_AT_A_TIME, Shell, random_state
+from napari_gigaclf.streaming.capture.watching import watched
+from napari_gigaclf.streaming.network.graph import module_weights
 
 SIZES: Mapping[int, Sequence[tuple[int, ...]]] = {
     1: ((4160,), (192,)),
@@ -57,6 +60,9 @@ class Exported:
     """Whether the code calls ``contiguous()``, which leaves no trace where nothing had to be copied."""
 
 
+_GRADIENT_HOOKS = (Tensor.register_hook, Tensor.register_post_accumulate_grad_hook)
+
+
 class _WatchedShell(Shell):
     """Calls a module with the image alone and notes what its code asks about memory."""
 
@@ -66,7 +72,7 @@ class _WatchedShell(Shell):
         self._watch = watch
 
     def forward(self, image: Tensor) -> Tensor:
-        with self._watch:
+        with self._watch, watched(self.get_submodule(INNER)):  # here, since torch.export puts attributes back itself
             return super().forward(image)
 
 
@@ -85,6 +91,11 @@ class _Watch(TorchFunctionMode):
         args: Sequence[object] = (),
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
+        if function in _GRADIENT_HOOKS:
+            raise UnsupportedOperation(
+                "cannot stream a module whose forward registers hooks on gradients: they would see tiles instead of "
+                "the image; register them on the streamed module's result"
+            )
         if function is Tensor.contiguous:
             self.asks_for_contiguous = True
         elif function in (Tensor.is_contiguous, Tensor.stride, Tensor.data_ptr, Tensor.storage_offset):
@@ -180,6 +191,18 @@ def exported(module: nn.Module, example: ImageKind, *, one_shape: bool = False) 
         shell=shell, program=program, image=place, conditions=conditions_of(place, example),
         asks_for_contiguous=watch.asks_for_contiguous,
     )  # fmt: skip
+
+
+def error_for(module: nn.Module, image: ImageKind) -> Exception | None:
+    """Return what a module itself raises for an image of this kind; None where it raises nothing of its own."""
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad(), watched(module):
+        state: dict[str, Any] = {name: mode.from_tensor(tensor) for name, tensor in module_weights(module).items()}
+        example = torch.zeros(image.shape, dtype=image.dtype, device=image.device)
+        try:
+            torch.func.functional_call(module, state, (example,))
+        except (RuntimeError, ValueError) as error:
+            return error if type(error) in (RuntimeError, ValueError) else None  # others tell of the example
+    return None
 
 
 @contextmanager

@@ -79,6 +79,7 @@ def channel_norm_call(module: nn.LayerNorm | nn.RMSNorm, names: tuple[str, ...])
 def pool_call(module: nn.Module) -> dict[str, Argument]:
     """Return a pooling module's arguments."""
     names = (
+        "norm_type",
         "kernel_size",
         "stride",
         "padding",
@@ -114,12 +115,14 @@ def module_table() -> dict[type[nn.Module], tuple[object, Callable[..., dict[str
         table[getattr(nn, f"AdaptiveMaxPool{n}d")] = (getattr(F, f"adaptive_max_pool{n}d"), adaptive_pool_call)
         table[getattr(nn, f"MaxPool{n}d")] = (getattr(F, f"max_pool{n}d"), pool_call)
         table[getattr(nn, f"AvgPool{n}d")] = (getattr(F, f"avg_pool{n}d"), pool_call)
+        table[getattr(nn, f"LPPool{n}d")] = (getattr(F, f"lp_pool{n}d"), pool_call)
         for name in ("ZeroPad", "ConstantPad", "ReflectionPad", "ReplicationPad", "CircularPad"):
             table[getattr(nn, f"{name}{n}d")] = (F.pad, pad_call)
         table[getattr(nn, f"Dropout{n}d")] = (getattr(F, f"dropout{n}d"), lambda m: {"p": m.p, "training": m.training})
     table[nn.Dropout] = (F.dropout, lambda m: {"p": m.p, "training": m.training})
     for kind in (nn.AlphaDropout, nn.FeatureAlphaDropout):
         table[kind] = (F.alpha_dropout, lambda m: {"p": m.p, "training": m.training})
+    table[nn.SyncBatchNorm] = (F.batch_norm, batch_norm_call)
     table[nn.GroupNorm] = (F.group_norm, group_norm_call)
     table[nn.PReLU] = (F.prelu, lambda m: {"weight": ".weight"})
     table[nn.RReLU] = (F.rrelu, lambda m: {"lower": m.lower, "upper": m.upper, "training": m.training})
@@ -129,6 +132,7 @@ def module_table() -> dict[type[nn.Module], tuple[object, Callable[..., dict[str
     table[nn.ReLU] = (F.relu, lambda m: {})
     table[nn.Identity] = (nn.Identity, lambda m: {})
     table[nn.Softmax] = (F.softmax, lambda m: {"dim": m.dim})
+    table[nn.Softmin] = (F.softmin, lambda m: {"dim": m.dim})
     table[nn.LogSoftmax] = (F.log_softmax, lambda m: {"dim": m.dim})
     table[nn.GLU] = (F.glu, lambda m: {"dim": m.dim})
     for norm, function, names in (
@@ -145,6 +149,8 @@ def module_table() -> dict[type[nn.Module], tuple[object, Callable[..., dict[str
 
 def module_call(module: nn.Module) -> ModuleCall | None:
     """Return what a known module computes, as a function and its arguments; None for other modules."""
+    if isinstance(module, nn.SyncBatchNorm) and module.training:
+        return None  # its statistics are those of all processes
     for kind, (function, arguments) in module_table().items():
         if keeps_forward(module, kind):
             return function, arguments(module)

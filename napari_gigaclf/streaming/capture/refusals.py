@@ -1,6 +1,10 @@
 """What to do instead: remedies for operations that cannot be streamed, and modules refused as a whole."""
 
-from torch import nn
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.modules import module as module_hooks
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
@@ -28,7 +32,7 @@ REMEDIES = {
 HINTS = {
     "upsampling": ("interpolate", "upsample", "transpose", "pixel_shuffle", "pixelshuffle", "unpool"),
     "global": ("adaptive", "flatten", "linear", "mean", "sum", "amax", "max", "view", "reshape", "squeeze", "matmul"),
-    "norm": ("group_norm", "groupnorm", "instance", "layer_norm", "layernorm", "rms"),
+    "norm": ("syncbatchnorm", "group_norm", "groupnorm", "instance", "layer_norm", "layernorm", "rms"),
     "random": ("rand", "bernoulli", "normal"),
 }
 
@@ -84,3 +88,28 @@ def check_plain(module: nn.Module) -> None:
             raise UnsupportedOperation(
                 f"cannot stream {type(child).__name__} in {where}: its weights do not exist yet; run it once first"
             )
+
+
+def check_no_transform(tensors: Iterable[Tensor]) -> None:
+    """Refuse what would go around the engine's own backward pass, and, where nothing is trained, be lost unnoticed.
+
+    Parameters
+    ----------
+    tensors
+        The image and the weights.
+
+    Raises
+    ------
+    UnsupportedOperation
+        Inside ``torch.func``'s transforms, and for tensors that carry a tangent.
+    """
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        raise UnsupportedOperation(
+            "cannot stream inside a transform of torch.func (grad, vjp, jvp, vmap); call the streamed module on "
+            "tensors and take gradients by backward() or torch.autograd.grad"
+        )
+    if any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors):  # type: ignore[no-untyped-call]
+        raise UnsupportedOperation(
+            "cannot stream with forward-mode derivatives (a tangent, torch.autograd.forward_ad); take gradients by "
+            "backward(), or use the untiled module on a crop"
+        )

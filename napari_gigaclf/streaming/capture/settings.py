@@ -5,6 +5,7 @@ Weakness: numbers inside objects other than modules, lists, tuples and dicts are
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -30,6 +31,15 @@ class _Same:
 def settings_of(module: nn.Module) -> tuple[object, ...]:
     """Return a key that changes when a module's structure, attributes, types or mode change, not with its weights."""
     return tuple((path, _of_one(child)) for path, child in module.named_modules(remove_duplicate=False))
+
+
+def changed_settings(before: tuple[Any, ...], after: tuple[Any, ...]) -> list[tuple[str, str]]:
+    """Return the path and name of each attribute that differs between two keys of one module's settings."""
+    found, missing = list[tuple[str, str]](), object()
+    for (path, one), (_, other) in zip(before, after, strict=True):
+        old, new = dict(one[-1]), dict(other[-1])
+        found += [(path, name) for name in {**old, **new} if old.get(name, missing) != new.get(name, missing)]
+    return found
 
 
 def _of_one(module: nn.Module) -> tuple[object, ...]:

@@ -20,6 +20,7 @@ from torch import Tensor, fx, nn
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.capture.modules import module_call
 from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed
+from napari_gigaclf.streaming.capture.watching import watched
 from napari_gigaclf.streaming.network.patches import Patchwise
 
 INNER = "module"
@@ -136,7 +137,7 @@ def trace(module: nn.Module) -> tuple[Shell, fx.Graph]:
     """
     shell, before = Shell(module), random_state()
     try:
-        with ONE_AT_A_TIME, torch.enable_grad(), _taken_for_tensors():
+        with ONE_AT_A_TIME, torch.enable_grad(), watched(module), _taken_for_tensors():
             traced = _Tracer().trace(shell)
     except UnsupportedOperation:
         raise

@@ -9,15 +9,9 @@ from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser,
 from napari_gigaclf.streaming.network.dropout import Dropout
 from napari_gigaclf.streaming.network.graph import module_weights
 from napari_gigaclf.streaming.network.intervals import Mirror, Window
-from napari_gigaclf.streaming.network.operations import (
-    AveragePooling,
-    ConstantPadding,
-    Convolution,
-    MaxPooling,
-    MirrorPadding,
-    TensorRef,
-)
+from napari_gigaclf.streaming.network.operations import ConstantPadding, Convolution, MirrorPadding, TensorRef
 from napari_gigaclf.streaming.network.patches import PatchOperation, Patchwise
+from napari_gigaclf.streaming.network.pooling import AveragePooling, MaxPooling, PowerPooling
 from napari_gigaclf.streaming.network.resampling import Interpolation
 from napari_gigaclf.streaming.network.shuffling import PixelShuffle
 from napari_gigaclf.streaming.network.transposed import TransposedConvolution
@@ -104,6 +98,22 @@ def average_pooling(num_axes: int) -> Recogniser:
     return recognise
 
 
+def power_pooling(num_axes: int) -> Recogniser:
+    """Return the recogniser of a pooling by p-norm over so many axes."""
+
+    def recognise(call: Call) -> Recognised:
+        bound = call.bind("input", "norm_type", "kernel_size", stride=None, ceil_mode=False)
+        power = bound["norm_type"]
+        if not isinstance(power, int | float) or not power > 0:
+            raise call.refuse(f"its norm_type is {power!r}", "give a number above 0, such as 2")
+        windows = pooling_windows(call, {**bound, "padding": 0}, num_axes)
+        return PowerPooling(
+            source=call.map_of(bound["input"]), windows=windows, count_include_pad=True, divisor=None, power=power
+        )
+
+    return recognise
+
+
 def padding(call: Call) -> Recognised:
     """Recognise ``F.pad`` over space; the innermost axis comes first in its list, as PyTorch has it."""
     bound = call.bind("input", "pad", mode="constant", value=None)
@@ -151,6 +161,7 @@ def function_table() -> dict[object, Recogniser]:
         table[getattr(F, f"max_pool{num_axes}d")] = max_pooling(num_axes)
         table[getattr(torch, f"max_pool{num_axes}d")] = max_pooling(num_axes)
         table[getattr(F, f"avg_pool{num_axes}d")] = average_pooling(num_axes)
+        table[getattr(F, f"lp_pool{num_axes}d")] = power_pooling(num_axes)
     return table
 
 

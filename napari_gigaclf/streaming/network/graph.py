@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_gigaclf.errors import ImageAxesError
 from napari_gigaclf.streaming.network.dropout import SEED
 from napari_gigaclf.streaming.network.intervals import Span
 from napari_gigaclf.streaming.network.operations import (
@@ -177,6 +178,21 @@ class Graph:
                 waiting += tensors_read(constant)
                 names |= {constant.name} if isinstance(constant, NamedTensor) else set()
         return names
+
+    def check_axes(self, shape: Sequence[int]) -> None:
+        """Refuse an image ``(B, C, *space)`` with another number of axes than the network takes.
+
+        Raises
+        ------
+        ImageAxesError
+            Naming both.
+        """
+        axes = len(shape) - 2
+        if axes < 1 or self.num_axes not in (None, axes):
+            raise ImageAxesError(
+                f"the image has shape {tuple(shape)}, and the network takes (batch, channels) and "
+                f"{self.num_axes or 'at least 1'} axes of space"
+            )
 
     def sized(self, image: ImageFacts) -> "Graph":
         """Return the graph with everything that depends on the image's shape in plain numbers."""

@@ -115,6 +115,9 @@ class Tile:
 def _as_asked(builder: Builder, layout: Layout, stored: frozenset[int], memory_bytes: int | None) -> StreamPlan:
     """Return the plan for a layout that was asked for; it stays, whatever memory it needs."""
     num_axes = len(builder.task.space)
+    for sides in layout.tiles:
+        if len(sides) not in (1, num_axes):
+            raise ValueError(f"tile={sides} has {len(sides)} sides, and the image {num_axes} axes of space")
     tiles = tuple(sides * (num_axes if len(sides) == 1 else 1) for sides in layout.tiles)
     sized = builder.sized(Layout(tiles=tiles, rests=layout.rests), stored)
     if memory_bytes is not None:

@@ -14,15 +14,14 @@ from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.intervals import Rule
 from napari_gigaclf.streaming.network.linear import ChannelLinear
 from napari_gigaclf.streaming.network.operations import (
-    AveragePooling,
     ConstantPadding,
     Convolution,
-    MaxPooling,
     MirrorPadding,
     Operation,
     Pointwise,
 )
 from napari_gigaclf.streaming.network.patches import PatchOperation
+from napari_gigaclf.streaming.network.pooling import AveragePooling, MaxPooling
 from napari_gigaclf.streaming.network.resampling import Interpolation
 from napari_gigaclf.streaming.network.shuffling import PixelShuffle
 from napari_gigaclf.streaming.network.transposed import TransposedConvolution

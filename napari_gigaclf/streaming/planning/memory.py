@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.streaming.network.graph import Graph
-from napari_gigaclf.streaming.network.operations import MaxPooling, Operation, Pointwise, Windowed, rectifies
+from napari_gigaclf.streaming.network.operations import Operation, Pointwise, Windowed, rectifies
+from napari_gigaclf.streaming.network.pooling import MaxPooling, PowerPooling
 from napari_gigaclf.streaming.planning.schedule import AxisSchedule
 
 INDEX_BYTES = 8
@@ -124,6 +125,9 @@ class TileMemory:
             total += joined + (self.made(index) if held and index not in overwritten else 0)
             if isinstance(node.operation, MaxPooling):
                 total += self.made(index) * INDEX_BYTES // self.item_bytes[index]
+            if isinstance(node.operation, PowerPooling):
+                total += max(self.made(node.inputs[0]), self.joined(node.inputs[0]))
+                total += node.operation.held_results * self.made(index)
         return total
 
     def _overwritten(self) -> frozenset[int]:

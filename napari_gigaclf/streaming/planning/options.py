@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from napari_gigaclf.streaming.planning.plan import Budget, Layout
+
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 MAX_TILE = 1 << 40
@@ -21,7 +23,7 @@ def parse_bytes(memory: int | str) -> int:
     >>> parse_bytes("1.5 GB")
     1500000000
     """
-    if isinstance(memory, int):
+    if type(memory) is int:
         amount = memory
     elif not isinstance(memory, str):
         raise ValueError(f"memory={memory!r} is not a whole number of bytes; write it like '2GB'")
@@ -47,6 +49,20 @@ def parse_tile(tile: int | Sequence[int]) -> tuple[int, ...]:
         If a side is not a positive whole number.
     """
     sides = tuple(tile) if isinstance(tile, Sequence) else (tile,)
-    if not sides or any(not isinstance(side, int) or not 1 <= side <= MAX_TILE for side in sides):
+    if not sides or any(type(side) is not int or not 1 <= side <= MAX_TILE for side in sides):
         raise ValueError(f"tile={tile!r} is not a positive number of pixels, nor one per axis")
     return sides
+
+
+def asked_for(tile: int | Sequence[int] | None, memory: int | str | None) -> Budget:
+    """Return what a caller asks of a plan.
+
+    Raises
+    ------
+    ValueError
+        If ``tile`` or ``memory`` makes no sense.
+    """
+    return Budget(
+        layout=None if tile is None else Layout(tiles=(parse_tile(tile),)),
+        memory_bytes=None if memory is None else parse_bytes(memory),
+    )

@@ -108,6 +108,8 @@ def map_sizes(graph: Graph, rules: Sequence[Rule], num_input: int) -> tuple[int,
     UnsupportedOperation
         If maps of different sizes are joined.
     """
+    if num_input < 1:
+        raise ImageTooSmallError(f"an image of {num_input} pixels along one axis holds nothing; use a larger image")
     sizes = [num_input]
     for node, rule in zip(graph.nodes[1:], rules[1:], strict=True):
         have = {sizes[source] for source in node.inputs}

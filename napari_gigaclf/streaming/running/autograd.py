@@ -77,6 +77,8 @@ class Job:
     """Gives the plan of all stages with smaller tiles, for when memory runs out; None where there is none."""
     compiler: TileCompiler | None = None
     """Compiles what most tiles do; None: no tile is run compiled."""
+    sink_alone: bool = False
+    """Whether the sink takes the image's gradient and nobody else wants it."""
     number: int = 0
     """Which of the plan's stages this is."""
     spill: Path | None = None
@@ -359,7 +361,7 @@ class Streamed(torch.autograd.Function):
         def trained() -> Trained:
             return Trained.of(job, saved[:count], ctx.needs_input_grad[2:], ctx.autocast)
 
-        grad_image = torch.zeros_like(image) if wants_image and job.sink is None else None
+        grad_image = torch.zeros_like(image) if wants_image and not job.sink_alone else None
         work, ctx.work = ctx.work or trained().work(image=wants_image), None  # a second backward pass makes another
         grad_maps = {i: torch.zeros_like(inputs.maps[i]) for i, wanted in needs.maps.items() if wanted}
         written, statistics = job.sorted_gradients(grad_outputs)

@@ -15,15 +15,9 @@ from torch import Tensor
 
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.intervals import Rule, Span
-from napari_gigaclf.streaming.network.operations import (
-    AveragePooling,
-    ConstantPadding,
-    Convolution,
-    Extent,
-    MaxPooling,
-    MirrorPadding,
-)
+from napari_gigaclf.streaming.network.operations import ConstantPadding, Convolution, Extent, MirrorPadding
 from napari_gigaclf.streaming.network.patches import PatchOperation
+from napari_gigaclf.streaming.network.pooling import AveragePooling, MaxPooling
 from napari_gigaclf.streaming.planning.plan import StreamPlan, is_empty
 from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules, borderless, looks_back
 from napari_gigaclf.streaming.running.joining import shape_of

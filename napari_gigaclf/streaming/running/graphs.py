@@ -69,8 +69,8 @@ class TileGraph:
         work_of_many = None if compiled is None or tile not in compiled else compiled.work
         if work_of_many is not None:
             sources, pieces = work_of_many.laid_out(sources), work_of_many.laid_out(pieces)
-        starts = {index: block.detach().requires_grad_(work.needs_grad[index]) for index, block in sources.items()}
-        received = {key: piece.detach().requires_grad_(work.needs_grad[key[0]]) for key, piece in pieces.items()}
+        starts = {index: _leaf(block, work.needs_grad[index]) for index, block in sources.items()}
+        received = {key: _leaf(piece, work.needs_grad[key[0]]) for key, piece in pieces.items()}
         with torch.enable_grad():
             if work_of_many is not None:
                 result = work_of_many.run(work, tile, starts, received)
@@ -119,6 +119,11 @@ class TileGraph:
             pieces={key: g for key, piece in borders.items() if (g := _taken(piece)) is not None and bool(g.any())},
             sources={index: _taken(block) for index, block in entries.items()},
         )
+
+
+def _leaf(block: Tensor, wanted: bool) -> Tensor:
+    """Return a block as the start of a graph; a map of booleans or whole numbers (``x > 0``) has no gradient."""
+    return block.detach().requires_grad_(wanted and block.is_floating_point())
 
 
 @contextmanager

@@ -240,7 +240,7 @@ class Backward:
     kept: Mapping[int, Kept]
     sink: Any
     grad_image: Tensor | None
-    """Filled with the image's gradient; None where none is wanted, or a sink takes it."""
+    """Filled with the image's gradient; None where none is wanted, or a sink alone takes it."""
     callbacks: Callbacks
     report: StreamReport
     autocast: Callable[[], Any]

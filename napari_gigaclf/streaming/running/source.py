@@ -1,7 +1,7 @@
 """Where pixels come from and where gradients go: seams through which images larger than memory stream.
 
 A *source* is anything with a shape and a ``read``; a *sink* anything with a ``write`` or that can be assigned to by
-slices (a numpy or zarr array). A tensor in memory is a source too.
+slices (a numpy or zarr array, a tensor). A tensor in memory is a source too.
 """
 
 from collections.abc import Sequence
@@ -162,6 +162,42 @@ def numpy_dtype(dtype: Any) -> np.dtype[Any]:  # noqa: ANN401 - a numpy or torch
     return found
 
 
+def check_sink(sink: Any, shape: Sequence[int], dtype: torch.dtype) -> None:  # noqa: ANN401
+    """Refuse a sink that cannot take the gradient of an image, before hours of forward pass are spent.
+
+    Parameters
+    ----------
+    sink
+        The sink.
+    shape
+        The image's, (B, C, *space).
+    dtype
+        The image's.
+
+    Raises
+    ------
+    ValueError
+        If the image is a batch of several, or an array has another shape; if either holds whole numbers.
+    TypeError
+        If the sink can neither be written nor assigned to.
+    """
+    if shape[0] != 1:
+        raise ValueError(f"a sink takes the gradient of one image, and the batch has {shape[0]}")
+    if not dtype.is_floating_point:
+        raise ValueError(f"an image of whole numbers ({dtype}) has no gradient for a sink; give it as float32")
+    if isinstance(sink, Sink):
+        return
+    if not all(hasattr(sink, name) for name in ("shape", "dtype", "__setitem__")):
+        raise TypeError(
+            f"a {type(sink).__name__} cannot take a gradient; give an array (C, *space) of numpy or zarr, a tensor, or "
+            "an object with write(slices, array)"
+        )
+    if tuple(sink.shape) != tuple(shape[1:]):
+        raise ValueError(f"the sink has shape {tuple(sink.shape)}, and the image's gradient {tuple(shape[1:])}")
+    if numpy_dtype(sink.dtype).kind in "iub":
+        raise ValueError(f"the sink holds whole numbers ({sink.dtype}), and a gradient has fractions; use float32")
+
+
 def write_gradient(sink: Any, extent: Extent, gradient: Tensor | None, channels: int) -> None:  # noqa: ANN401
     """Give a sink the gradient over an extent, ``(1, C, *block)``; None stands for zeros."""
     if gradient is None:
@@ -171,7 +207,7 @@ def write_gradient(sink: Any, extent: Extent, gradient: Tensor | None, channels:
     if isinstance(sink, Sink):
         sink.write(slices_of(extent), values)
     else:
-        sink[(slice(None), *slices_of(extent))] = values
+        sink[(slice(None), *slices_of(extent))] = torch.from_numpy(values) if isinstance(sink, Tensor) else values
 
 
 def spatial_slices(slices: Sequence[slice] | slice, sizes: Sequence[int]) -> Extent:

@@ -93,6 +93,7 @@ def run_job(job: Job, image: Tensor | None) -> Any:  # noqa: ANN401 - what the m
             "allow more memory, so that maps are kept between passes, or give the image as a tensor"
         )
     if torch.is_grad_enabled() and job.sink is not None:
+        job = replace(job, sink_alone=image is None or not image.requires_grad)
         image = torch.zeros((), requires_grad=True) if image is None else image
         image = image if image.requires_grad else image.detach().requires_grad_()
     # A map that later stages read is kept whole for them; its wanted cells are taken from it in the end.

@@ -137,6 +137,22 @@ def test_every_image_gets_the_untiled_numbers(code):
         assert disagreements(answer(net, image(*shape)), answer(streamed, image(*shape))) == {}, shape
 
 
+@pytest.mark.parametrize("train", [False, True])
+def test_an_image_that_does_not_suit_raises_the_module_s_own_error(train):
+    """The code was followed for images of three channels; it is not the code that is wrong."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReflectionPad2d(5)).train(train)
+    streamed = stream(net, tile=8, capture="export")
+    for image, text in (
+        (torch.zeros(1, 4, 20, 20), "to have 3 channels, but got 4"),
+        (torch.zeros(1, 3, 5, 5), "Padding"),
+    ):
+        for module in (net, streamed):
+            before = net[1].num_batches_tracked.clone()
+            with pytest.raises(RuntimeError, match=text):
+                module(image)
+            assert module is net or net[1].num_batches_tracked == before
+
+
 def test_fx_alone_refuses_what_it_cannot_follow():
     with pytest.raises(UnsupportedOperation, match="looking at the image or its shape"):
         stream(Written(checks_channels), capture="fx")

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad as forward_mode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
@@ -168,13 +169,42 @@ def test_ordinary_module_before_and_after(net, image):
     assert disagreements(expected, found) == {}
 
 
-def test_transforms_of_functions_are_refused_not_wrong(net, image):
-    streamed = stream(net, tile=16)
-    with pytest.raises((RuntimeError, UnsupportedOperation)):
-        torch.func.grad(lambda x: streamed(x).sum())(image)
-    with pytest.raises((RuntimeError, UnsupportedOperation)):
-        torch.func.vmap(streamed)(image[None])
-    with torch.autograd.forward_ad.dual_level():
-        dual = torch.autograd.forward_ad.make_dual(image, torch.ones_like(image))
-        with pytest.raises((RuntimeError, NotImplementedError, UnsupportedOperation)):
-            streamed(dual)
+def tangent_along_itself(function, x):
+    with forward_mode.dual_level():
+        return forward_mode.unpack_dual(function(forward_mode.make_dual(x, x))).tangent
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("transform", [
+    lambda f, x: torch.func.grad(lambda y: f(y).sum())(x),
+    lambda f, x: torch.func.vjp(f, x),
+    lambda f, x: torch.func.vmap(f)(x[None]),
+    lambda f, x: torch.func.jvp(f, (x,), (x,)),
+    tangent_along_itself,
+], ids=["grad", "vjp", "vmap", "jvp", "dual"])  # fmt: skip
+def test_transforms_of_functions_are_refused_not_wrong(frozen, transform, image):
+    """A frozen network gives no step of autograd that would refuse: its tangents would be lost without a word."""
+    streamed = stream(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh()).double().requires_grad_(not frozen), tile=16)
+    with pytest.raises(UnsupportedOperation, match=r"torch\.func|forward-mode"):
+        transform(streamed, image)
+
+
+def test_tangents_of_weights_are_refused(image):
+    streamed = stream(nn.Conv2d(3, 4, 3).double().requires_grad_(False), tile=16)
+    with forward_mode.dual_level():
+        weights = {name: forward_mode.make_dual(p, p) for name, p in streamed.named_parameters()}
+        with pytest.raises(UnsupportedOperation, match="forward-mode"):
+            torch.func.functional_call(streamed, weights, (image,))
+
+
+@pytest.mark.parametrize("capture", ["fx", "export"])
+def test_wrapped_or_first_run_in_inference_mode(capture, image):
+    """As in a validation loop: the graph of eval mode is read there, and serves training with frozen norms later."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Upsample(scale_factor=1.7, mode="bilinear")).double()
+    streamed = stream(net.train(), tile=16, capture=capture)
+    streamed.eval()
+    with torch.inference_mode():
+        assert relative_error(net(image), streamed(image)) < 1e-10
+        streamed = stream(net, tile=16, capture=capture)
+        assert relative_error(net(image), streamed(image)) < 1e-10
+    assert disagreements(answer(net, image), answer(streamed, image)) == {}

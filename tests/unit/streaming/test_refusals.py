@@ -40,6 +40,7 @@ MODULES = {
     "relu.* in the outermost module.*share its memory": Calls(
         lambda x: x * F.relu_(x.mean((2, 3)).unsqueeze(-1)).unsqueeze(-1)
     ),
+    "SyncBatchNorm in module '1.1'.*eval mode": inside(nn.SyncBatchNorm(4)),
     "Flatten in module '1.1'.*outside": inside(nn.Flatten()),
     "interpolate in the outermost module.*mode='area'": Calls(lambda x: F.interpolate(x, scale_factor=2, mode="area")),
     "interpolate in the outermost module.*antialias": Calls(
@@ -122,7 +123,9 @@ def test_batch_norm_follows_the_mode():
         ({"tile": 0}, "tile=0"),
         ({"tile": (4, -1)}, "tile="),
         ({"memory": "much"}, "memory='much'"),
+        ({"tile": True}, "tile=True"),
         ({"memory": 0}, "memory=0"),
+        ({"memory": True}, "memory=True"),
     ],
 )
 def test_senseless_options_are_refused(options, text):
@@ -135,6 +138,14 @@ def test_memory_that_no_tile_fits_is_refused():
         stream(nn.Conv2d(3, 64, 3), memory="10 KB").plan((3, 2000, 2000))
 
 
-def test_image_of_other_dimension_is_refused():
-    with pytest.raises(ValueError, match="axes of space"):
-        stream(nn.Conv2d(3, 4, 3))(torch.zeros(3, 9, 9))
+def test_a_tile_with_more_sides_than_axes_is_refused():
+    with pytest.raises(ValueError, match=r"tile=\(4, 4, 4\) has 3 sides, and the image 2 axes"):
+        stream(nn.Conv2d(3, 4, 3), tile=(4, 4, 4))(torch.zeros(1, 3, 9, 9))
+
+
+@pytest.mark.parametrize("shape", [(3, 9, 9), (1, 3, 9, 9, 9)])
+def test_image_of_other_dimension_is_refused(shape):
+    """Where PyTorch raises a RuntimeError, so do we; it takes an image without batch, and we do not."""
+    for kind in (ValueError, RuntimeError):
+        with pytest.raises(kind, match="axes of space"):
+            stream(nn.Conv2d(3, 4, 3))(torch.zeros(shape))

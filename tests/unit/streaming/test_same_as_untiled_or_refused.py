@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming import stream
+from napari_gigaclf.testing.oracle import answer, disagreements
 
 
 class Written(nn.Module):
@@ -130,6 +131,79 @@ def changes_another_name(net, x):
 def test_same(code, image):
     net = Written(code)
     assert torch.allclose(stream(net, tile=8)(image), net(image), rtol=1e-10, atol=1e-10)
+
+
+def chosen_by_another_map(net, x):
+    first = net.first(x)
+    return torch.where(first > 0, first, net.second(first))
+
+
+def counted(net, x):
+    return net.second(net.first(x) * F.max_pool2d((net.first(x) > 0).to(x.dtype), 3, 1, 1))
+
+
+@pytest.mark.parametrize("options", [{"tile": 8}, {"tile": 8, "memory": "10MB"}, {"tile": 8, "compile": "aot_eager"}])
+@pytest.mark.parametrize("code", [chosen_by_another_map, counted])
+def test_maps_without_a_gradient_are_carried(code, options):
+    """Borders of a map of booleans go from tile to tile like any other's, and have no gradient."""
+    net, image = Written(code), torch.randn((2, 3, 43, 39), dtype=torch.float64)
+    assert disagreements(answer(net, image), answer(stream(net, **options), image)) == {}
+
+
+class Rounded(torch.autograd.Function):
+    """Rounds, and lets gradients pass as if it had not: as in quantised training."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return torch.round(x * 4) / 4
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+def hook_in_forward(net, x):
+    first = net.first(x)
+    first.register_hook(lambda gradient: -gradient)
+    return net.second(first)
+
+
+def remembers(net, x):
+    net.features = net.first(x)
+    return net.second(net.features)
+
+
+def counts(net, x):
+    net.alpha += 1
+    return net.first(x) * net.alpha
+
+
+def collects(net, x):
+    net.scales.append(1.0)
+    return net.first(x) * len(net.scales)
+
+
+@pytest.mark.parametrize("capture", ["auto", "export"])
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (lambda net, x: net.second(Rounded.apply(net.first(x))), "Rounded: it is a torch.autograd.Function"),
+        (lambda net, x: F.conv2d(x, Rounded.apply(net.first.weight)), "Rounded: it is a torch.autograd.Function"),
+        (hook_in_forward, "hooks on gradients"),
+        (remembers, "changes its 'features'"),
+        (counts, "changes its 'alpha'"),
+        (collects, "changes its 'scales'"),
+    ],
+)
+def test_what_the_list_of_operations_does_not_tell_is_refused(code, text, capture, image):
+    """Backward passes of its own, and state from call to call: results or gradients would differ without a word."""
+    net = Written(code)
+    before = dict(net.__dict__)
+    with pytest.raises(UnsupportedOperation, match=text):
+        stream(net, tile=8, capture=capture)
+    assert net.__dict__.keys() == before.keys()  # no stand-in is left in the module
+    assert (net.alpha, net.tensor) == (before["alpha"], before["tensor"])
+    net(image).sum().backward()  # and functions have their backward passes again
 
 
 def set_forward(net):

@@ -53,7 +53,11 @@ CODES = {
 }
 
 
-@pytest.mark.parametrize("module", [nn.ChannelShuffle(3), nn.GLU(1)])
+@pytest.mark.parametrize(
+    "module",
+    [nn.ChannelShuffle(3), nn.GLU(1), nn.Softmin(1), nn.SyncBatchNorm(6).eval()],
+    ids=lambda m: type(m).__name__,
+)
 def test_modules_agree(module):
     net = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), module).double()
     image = torch.randn(2, 3, 23, 17, dtype=torch.float64)

@@ -33,6 +33,20 @@ class ArraySource:
         return self.array[(slice(None), *slices)]
 
 
+class Sunk(nn.Module):
+    """A streamed module that also gives the image's gradient to a sink."""
+
+    def __init__(self, streamed, sink):
+        super().__init__()
+        self.streamed, self.sink = streamed, sink
+
+    def forward(self, x):
+        return self.streamed.stream(x, self.sink)
+
+    def named_parameters(self, *args, **kwargs):
+        return self.streamed.named_parameters(*args, **kwargs)
+
+
 class CountingSink:
     def __init__(self, shape):
         self.array, self.times = np.full(shape, np.nan), np.zeros(shape[1:], dtype=int)
@@ -51,6 +65,64 @@ def test_names_and_parameters_are_the_modules_own():
     streamed.load_state_dict(other.state_dict())
     assert torch.equal(module[0].weight, other[0].weight)
     assert list(nn.Sequential(streamed, nn.ReLU()).state_dict()) == [f"0.{name}" for name in module.state_dict()]
+
+
+class WithHabits(nn.Module):
+    """Does more than usual when its mode is set, and when its state is taken and put back."""
+
+    _version = 3
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.epoch = nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), 5
+
+    def forward(self, x):
+        return self.norm(self.conv(x))
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+    def get_extra_state(self):
+        return {"epoch": self.epoch}
+
+    def set_extra_state(self, state):
+        self.epoch = state["epoch"]
+
+    def _load_from_state_dict(self, state, prefix, *rest):
+        for name in ("weight", "bias"):
+            if f"{prefix}old.{name}" in state:
+                state[f"{prefix}conv.{name}"] = state.pop(f"{prefix}old.{name}")
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+def test_a_module_that_keeps_its_norms_frozen_does_so_when_streamed():
+    """A ``train`` of its own is a common way of training with fixed statistics."""
+    module, image = WithHabits(), torch.rand(1, 2, 20, 20)
+    streamed = stream(module, tile=8).train()
+    assert (streamed.training, module.training, module.norm.training) == (True, True, False)
+    streamed(image)
+    assert module.norm.num_batches_tracked == 0
+    assert not streamed.eval().training
+    assert not module.training
+
+
+@pytest.mark.parametrize("whole", [lambda part: part, lambda part: nn.ModuleDict({"trunk": part})])
+def test_state_is_taken_and_put_back_as_the_module_does_it(whole):
+    module = WithHabits()
+    module.register_state_dict_post_hook(lambda module, state, prefix, metadata: state.update({f"{prefix}by": 1}))
+    module.register_load_state_dict_pre_hook(lambda module, state, prefix, *rest: state.pop(f"{prefix}by"))
+    expected, streamed = whole(module).state_dict(), whole(stream(module))
+    found = streamed.state_dict()
+    assert list(found) == list(expected)
+    assert found._metadata == expected._metadata
+    older = {name.replace("conv", "old"): value for name, value in expected.items()}
+    for name, value in older.items():
+        older[name] = {"epoch": 9} if name.endswith("extra_state") else value + 1
+    streamed.load_state_dict(older)
+    assert module.epoch == 9
+    torch.testing.assert_close(module.conv.weight.detach(), older[next(n for n in older if "old.weight" in n)])
 
 
 def test_conversion_reaches_the_wrapped_module():
@@ -191,6 +263,35 @@ def test_sink_alone_needs_no_trained_parameter_and_can_be_an_array():
     leaf = torch.from_numpy(array)[None].requires_grad_()
     module(leaf).sum().backward()
     np.testing.assert_allclose(gradient, leaf.grad[0].numpy(), rtol=1e-10, atol=1e-13)
+
+
+def test_a_tensor_that_wants_its_gradient_gets_it_beside_a_sink():
+    module, image = small().double(), torch.randn(1, 2, 20, 21, dtype=torch.float64)
+    expected, sink = answer(module, image), torch.full((2, 20, 21), float("nan"), dtype=torch.float64)
+    streamed = stream(module, tile=8)
+    assert disagreements(expected, answer(Sunk(streamed, sink), image)) == {}
+    torch.testing.assert_close(sink, expected.image_gradient[0], rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("sink", "error", "text"),
+    [
+        (np.zeros((2, 20, 20)), ValueError, r"\(2, 20, 20\).*\(2, 20, 21\)"),
+        (np.zeros((20, 21)), ValueError, "shape"),
+        (np.zeros((2, 20, 21), np.uint8), ValueError, "whole numbers"),
+        ("gradient.zarr", TypeError, "str cannot take a gradient"),
+    ],
+)
+def test_a_sink_that_does_not_fit_is_refused_before_the_forward_pass(sink, error, text):
+    tiles = []
+    with pytest.raises(error, match=text):
+        stream(small(), tile=8).stream(torch.zeros(1, 2, 20, 21), sink, progress=tiles.append)
+    assert not tiles
+
+
+def test_a_sink_for_an_image_of_whole_numbers_is_refused():
+    with pytest.raises(ValueError, match=r"uint8.*give it as float32"):
+        stream(small(), tile=8).stream(np.zeros((2, 20, 21), np.uint8), np.zeros((2, 20, 21)))
 
 
 def test_integer_source_is_normalised_by_the_module():
