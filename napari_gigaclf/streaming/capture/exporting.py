@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import torch
@@ -118,22 +117,25 @@ def guesses(module: nn.Module) -> Iterator[tuple[int, ...]]:
 
 
 def exported_somehow(module: nn.Module, dtype: torch.dtype, device: torch.device) -> Exported:
-    """Return a network followed with the first example that it takes; for its shape alone, if for none in general.
+    """Return a network followed with the first example that it takes, or else with the likeliest for its shape alone.
 
     Raises
     ------
     UnsupportedOperation
         If it takes none; the reason is that of the likeliest example.
     """
-    first: CodeNotFollowed | None = None
-    for one_shape, shape in product((False, True), dict.fromkeys(guesses(module))):
+    autocast = autocast_type(device)
+    examples = [
+        ImageKind(shape=shape, dtype=dtype, device=device, autocast=autocast)
+        for shape in dict.fromkeys(guesses(module))
+    ]
+    refusals = []
+    for example, one_shape in [*((example, False) for example in examples), (examples[0], True)]:
         try:
-            kind = ImageKind(shape=shape, dtype=dtype, device=device, autocast=autocast_type(device))
-            return exported(module, kind, one_shape=one_shape)
+            return exported(module, example, one_shape=one_shape)
         except CodeNotFollowed as error:
-            first = first or error
-    assert first is not None, "at least one shape is guessed"
-    raise first
+            refusals.append(error)
+    raise refusals[0]
 
 
 def exported_for(module: nn.Module, example: ImageKind, *, one_shape: bool) -> Exported:
