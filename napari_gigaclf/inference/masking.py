@@ -6,12 +6,14 @@ read, which is how the engine skips glass exactly.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.geometry import Box, PixelGrid
 from napari_gigaclf.inference.resample import Image, LevelImage
+from napari_gigaclf.slides.mask_sums import integral
 
 WHITE = 1.0
 """Value of everything left out, in each channel."""
@@ -27,7 +29,7 @@ class InputMask:
     """Row of the raster that holds the centre of each input row."""
     column_of: NDArray[np.intp]
     """Column of the raster that holds the centre of each input column."""
-    total: NDArray[np.int64]
+    total: NDArray[np.int32] | NDArray[np.int64]
     """Number of yes above and to the left, (rows + 1, columns + 1)."""
 
     @classmethod
@@ -66,14 +68,6 @@ def _holder(pixels: PixelGrid, raster: PixelGrid, axis: int) -> NDArray[np.intp]
     return index.clip(0, raster.shape[axis] - 1).astype(np.intp)
 
 
-def integral(values: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the number of yes in ``values[:i, :j]`` for every i, j: (rows + 1, columns + 1)."""
-    total = np.zeros((values.shape[0] + 1, values.shape[1] + 1), dtype=np.int64)
-    np.cumsum(values, axis=0, dtype=np.int64, out=total[1:, 1:])
-    np.cumsum(total[1:, 1:], axis=1, out=total[1:, 1:])
-    return total
-
-
 def share_shown(shown: NDArray[np.bool_], mask_grid: PixelGrid, cells: PixelGrid) -> NDArray[np.float64]:
     """Return the share of each cell's area that a raster covers with yes, (rows, columns), 0 to 1.
 
@@ -86,14 +80,15 @@ def share_shown(shown: NDArray[np.bool_], mask_grid: PixelGrid, cells: PixelGrid
         first = min(int(place[0]), max(mask_grid.shape[axis] - 1, 0))
         touched.append(slice(first, max(first + 1, int(np.ceil(place[-1])))))
         places.append(place - first)
-    total = integral(shown[tuple(touched)]).astype(np.float64)
+    total: NDArray[Any] = integral(shown[tuple(touched)])  # whole numbers until few enough rows are left
     for axis, place in enumerate(places):
         below = np.minimum(np.floor(place).astype(np.intp), max(total.shape[axis] - 2, 0))
         part = (place - below).reshape((-1, 1) if axis == 0 else (1, -1))
         total = np.take(total, below, axis) * (1 - part) + np.take(total, below + 1, axis) * part
         total = np.diff(total, axis=axis)
     area = cells.step[0] * cells.step[1] / (mask_grid.step[0] * mask_grid.step[1])
-    return total / area
+    share: NDArray[np.float64] = total / area
+    return share
 
 
 class MaskedImage:

@@ -21,6 +21,7 @@ from scipy import ndimage
 from napari_gigaclf.errors import RegionError, ScaleError
 from napari_gigaclf.geometry import Box, PixelGrid
 from napari_gigaclf.slides.mask_edges import regions
+from napari_gigaclf.slides.mask_sums import integral
 from napari_gigaclf.slides.slide import Level, Slide
 
 _GLASS_LEAST: Final = 195
@@ -104,16 +105,13 @@ class TissueMask:
     """Micrometres per level-0 pixel, (y, x)."""
     threshold: float | None = None
     """Colour strength from which on a pixel counted as tissue."""
-    _total: NDArray[np.int64] = field(init=False, repr=False)
+    _total: NDArray[np.int32] | NDArray[np.int64] | None = field(init=False, repr=False, default=None)
     _outlines: tuple[shapely.Polygon, ...] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
-        """Check the shape, and sum the mask up once for ``fraction_in``."""
+        """Check the shape; nothing is summed up yet, since a mask is made anew at every stroke of a brush."""
         if self.mask.ndim != 2 or self.mask.shape != self.grid.shape:
             raise RegionError(f"a mask of shape {self.mask.shape} does not fit a grid of shape {self.grid.shape}")
-        total = np.zeros((self.mask.shape[0] + 1, self.mask.shape[1] + 1), dtype=np.int64)
-        total[1:, 1:] = self.mask.astype(np.int64).cumsum(axis=0).cumsum(axis=1)
-        object.__setattr__(self, "_total", total)
 
     @classmethod
     def from_array(cls, mask: NDArray[Any], grid: PixelGrid, *, um_per_px: tuple[float, float] | None = None) -> Self:
@@ -123,7 +121,7 @@ class TissueMask:
     @property
     def area_px(self) -> float:
         """Area of the tissue in level-0 pixels."""
-        return float(self._total[-1, -1]) * self.grid.step[0] * self.grid.step[1]
+        return float(np.count_nonzero(self.mask)) * self.grid.step[0] * self.grid.step[1]
 
     @property
     def area_um2(self) -> float | None:
@@ -144,7 +142,7 @@ class TissueMask:
         (oy, ox), (sy, sx) = self.grid.origin, self.grid.step
         rows = np.clip(np.array([(y0 - oy) / sy, (y1 - oy) / sy]), 0, self.mask.shape[0])
         columns = np.clip(np.array([(x0 - ox) / sx, (x1 - ox) / sx]), 0, self.mask.shape[1])
-        corner = _between(self._total, rows, columns)
+        corner = _between(self._sums(), rows, columns)
         tissue = corner[1, 1] - corner[0, 1] - corner[1, 0] + corner[0, 0]
         return float(np.clip(tissue * sy * sx / ((y1 - y0) * (x1 - x0)), 0.0, 1.0))
 
@@ -172,10 +170,17 @@ class TissueMask:
         assert self._outlines is not None
         return list(self._outlines)
 
+    def _sums(self) -> NDArray[Any]:
+        """Return the mask summed up, once."""
+        if self._total is None:
+            object.__setattr__(self, "_total", integral(self.mask))
+        assert self._total is not None
+        return self._total
 
-def _between(total: NDArray[np.int64], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+
+def _between(total: NDArray[Any], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the summed mask at fractional corners, (len(rows), len(columns)); linear between whole ones is exact."""
-    values: NDArray[Any] = total
+    values = total
     for axis, places in enumerate((rows, columns)):
         below = np.minimum(np.floor(places).astype(np.int64), max(values.shape[axis] - 2, 0))
         part = (places - below).reshape((-1, 1) if axis == 0 else (1, -1))

@@ -292,12 +292,12 @@ class ClassifyWidget(Docked):
         layer = None if slide is None else self.canvas.overlay(slide.id, "mask")
         if slide is None or layer is None:
             return
-        known = self.runs.shelf.known_tissue(slide.id)
-        if known is not None and np.array_equal(known.mask, np.asarray(layer.data) > 0):
+        mask, known = painted_tissue(layer, slide), self.runs.shelf.known_tissue(slide.id)
+        if known is not None and np.array_equal(known.mask, mask.mask):
             return
         layer.metadata["painted"] = True
         self.canvas.remove(slide.id, "tissue")  # the outline of what was found; the painted mask is another
-        self.runs.paint(slide, painted_tissue(layer, slide))
+        self.runs.paint(slide, mask)
 
     def _look(self, class_name: str, threshold: float) -> None:
         self.runs.look(class_name, threshold)

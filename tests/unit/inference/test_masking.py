@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_gigaclf.geometry import Box, PixelGrid
-from napari_gigaclf.inference.masking import InputMask, MaskedImage, integral, share_shown
+from napari_gigaclf.inference.masking import InputMask, MaskedImage, share_shown
 
 
 def grid(step, shape, origin=(0.0, 0.0)):
@@ -42,11 +42,6 @@ def test_a_pixel_is_shown_if_its_centre_is():
 def test_pixels_beyond_the_mask_take_its_edge():
     mask = InputMask.over(np.array([[False, True]]), grid((4.0, 4.0), (1, 2)), grid((4.0, 4.0), (2, 3)))
     assert mask.crop(Box(0, 2, 0, 3)).tolist() == [[False, True, True]] * 2
-
-
-def test_integral_counts():
-    values = np.random.default_rng(1).random((6, 7)) < 0.5
-    assert integral(values)[4, 5] == values[:4, :5].sum()
 
 
 class White:

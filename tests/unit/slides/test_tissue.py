@@ -1,5 +1,7 @@
 """The tissue mask: found where it is, nowhere else, in one piece."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import shapely
@@ -198,6 +200,20 @@ def test_sampling_takes_the_pixel_that_holds_the_centre(ring):
     assert not sampled[0].any()
     assert not sampled[:, 0].any()
     assert np.array_equal(sampled[1:13, 1:15], ring.mask.repeat(2, axis=0).repeat(2, axis=1))
+
+
+def test_a_mask_is_not_summed_up_before_that_is_needed():
+    """A brush makes a mask anew at each of its movements; that of a gigapixel slide has 40 million pixels."""
+    grid = PixelGrid(origin=(0.0, 0.0), step=(16.0, 16.0), shape=(1000, 1000))
+    painted = np.ones(grid.shape, dtype=np.uint8)
+    tracemalloc.start()
+    try:
+        mask = TissueMask.from_array(painted, grid, um_per_px=(0.5, 0.5))
+        assert mask.area_um2 == 8000.0**2
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * painted.nbytes
 
 
 def test_a_mask_must_fit_its_grid():
