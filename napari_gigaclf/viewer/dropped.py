@@ -78,7 +78,7 @@ def result_over(path: Path, slides: "Sequence[Slide]") -> "tuple[list[LayerData]
         It cannot be read.
     """
     from napari_gigaclf.inference import Prediction
-    from napari_gigaclf.viewer.layers import Frame, prediction_layers
+    from napari_gigaclf.viewer.layers import FILE, Frame, prediction_layers
     from napari_gigaclf.viewer.reader import result_frame, shown_class
 
     inside = path / RESULT_IN_FOLDER
@@ -94,7 +94,7 @@ def result_over(path: Path, slides: "Sequence[Slide]") -> "tuple[list[LayerData]
         note = f"{path.name} is the result of another slide, {record.name}; it lies over that one once it is opened"
     frame = result_frame(prediction) if slide is None else Frame.of_slide(slide)
     layers = prediction_layers(prediction, frame, shown_class(prediction))
-    layers[0][1]["metadata"]["file"] = str(path.absolute())
+    layers[0][1]["metadata"][FILE] = str(path.absolute())
     return layers, note
 
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 from napari_gigaclf.models.map_scale import MapScale
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.layers import (
+    FILE,
     Frame,
     field_layer,
     probability_layer,
     probability_name,
 )
-from napari_gigaclf.viewer.returning.drawings import FILE
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction

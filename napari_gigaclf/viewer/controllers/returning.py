@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.controllers.returning_results import ResultKeeper
+from napari_gigaclf.viewer.layers import FILE
 from napari_gigaclf.viewer.returning import drawings, looks, pieces
-from napari_gigaclf.viewer.returning.drawings import DIGEST, FILE
+from napari_gigaclf.viewer.returning.drawings import DIGEST
 from napari_gigaclf.viewer.returning.looks import DRAWN_ON
 from napari_gigaclf.viewer.returning.masks import MASK, TOO_LARGE, masks_on
 from napari_gigaclf.viewer.returning.open_slide import OpenSlide

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_gigaclf.viewer.canvas import SlideCanvas
-from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD
+from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD, FILE
 from napari_gigaclf.viewer.returning import pieces
-from napari_gigaclf.viewer.returning.drawings import FILE
 from napari_gigaclf.viewer.returning.open_slide import OpenSlide
 from napari_gigaclf.viewer.returning.state import ResultShown
 from napari_gigaclf.viewer.worker import Worker

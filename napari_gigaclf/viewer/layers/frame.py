@@ -12,6 +12,8 @@ LayerData = tuple[Any, dict[str, Any], str]
 """What napari's readers return: data, keyword arguments, layer type."""
 
 AXIS_LABELS = ("y", "x")
+FILE = "file"
+"""In the metadata of a layer: the path of the file that it was opened from."""
 EDGE_SHARE = 500
 """An outline is 1 / 500 of the slide's longer side wide: visible on the whole slide, thin at the nucleus."""
 

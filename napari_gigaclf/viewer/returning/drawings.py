@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.errors import AnnotationError, RegionError
 from napari_gigaclf.viewer.canvas import SlideCanvas
-from napari_gigaclf.viewer.layers import Frame, LayerData, annotation_layer
+from napari_gigaclf.viewer.layers import FILE, Frame, LayerData, annotation_layer
 from napari_gigaclf.viewer.returning.drawn_looks import Look, features_of, looks_of_shapes, shape_looks
 from napari_gigaclf.viewer.returning.drawn_points import DrawnPoints, annotations_of_points, points_layer, points_of
 from napari_gigaclf.viewer.returning.looks import DRAWN_ON
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.annotations import Annotation
     from napari_gigaclf.slides import Slide
 
-FILE, DIGEST, LAYER = "file", "digest", "layer"
+DIGEST, LAYER = "digest", "layer"
 SHAPES, POINTS, LABELS = "Shapes", "Points", "Labels"
 DRAWN_NAME = "drawn"
 MAX_SHAPES = 50_000

@@ -9,6 +9,7 @@ from napari_gigaclf.errors import AnnotationError, ConflictError, GigaclfError, 
 from napari_gigaclf.inference.findings.reviews import now
 from napari_gigaclf.viewer.layers import (
     DEFAULT_THRESHOLD,
+    FILE,
     Frame,
     LayerData,
     annotation_layer,
@@ -17,7 +18,6 @@ from napari_gigaclf.viewer.layers import (
 )
 from napari_gigaclf.viewer.reader import shown_class
 from napari_gigaclf.viewer.returning.drawings import (
-    FILE,
     Drawings,
     annotations_of,
     drawn_layers_of,
