@@ -64,7 +64,7 @@ class Overlays:
             self._canvas.put(slide.id, data)
 
     def tissue(self, slide: "Slide", layers: "Sequence[LayerData]", painted: Callable[[Any], None]) -> None:
-        """Show the tissue's outline, and the mask to be painted; ``painted`` is called after every stroke."""
+        """Show the tissue's outline, and the mask to be painted; for ``painted`` see ``watch_mask``."""
         old = self._canvas.overlay(slide.id, "mask")
         changed = old is not None and old.metadata.get("painted", False)
         for data in layers:
@@ -78,10 +78,10 @@ class Overlays:
         self._canvas.viewer.layers.selection.active = layer
 
     def watch_mask(self, layer: Any, painted: Callable[[Any], None]) -> None:  # noqa: ANN401 - a Labels layer
-        """Let ``painted`` be called after every stroke on a mask, and sometimes without one."""
+        """Let ``painted`` be called with napari's event after every stroke on a mask, and sometimes without one."""
         layer.selected_label = 1
         layer.events.paint.connect(painted)
-        layer.events.labels_update.connect(painted)  # filling
+        layer.events.labels_update.connect(painted)  # each movement of the brush
         layer.events.set_data.connect(painted)  # undoing, and whatever else draws the layer anew
 
     def why(self, slide: "Slide", data: "LayerData") -> None:

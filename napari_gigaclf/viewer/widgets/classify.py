@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from napari_gigaclf.errors import GigaclfError, RegionError
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.bridge import GuiPost
+from napari_gigaclf.viewer.brush import Brush
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.controllers.jobs import (
     Export,
@@ -88,6 +89,7 @@ class ClassifyWidget(Docked):
         )
         self.probes, self.asks, self.tool = self.asking.probes, self.asking.asks, self.asking.tool
         self.book = SlideBook(self, self.canvas, worker=self.quick, post=self._post, runs=self.runs, asks=self.asks)
+        self.brush = Brush(self, self._painted)
         self._lay_out()
         self._closed = False
         self._connect()
@@ -179,7 +181,7 @@ class ClassifyWidget(Docked):
 
     def show_tissue(self, slide: "Slide", layers: "Sequence[LayerData]") -> None:
         """Show the tissue mask over the slide, to be painted, with its outline."""
-        self.overlays.tissue(slide, layers, self._painted)
+        self.overlays.tissue(slide, layers, self.brush.drawn)
         self.book.mask_shown(slide.id)
 
     # --- SlideBookView ----------------------------------------------------------------------------------------------
@@ -200,6 +202,7 @@ class ClassifyWidget(Docked):
 
     def plan_again(self) -> None:
         """Plan what is chosen now, if it is not planned already."""
+        self.brush.look_now()
         slide = self.chosen_slide()
         self.choices.show_slide(slide)
         try:
@@ -223,7 +226,7 @@ class ClassifyWidget(Docked):
 
     def take_mask(self, slide: "Slide", layer: Any) -> None:  # noqa: ANN401 - a napari layer
         """Use a mask that was painted before, and let it be painted on."""
-        self.overlays.watch_mask(layer, self._painted)
+        self.overlays.watch_mask(layer, self.brush.drawn)
         self.quick.submit(
             lambda _job: painted_tissue(layer, slide), lambda mask: self.runs.paint(slide, mask), self.show_problem
         )
@@ -245,6 +248,7 @@ class ClassifyWidget(Docked):
         self.plan_again()
 
     def _run(self) -> None:
+        self.brush.look_now()
         slide = self.chosen_slide()
         if slide is None:
             self.show_problem("open a slide first")
@@ -287,7 +291,7 @@ class ClassifyWidget(Docked):
 
     # --- inside: tissue, look, export -------------------------------------------------------------------------------
 
-    def _painted(self, _event: object = None) -> None:
+    def _painted(self) -> None:
         slide = self.runs.slide
         layer = None if slide is None else self.canvas.overlay(slide.id, "mask")
         if slide is None or layer is None:
@@ -298,9 +302,6 @@ class ClassifyWidget(Docked):
         layer.metadata["painted"] = True
         self.canvas.remove(slide.id, "tissue")  # the outline of what was found; the painted mask is another
         self.runs.paint(slide, mask)
-
-    def _look(self, class_name: str, threshold: float) -> None:
-        self.runs.look(class_name, threshold)
 
     def _shown_class(self, live: LiveMap) -> str:
         chosen = self.run_panel.class_box.currentData()
@@ -342,7 +343,7 @@ class ClassifyWidget(Docked):
         self.quick.submit(lambda _job: export_all(export), self._exported, self.show_problem)
 
     def _exported(self, paths: list[Path]) -> None:
-        names = ", ".join(path.name for path in paths) if paths else "nothing: no result and nothing drawn"
+        names = ", ".join(path.name for path in paths) or "nothing: no result and nothing drawn"
         self.run_panel.show_note(f"Exported {names}" + (f" to {paths[0].parent}" if paths else ""))
 
     # --- inside: set-up and closing -----------------------------------------------------------------------------------
@@ -367,7 +368,7 @@ class ClassifyWidget(Docked):
         self.run_panel.run_wanted.connect(self._run)
         self.run_panel.cancel_wanted.connect(self.runs.cancel)
         self.run_panel.export_wanted.connect(self._export)
-        self.run_panel.look_changed.connect(self._look)
+        self.run_panel.look_changed.connect(self.runs.look)
         self._disconnect = (
             self.canvas.watch(self.show_slides, self.book.layer_removed),
             self.canvas.watch_view(self.runs.giving_way.moved),
@@ -386,6 +387,7 @@ class ClassifyWidget(Docked):
         if self._closed:
             return
         self._closed = True
+        self.brush.stop()
         self.asking.shut_down()
         self._let_go()
         for disconnect in self._disconnect:
