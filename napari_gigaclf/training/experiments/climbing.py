@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_gigaclf.models.records import plain
+from napari_gigaclf.training.builtin.loop import positive_scores, tile_logits
 from napari_gigaclf.training.experiments.bench import SLIDES_SEED
 from napari_gigaclf.training.experiments.configs import ResolutionExperiment
 from napari_gigaclf.training.experiments.ladder import RUNGS, Ladder, Task
@@ -21,9 +22,18 @@ from napari_gigaclf.training.experiments.resolution import (
     pretrained,
     save_weights,
     set_scale,
+    shrunk,
     train_on_slides,
 )
-from napari_gigaclf.training.experiments.results import Result, read_result, result_path, scored, write_result
+from napari_gigaclf.training.experiments.results import (
+    Result,
+    Scored,
+    read_result,
+    result_path,
+    scored,
+    tiles_of,
+    write_result,
+)
 from napari_gigaclf.training.experiments.running import digest
 from napari_gigaclf.training.mosaics import MosaicSettings, Pools, plan_slide
 from napari_gigaclf.training.mosaics.settings import LESION_TILES, Lesion, Split
@@ -56,6 +66,7 @@ class Climb:
     def run(self, seeds: Sequence[int]) -> None:
         """Run all rungs before slides and with all seeds; what is there is kept."""
         for name in self.rungs:
+            self._score_tiles(name)
             for seed in (BEFORE, *seeds):
                 self._run_one(name, seed)
 
@@ -94,11 +105,46 @@ class Climb:
             write_result(paths[of], result)
             logger.info("%s, %s, seed %d: %.3f", of, arm, seed, result.test.figure)
 
+    def _score_tiles(self, name: str) -> None:
+        """Score the test tiles that are matched in colour, each alone, with the network that has seen no slide yet."""
+        key, of = digest(name, self._tile_key(name), "matched tiles"), tiles_of(self.name)
+        path, pool = result_path(self.output, of, name, BEFORE), self.pools["test"]
+        if path.is_file() and read_result(path).key == key:
+            return
+        start = time.process_time()
+        rows = np.concatenate([pool.tumour, pool.sham])
+        tiles = shrunk(pool.images[rows], RUNGS[name].factor)
+        result = Result(
+            experiment=of,
+            arm=name,
+            seed=BEFORE,
+            key=key,
+            test=Scored(
+                groups=tuple(f"pair {number}" for part in (pool.tumour, pool.sham) for number in range(len(part))),
+                labels=(1.0,) * len(pool.tumour) + (0.0,) * len(pool.sham),
+                scores=tuple(positive_scores(tile_logits(self._pretrained(name), tiles)).tolist()),
+            ),
+            rebuilt=(),
+            seconds=round(time.process_time() - start, 1),
+            date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        )
+        write_result(path, result)
+        logger.info("%s, %s: %.3f", of, name, result.test.auc)
+
+    def _tile_key(self, name: str) -> str:
+        """Return a digest of what learning from tiles depends on."""
+        experiment = self.experiment
+        return digest(name, experiment.tile_epochs, experiment.num_tiles, experiment.num_tuning_tiles)[:8]
+
+    def _pretrained(self, name: str) -> Ladder:
+        """Return the network of a rung that has learnt from tiles."""
+        path = self.output / "models" / f"{name}, {self._tile_key(name)}.safetensors"
+        return pretrained(name, self.experiment, *self._chosen_tiles(), path)
+
     def _network(self, name: str, seed: int, key: str) -> tuple[Ladder, list[float]]:
         """Return a trained network and its losses by epoch; of one that was trained before, none."""
         experiment, models = self.experiment, self.output / "models"
-        tiles = digest(name, experiment.tile_epochs, experiment.num_tiles, experiment.num_tuning_tiles)
-        network = pretrained(name, experiment, *self._chosen_tiles(), models / f"{name}, {tiles[:8]}.safetensors")
+        network = self._pretrained(name)
         weights = models / f"{self.name}, {name}, {seed}, {key[:8]}.safetensors"
         if seed == BEFORE:
             set_scale(network, RUNGS[name], self._train_slides(), self.task, experiment.batch_size)

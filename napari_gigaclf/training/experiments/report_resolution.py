@@ -9,7 +9,7 @@ from napari_gigaclf.training.evaluation import holm
 from napari_gigaclf.training.experiments.comparing import ArmFigures, compared, figures_of_arm
 from napari_gigaclf.training.experiments.drawing import draw_resolutions, save
 from napari_gigaclf.training.experiments.ladder import RUNGS
-from napari_gigaclf.training.experiments.results import Result, results_by_arm
+from napari_gigaclf.training.experiments.results import Result, results_by_arm, tiles_of
 from napari_gigaclf.training.mosaics.settings import LESION_TILES
 
 FULL: Final = "full"
@@ -34,7 +34,7 @@ def resolution_section(folder: Path, docs: Path, name: str) -> str:
     ]  # fmt: skip
     rows = [(of, rung) for of in sets for rung in RUNGS if (of, rung) in figures]
     lines += [_row(of, rung, figures, p.get((of, rung), "")) for of, rung in rows]
-    return "\n".join([*lines, "", f"![{figure} by resolution]({name}.png)", ""])
+    return "\n".join([*lines, "", f"![{figure} by resolution]({name}.png)", "", *_tile_lines(folder, name)])
 
 
 def _against_full(sets: dict[str, dict[str, list[Result]]]) -> dict[tuple[str, str], str]:
@@ -46,6 +46,23 @@ def _against_full(sets: dict[str, dict[str, list[Result]]]) -> dict[tuple[str, s
             p |= {(of, arm): found[0] for arm, found in compared(by_arm[FULL], others).items()}
     corrected = holm({"|".join(key): value for key, value in p.items()})
     return {key: f"{value:.4f} ({corrected['|'.join(key)]:.4f})" for key, value in p.items()}
+
+
+def _tile_lines(folder: Path, name: str) -> list[str]:
+    """Return the table of what networks that have seen no slide say of single tiles that colour does not tell apart."""
+    by_arm = results_by_arm(folder, tiles_of(name))
+    if not by_arm:
+        return []
+    lines = [
+        "Single test tiles, tumour and normal matched in colour, before slides:",
+        "",
+        "| network | AUC of pairs |",
+        "|---|---|",
+    ]
+    for rung in (each for each in RUNGS if each in by_arm):
+        found = figures_of_arm(by_arm[rung])
+        lines.append(f"| {rung} | {found.by_seed[0]:.3f} ({found.twins.low:.3f} to {found.twins.high:.3f}) |")
+    return [*lines, ""]
 
 
 def _row(of: str, rung: str, figures: dict[tuple[str, str], ArmFigures], p: str) -> str:

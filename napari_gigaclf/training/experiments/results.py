@@ -79,6 +79,11 @@ def result_path(folder: Path, experiment: str, arm: str, seed: int) -> Path:
     return folder / "results" / f"{experiment}, {arm}, {seed}.json"
 
 
+def tiles_of(experiment: str) -> str:
+    """Return the name under which an experiment's figures of single tiles lie."""
+    return f"{experiment}, tiles"
+
+
 def write_result(path: Path, result: Result) -> None:
     """Write a result, whole or not at all."""
     with replacing(path) as beside:

@@ -119,4 +119,7 @@ def test_rungs_run_go_on_and_are_reported(large_pool, tmp_path, name, kind, side
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")} == before
     text = write_report(tmp_path, tmp_path / "docs").read_text(encoding="utf-8")
     assert f"| {of} | half |" in text
+    tiles = {one.arm: one.test for one in read_results(tmp_path, f"{name}, tiles")}
+    assert {len(found.labels) for found in tiles.values()} == {len(pool.tumour) + len(pool.sham)}
+    assert all(f"| {rung} | {found.auc:.3f} (" in text for rung, found in tiles.items())
     assert (tmp_path / "docs" / f"{name}.png").stat().st_size < 200_000
