@@ -8,6 +8,8 @@ from qtpy.QtTest import QTest
 from napari_gigaclf.slides import open_slide
 
 STEPS = 8
+ROUNDING = 1e-6
+"""The undisturbed run is on another thread, which PyTorch may give another number of threads of its own."""
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def test_a_run_that_was_cancelled_while_panning_leaves_no_trace_in_the_next(
     assert "Partial: stopped after" in panel.result_note.text()
     there = np.isfinite(layer.data)
     assert 0 < there.sum() < np.isfinite(undisturbed[1]).sum()
-    assert np.array_equal(layer.data[there], undisturbed[1][there])
+    assert layer.data[there] == pytest.approx(undisturbed[1][there], abs=ROUNDING)
 
     panel.run_button.click()
     qtbot.waitUntil(lambda: widget.runs.running and np.isfinite(overlay_data(widget, large)).any(), timeout=60_000)
@@ -70,8 +72,8 @@ def test_a_run_that_was_cancelled_while_panning_leaves_no_trace_in_the_next(
     assert again.complete
     assert "partial" not in layer.name
     assert "Partial" not in panel.result_note.text()
-    assert np.array_equal(again.probability_map, undisturbed, equal_nan=True)
-    assert np.array_equal(layer.data, undisturbed[1], equal_nan=True)
+    assert again.probability_map == pytest.approx(undisturbed, abs=ROUNDING, nan_ok=True)
+    assert layer.data == pytest.approx(undisturbed[1], abs=ROUNDING, nan_ok=True)
 
 
 def overlay_data(widget, slide):
