@@ -15,7 +15,7 @@ from scipy import ndimage
 from shapely.geometry import Polygon
 
 from napari_gigaclf.geometry import PixelGrid
-from napari_gigaclf.slides.mask_edges import regions
+from napari_gigaclf.slides.mask_edges import outlines_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +42,14 @@ def outlines(mask: NDArray[np.bool_], grid: PixelGrid) -> list[Outline]:
     """
     if mask.shape != grid.shape:
         raise ValueError(f"a mask of {mask.shape} cells cannot lie on a grid of {grid.shape}")
-    labels, count = ndimage.label(mask)  # numbers regions by their first cell, too
+    labels, count = ndimage.label(mask)  # numbers regions by their first cell
     rows, columns = np.nonzero(labels)
     order = np.argsort(labels[rows, columns], kind="stable")
     rows, columns = rows[order], columns[order]
     bounds = np.searchsorted(labels[rows, columns], np.arange(1, count + 2))
     return [
         Outline(polygon=_laid_over(polygon, grid), rows=rows[a:b], columns=columns[a:b])
-        for polygon, (a, b) in zip(regions(mask), pairwise(bounds), strict=True)
+        for polygon, (a, b) in zip(outlines_of(labels), pairwise(bounds), strict=True)
     ]
 
 

@@ -46,8 +46,12 @@ def regions(mask: NDArray[np.bool_]) -> list[Polygon]:
         In pixels, (x, y) = (column, row), corner convention: pixel (0, 0) reaches from 0 to 1. Vertices stand where an
         outline turns.
     """
-    labels, count = ndimage.label(mask)  # numbers regions by their first pixel
-    if count == 0:
+    return outlines_of(ndimage.label(mask)[0])  # numbers regions by their first pixel
+
+
+def outlines_of(labels: NDArray[np.integer]) -> list[Polygon]:
+    """Return the regions in the order of their numbers, 1 and on, as ``regions`` does; (rows, columns), 0 is none."""
+    if not labels.any():
         return []
     sides = _sides(np.pad(labels, 1))
     order, starts = _rings(_next_sides(sides))
