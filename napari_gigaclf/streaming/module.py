@@ -274,9 +274,12 @@ class StreamedModule(Wrapper):
 
     def _sized(self, shape: Sequence[int], dtype: torch.dtype) -> Graph:
         """Return the graph with all sizes in numbers, for an image of this full shape."""
-        return self._graph(self._kind(shape, dtype)).sized(
-            ImageFacts(shape=tuple(shape), double=dtype == torch.float64)
-        )
+        graph = self._graph(self._kind(shape, dtype))
+        graph.check_axes(shape)
+        image = ImageFacts(shape=tuple(shape), double=dtype == torch.float64)
+        for claim in graph.claims:
+            claim.check(image)
+        return graph.sized(image)
 
     def _compiler(self, shape: Sequence[int], dtype: torch.dtype) -> TileCompiler | None:
         """Return what compiles the tiles of an image of this full shape; None where nothing is to be compiled."""

@@ -73,6 +73,8 @@ def arguments_of(
         return args, dict(kwargs)
     if operator.name == "slice":
         return (args[0], _index(*args[1:], **kwargs)), {}
+    if operator.name == "index":
+        return (args[0], tuple(slice(None) if item is None else item for item in args[1])), {}  # type: ignore[attr-defined]
     names = [argument.name for argument in operator.overload._schema.arguments]
     named = {**dict(zip(names[1:], args[1:], strict=False)), **kwargs}
     if operator.mode is not None:
@@ -109,7 +111,7 @@ def recogniser_for(
     """Return who recognises an operator, among the recognisers by function and by method's name."""
     if operator.name == "to" and operator.overload._overloadname == "dtype":
         return elementwise(Tensor.to)
-    if operator.name == "slice":
+    if operator.name in ("slice", "index"):
         return functions[getitem]
     if operator.mode is not None:
         return functions.get(F.interpolate)

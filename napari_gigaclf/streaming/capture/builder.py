@@ -12,7 +12,7 @@ to the type it has) must not be overwritten, nor the other.
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from napari_gigaclf.streaming.capture import (
     layouts,
     pointwise,
     random,
+    regrouping,
     sizes,
     slices,
     spaceless,
@@ -35,8 +36,10 @@ from napari_gigaclf.streaming.capture.calls import Call, Recogniser
 from napari_gigaclf.streaming.capture.modules import module_call, plain_activation
 from napari_gigaclf.streaming.capture.refusals import HINTS, CodeNotFollowed, check_plain, remedy_for
 from napari_gigaclf.streaming.capture.results import result_of
+from napari_gigaclf.streaming.capture.scouting import Scout
 from napari_gigaclf.streaming.capture.tracing import INNER, Shell, trace
-from napari_gigaclf.streaming.network.dropout import SEED
+from napari_gigaclf.streaming.network.claims import SizeClaim
+from napari_gigaclf.streaming.network.dropout import SEED, Dropout
 from napari_gigaclf.streaming.network.graph import (
     Graph,
     Node,
@@ -44,6 +47,7 @@ from napari_gigaclf.streaming.network.graph import (
     pruned,
 )
 from napari_gigaclf.streaming.network.graph import module_weights as weights_of
+from napari_gigaclf.streaming.network.linear import ChannelLinear
 from napari_gigaclf.streaming.network.operations import (
     Argument,
     ConstantPadding,
@@ -57,9 +61,12 @@ from napari_gigaclf.streaming.network.operations import (
     references_of,
 )
 from napari_gigaclf.streaming.network.patches import Patchwise
-from napari_gigaclf.streaming.network.sizes import Sizable, is_symbolic
+from napari_gigaclf.streaming.network.sizes import MapShape, Sizable, is_symbolic
 from napari_gigaclf.streaming.network.spaceless import ComputedTensor, Constant, FixedTensor, NamedTensor, tensors_read
 from napari_gigaclf.streaming.network.statistics import Statistic
+
+MAY_BE_PARTS = ("getitem", "narrow", "select", "reshape", "reshape_as", "flatten")
+"""Functions that give back a part of their argument's own memory, or all of it, always or at times."""
 
 QUESTIONS = frozenset({"getattr", "size", "dim", "ndimension", "numel", "_assert"})
 """Calls that ask a map about itself, which has an answer only where a map has a shape: see :mod:`.exporting`."""
@@ -83,7 +90,7 @@ def named_in_place(
 class Builder:
     """Turns the listed calls into nodes, one after the other."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Shell, image: tuple[int, ...] | None = None) -> None:
         self.shell = shell
         self.weights = {**weights_of(shell.get_submodule(INNER)), SEED: torch.zeros((), dtype=torch.int64)}
         self.nodes: list[Node] = [first_input(0)]
@@ -93,20 +100,23 @@ class Builder:
         self.known: dict[fx.Node, Argument] = {}
         self.functions = {
             **pointwise.function_table(), **windows.function_table(), **layouts.function_table(),
-            **slices.function_table(), **random.function_table(), **upsampling.function_table(),
+            **slices.function_table(), **regrouping.function_table(), **random.function_table(),
+            **upsampling.function_table(),
             **statistics.function_table(), **sizes.function_table(), nn.Identity: pointwise.same_map,
         }  # fmt: skip
         self.methods = {
-            **pointwise.method_table(), **layouts.method_table(), **slices.method_table(),
+            **pointwise.method_table(), **layouts.method_table(), **slices.method_table(), **regrouping.method_table(),
             "expand_as": statistics.expanded,
         }  # fmt: skip
         self.cutting = slices.cutting_table()
-        self.joined: list[tuple[TensorRef, layouts.Order, Call]] = []
+        self.joined: list[tuple[TensorRef, layouts.Seen, Call]] = []
         self.sharing: set[int] = set()
         self.sharing_tensors: set[int] = set()
         self.axes_found: set[int] = set()
         self.claims: list[tuple[Call, Sequence[int]]] = []
         self.updates: list[int] = []
+        self.sizes_claimed: list[SizeClaim] = []
+        self.scout = Scout(self.nodes, self.constants, self.values, self.weights, image)
 
     def constant(self, constant: Constant, value: object = None) -> TensorRef:
         """Append a tensor without space; ``value`` is its present one, where it does not depend on the image."""
@@ -148,6 +158,8 @@ class Builder:
             )
         if isinstance(template, dict):
             return {key: self.argument(item) for key, item in template.items()}
+        if isinstance(template, slice):
+            return slice(*(self.argument(item) for item in (template.start, template.stop, template.step)))
         return template
 
     def returned(self, template: object) -> Argument:
@@ -178,24 +190,21 @@ class Builder:
 
     def append(self, call: Call, operation: Operation) -> NodeRef:
         """Append a node."""
-        inputs = sorted({ref.index for ref in self.maps(call, operation)})
-        if is_symbolic((call.args, dict(call.kwargs))) and not isinstance(operation, Sizable):
+        inputs = sorted({ref.index for ref in references_of(operation) if isinstance(ref, NodeRef)})
+        own = tuple(getattr(operation, field.name) for field in fields(operation))  # type: ignore[arg-type]
+        if is_symbolic(own) and not isinstance(operation, Sizable):
             raise call.refuse("it computes with the size of a map", sizes.REMEDY)
-        if any(isinstance(ref, NodeRef) and ref.order is not None for ref in references_of(operation)):
+        changed = any(isinstance(ref, NodeRef) and ref.seen is not None for ref in references_of(operation))
+        if changed and not isinstance(operation, Pointwise | ChannelLinear):
             raise call.refuse("its input's axes were permuted", "permute back to (batch, channels, space) before it")
         self.nodes.append(Node(name=call.path or call.kind, kind=call.kind, inputs=tuple(inputs), operation=operation))
-        order: layouts.Order = getattr(operation, "order", None)
+        seen = operation.seen if isinstance(operation, Pointwise | ChannelLinear | Dropout) else None
         if isinstance(operation, Pointwise) and operation.function not in layouts.BY_CHANNEL:
             found = references((operation.args, dict(operation.kwargs)))
-            self.joined += [(ref, order, call) for ref in found if isinstance(ref, TensorRef)]
+            self.joined += [(ref, seen, call) for ref in found if isinstance(ref, TensorRef)]
         axes = windows.window_axes(operation)
         self.axes_found |= set() if axes is None else {axes}
-        return NodeRef(len(self.nodes) - 1, order)
-
-    @staticmethod
-    def maps(call: Call, operation: Operation) -> list[NodeRef]:
-        """Return the maps a call reads."""
-        return [ref for ref in references((call.args, dict(call.kwargs))) if isinstance(ref, NodeRef)]
+        return NodeRef(len(self.nodes) - 1, seen)
 
     def call(self, kind: str, path: str, args: tuple[Argument, ...], kwargs: dict[str, Argument]) -> Call:
         """Return a call, with what is known at this point of the code."""
@@ -203,8 +212,16 @@ class Builder:
         return Call(
             kind=kind, path=path, args=args, kwargs=kwargs, constant=self.value, num_axes=axes, named=self.named,
             number=len(self.nodes), add=self.constant, claim_space=self.claim_space,
-            update=lambda ref: self.updates.append(ref.index),
+            update=lambda ref: self.updates.append(ref.index), scout=self.scout, append=self.append,
+            shape_of=self.shape_of, claim_size=self.sizes_claimed.append,
         )  # fmt: skip
+
+    def shape_of(self, ref: NodeRef) -> MapShape:
+        """Return a map's shape, an expression."""
+        axes = next(iter(self.axes_found)) if len(self.axes_found) == 1 else None
+        return MapShape(
+            path=sizes.path_to(self.nodes, ref.index), channels=self.scout.channels(ref.index, axes), seen=ref.seen
+        )
 
     def run(self, recogniser: Recogniser, call: Call) -> NodeRef | TensorRef:
         """Recognise a call and return the map, or the statistic, that it gives."""
@@ -212,7 +229,7 @@ class Builder:
         if isinstance(recognised, TensorRef):
             return recognised
         result = recognised if isinstance(recognised, NodeRef) else self.append(call, recognised)
-        self.axes_found |= set() if result.order is None else {len(result.order) - 2}
+        self.axes_found |= set() if result.seen is None else {sum(axis > 0 for axis in result.seen.axes)}
         return result
 
     def module(self, node: fx.Node) -> NodeRef | TensorRef:
@@ -285,6 +302,10 @@ class Builder:
     def take_over(self, call: Call, old: Argument, new: NodeRef | TensorRef) -> None:
         """Let every name of an overwritten map, or tensor, mean its new content from here on."""
         shared = self.sharing if isinstance(old, NodeRef) else self.sharing_tensors
+        if isinstance(old, NodeRef) and isinstance(new, NodeRef) and old.seen != new.seen:
+            raise call.refuse(
+                "it overwrites a map with values whose channels lie in another sequence", "use what it returns"
+            )
         if isinstance(old, NodeRef | TensorRef) and old.index in shared:
             raise call.refuse(
                 "it overwrites a map that may share its memory with another one (contiguous, detach, float, +x)",
@@ -292,7 +313,7 @@ class Builder:
             )
         for node, value in self.known.items():
             if isinstance(value, NodeRef) and isinstance(old, NodeRef) and value.index == old.index:
-                self.known[node] = NodeRef(new.index, value.order)
+                self.known[node] = replace(value, index=new.index)
             elif isinstance(value, TensorRef) and value == old:
                 self.known[node] = new
 
@@ -317,7 +338,7 @@ class Builder:
         if name.endswith("_") and not name.startswith("_"):
             overwrites, name = True, name[:-1]
             target = target if method else getattr(F, name, getattr(torch, name, target))
-        if (size := sizes.size_of(target, args, kwargs, self.nodes)) is not None:
+        if (size := sizes.size_of(target, args, kwargs, self.shape_of)) is not None:
             return size
         if not any(isinstance(ref, NodeRef) for ref in references((args, kwargs))):
             if is_symbolic((args, kwargs)):
@@ -332,8 +353,9 @@ class Builder:
         if recogniser is None:
             refusal = call.refuse("it is not an operation the engine knows", remedy_for(name))
             raise CodeNotFollowed(str(refusal)) if name in QUESTIONS else refusal
+        copies = name == "contiguous" and not all(regrouping.is_in_sequence(ref.seen) for ref in layouts.maps_of(call))
         result = self.run(recogniser, call)
-        if name in (*pointwise.MAY_SHARE, "getitem", "narrow"):
+        if name in (*pointwise.MAY_SHARE, *MAY_BE_PARTS) and not copies:
             self.shared(result, (args, kwargs))
         if overwrites:
             self.take_over(call, args[0], result)
@@ -383,7 +405,7 @@ class Builder:
         result, num_axes = result_of(returned, copied, self.is_found), self.axes()
         graph = Graph(
             nodes=tuple(self.nodes), constants=tuple(self.constants), num_axes=num_axes, result=result,
-            updates=tuple(self.updates),
+            updates=tuple(self.updates), claims=tuple(self.sizes_claimed),
         )  # fmt: skip
         sizes.check_sizes(graph)
         return pruned(graph)
@@ -402,11 +424,11 @@ class Builder:
                     f"it works along the axes {tuple(claimed)}, part of space only",
                     "reduce over all of space, or over channels",
                 )
-        for ref, order, call in self.joined:
+        for ref, seen, call in self.joined:
             if self.is_found(ref):
                 continue
             value = self.values[ref.index]
-            if not layouts.constant_fits(value, order, num_axes):
+            if not layouts.constant_fits(value, seen, num_axes):
                 raise call.refuse(
                     f"a constant of shape {tuple(value.shape)} differs from place to place or sample to sample",
                     "use one value per channel, of shape (1, channels, 1, ...), with a convolution or pooling present",

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming.capture.scouting import Scout
+from napari_gigaclf.streaming.network.arrangements import Arrangement
+from napari_gigaclf.streaming.network.claims import SizeClaim
 from napari_gigaclf.streaming.network.operations import Argument, NodeRef, Operation, TensorRef
+from napari_gigaclf.streaming.network.sizes import MapShape
 from napari_gigaclf.streaming.network.spaceless import Constant
-
-CHANNEL_AXIS = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,14 @@ class Call:
     """Gives the reference to a parameter or buffer, by its name."""
     number: int
     """How many operations the code has before this call."""
+    scout: Scout
+    """Tells channels and shapes."""
+    append: Callable[["Call", Operation], NodeRef]
+    """Appends an operation that comes before the one which the call turns out to be."""
+    shape_of: Callable[[NodeRef], MapShape]
+    """Gives the shape of a map as the code sees it, an expression."""
+    claim_size: Callable[[SizeClaim], None]
+    """Notes what the code takes for granted about sizes."""
 
     def refuse(self, why: str, remedy: str) -> UnsupportedOperation:
         """Return the error which names this operation, its module and what to do."""
@@ -72,13 +82,13 @@ class Call:
         Raises
         ------
         UnsupportedOperation
-            If its axes were permuted, or if it is a constant: a map made from nothing but weights has no place in a
-            streamed network.
+            If its axes were permuted or its channels split, or if it is a constant: a map made from nothing but weights
+            has no place in a streamed network.
         """
         found = self.any_map_of(value)
-        if found.order is not None:
+        if found.seen is not None:
             raise self.refuse(
-                f"its input's axes were permuted to {found.order}", "permute back to (batch, channels, space) before it"
+                f"its input's axes were {described(found.seen)}", "bring them back to (batch, channels, space) before it"
             )
         return found
 
@@ -100,6 +110,13 @@ class Call:
         return replace(
             self, kwargs={key: value for key, value in merged.items() if key not in kwargs or value is not None}
         )
+
+
+def described(seen: Arrangement) -> str:
+    """Return how a map's axes differ from (batch, channels, space), for a person."""
+    if seen.sizes is None:
+        return f"permuted to {seen.order}"
+    return f"changed: its channels are seen as {len(seen.sizes)} axes"
 
 
 Recognised = Operation | NodeRef | TensorRef

@@ -12,7 +12,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
 from napari_gigaclf.errors import UnsupportedOperation
-from napari_gigaclf.streaming.capture import sizes, slices
+from napari_gigaclf.streaming.capture import layouts, regrouping, sizes, slices
 from napari_gigaclf.streaming.capture.aten import Operator, arguments_of, operator_of, recogniser_for
 from napari_gigaclf.streaming.capture.builder import Builder
 from napari_gigaclf.streaming.capture.calls import Call
@@ -27,8 +27,11 @@ from napari_gigaclf.streaming.network.spaceless import FixedTensor, NamedTensor
 ON_CONSTANTS = frozenset({"lift_fresh_copy", "detach", "alias"})
 """What ``torch.tensor(...)`` in a network's code leaves in an exported graph."""
 COUNTER = "num_batches_tracked"
-CUTTING = {"chunk": "chunk", "split": "split", "split_with_sizes": "split", "tensor_split": "tensor_split"}
+CUTTING = {"chunk": "chunk", "split": "split", "split_with_sizes": "split", "tensor_split": "tensor_split",
+           "unbind": "unbind"}
 """Operators which give several parts of a map, and the methods they belong to."""
+EXTREMES = (torch.ops.aten.max.dim, torch.ops.aten.min.dim)
+"""Operators which give values and their places."""
 
 
 def _own_name(target: str) -> str:
@@ -40,7 +43,7 @@ class _ExportedBuilder(Builder):
     """Turns exported nodes into nodes of the engine's graph."""
 
     def __init__(self, exported: Exported) -> None:
-        super().__init__(exported.shell)
+        super().__init__(exported.shell, exported.conditions.example.shape)
         self.exported = exported
         self.refused: dict[fx.Node, UnsupportedOperation] = {}
         self.fixed: set[int] = set()
@@ -124,7 +127,7 @@ class _ExportedBuilder(Builder):
         """Return the expression for a size taken from a map, or computed from such; None for any other number."""
         args = tuple(self.argument(item) for item in node.args)
         target = "size" if node.target is torch.ops.aten.sym_size.int else node.target
-        return sizes.size_of(target, args, {}, self.nodes)
+        return sizes.size_of(target, args, {}, self.shape_of)
 
     def operation(self, found: Operator, node: fx.Node, call: Call) -> Argument:
         """Return what an operator gives: a map, several, or a tensor without space."""
@@ -146,22 +149,21 @@ class _ExportedBuilder(Builder):
             # Its own schema's arguments: the operator itself is called again.
             plain = self.call(call.kind, call.path, given, dict(node.kwargs))
             return self.computed(plain, found.overload, found.name, False, found.overwrites)
-        if found.name in CUTTING:
-            parts = self.cutting[CUTTING[found.name]](call)
+        if found.name in CUTTING or found.overload in EXTREMES:
+            parts = self.cutting[CUTTING.get(found.name, found.name)](call)
             self.shared(parts.source, None)
             return parts
         recogniser = recogniser_for(found, self.functions, self.methods)
+        copied = found.name == "clone" and kwargs.get("memory_format") is torch.contiguous_format
+        if copied:  # by contiguous(): whether it has to depends on how a map lies, unless its channels are rearranged
+            recogniser = self.methods["contiguous"]
         if recogniser is None:
             raise call.refuse("it is not an operation the engine knows", remedy_for(found.name))
+        certain = copied and not all(regrouping.is_in_sequence(ref.seen) for ref in layouts.maps_of(call))
         result = self.run(recogniser, call)
-        if found.shares:
+        if (found.shares and found.name not in regrouping.VIEWS) or (copied and not certain):
             self.shared(result, (args, kwargs))
         if found.overwrites:
-            if self.exported.asks_for_contiguous:
-                raise call.refuse(
-                    "it overwrites a map, and contiguous() in the same code may or may not have made a copy",
-                    "use clone(), or an operation that is not in place",
-                )
             self.take_over(call, args[0], result)
         return result
 

@@ -55,8 +55,6 @@ class Exported:
     image: fx.Node
     """The image's placeholder."""
     conditions: Conditions
-    asks_for_contiguous: bool
-    """Whether the code calls ``contiguous()``, which leaves no trace where nothing had to be copied."""
 
 
 _GRADIENT_HOOKS = (Tensor.register_hook, Tensor.register_post_accumulate_grad_hook)
@@ -80,7 +78,6 @@ class _Watch(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asks_for_contiguous = False
         self.layout = ""
 
     def __torch_function__(
@@ -95,11 +92,12 @@ class _Watch(TorchFunctionMode):
                 "cannot stream a module whose forward registers hooks on gradients: they would see tiles instead of "
                 "the image; register them on the streamed module's result"
             )
-        if function is Tensor.contiguous:
-            self.asks_for_contiguous = True
-        elif function in (Tensor.is_contiguous, Tensor.stride, Tensor.data_ptr, Tensor.storage_offset):
+        if function in (Tensor.is_contiguous, Tensor.stride, Tensor.data_ptr, Tensor.storage_offset):
             self.layout = getattr(function, "__name__", "stride")
-        return function(*args, **(kwargs or {}))
+        found = function(*args, **(kwargs or {}))
+        if function is Tensor.contiguous and found is args[0]:
+            return torch.ops.aten.alias.default(found)  # it would leave no trace, and an image may have to be copied
+        return found
 
 
 def guesses(module: nn.Module) -> Iterator[tuple[int, ...]]:
@@ -190,8 +188,7 @@ def exported(module: nn.Module, example: ImageKind, *, one_shape: bool = False) 
     given = set(program.graph_signature.user_inputs)
     place = next(node for node in program.graph.nodes if node.op == "placeholder" and node.name in given)
     return Exported(
-        shell=shell, program=program, image=place, conditions=conditions_of(place, example),
-        asks_for_contiguous=watch.asks_for_contiguous,
+        shell=shell, program=program, image=place, conditions=conditions_of(place, example)
     )  # fmt: skip
 
 

@@ -14,11 +14,12 @@ from torch.nn import functional as F
 from napari_gigaclf.streaming.capture import statistics
 from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser
 from napari_gigaclf.streaming.capture.layouts import (
-    axis_of_channels,
-    common_order,
+    axes_of,
+    common_arrangement,
     expect_channel_axis,
     placewise,
 )
+from napari_gigaclf.streaming.network.arrangements import CHANNELS
 from napari_gigaclf.streaming.network.operations import Argument, NodeRef, Pointwise
 
 NAMES = (
@@ -80,7 +81,7 @@ def over_channels(function: Callable[..., Tensor]) -> Recogniser:
     """Return a recogniser for a function along the channel axis which keeps that axis."""
 
     def recognise(call: Call) -> Recognised:
-        order = common_order(call)
+        seen = common_arrangement(call)
         if function is F.normalize:
             bound = call.bind("input", p=2.0, dim=1, eps=1e-12, out=None)
             axis = bound["dim"]
@@ -89,19 +90,19 @@ def over_channels(function: Callable[..., Tensor]) -> Recogniser:
         else:
             default = -1 if function is F.glu else None
             axis = call.kwargs.get("dim", call.args[1] if len(call.args) == 2 else default)
-        expect_channel_axis(axis, order, call)
+        expect_channel_axis(axis, seen, call)
         return placewise(call, function, call.args, dict(call.kwargs))
 
     return recognise
 
 
 def reduction(function: Callable[..., Tensor]) -> Recogniser:
-    """Return a recogniser for a reduction over all of space, or over channels with ``keepdim=True``."""
+    """Return a recogniser for a reduction over all of space, or over channels."""
 
     def recognise(call: Call) -> Recognised:
         bound = call.bind("input", dim=None, keepdim=False)
         source, axes = bound["input"], statistics.over_space(bound["dim"], call.num_axes)
-        if axes is not None and isinstance(source, NodeRef) and source.order is None:
+        if axes is not None and isinstance(source, NodeRef) and source.seen is None:
             return statistics.reduced(call, source, call.kind, axes, bound["keepdim"] is True)
         return over_channel_axis(call, function, bound["input"], bound["dim"], bound["keepdim"], {})
 
@@ -126,22 +127,25 @@ def over_channel_axis(
     call: Call, function: Callable[..., Tensor], source: Argument, axis: Argument, keepdim: Argument,
     more: dict[str, Argument],
 ) -> Recognised:  # fmt: skip
-    """Return a reduction over channels, whatever their place in the code's order of axes."""
-    order = common_order(call)
-    expect_channel_axis(axis, order, call)
+    """Return a reduction over channels, or axes that are parts of them, wherever the code sees them."""
+    seen = common_arrangement(call)
+    listed = list(axis) if isinstance(axis, tuple | list) and axis else [axis]
+    places = tuple(expect_channel_axis(one, seen, call) for one in listed)
+    kinds = None
     if keepdim is not True:
-        raise call.refuse("it drops the channel axis", "use keepdim=True")
-    return placewise(call, function, (source, (axis_of_channels(order),)), {"keepdim": True, **more})
+        own = axes_of(call, call.any_map_of(source))
+        kinds = [max(kind, CHANNELS) for place, kind in enumerate(own) if place not in places]
+    return placewise(call, function, (source, places), {"keepdim": keepdim is True, **more}, kinds=kinds)
 
 
 def concatenation(call: Call) -> Recognised:
     """Recognise ``torch.cat`` along channels."""
     bound = call.bind("tensors", dim=0)
-    order, tensors = common_order(call), bound["tensors"]
-    expect_channel_axis(bound["dim"], order, call)
+    seen, tensors = common_arrangement(call), bound["tensors"]
+    place = expect_channel_axis(bound["dim"], seen, call)
     if not isinstance(tensors, tuple | list) or not all(isinstance(item, NodeRef) for item in tensors):
         raise call.refuse("it joins something that is not a map", "concatenate maps only")
-    return placewise(call, torch.cat, (list(tensors), axis_of_channels(order)))
+    return placewise(call, torch.cat, (list(tensors), place))
 
 
 def batch_norm(call: Call) -> Recognised:

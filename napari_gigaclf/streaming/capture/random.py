@@ -23,13 +23,13 @@ def dropped(
 ) -> Recognised:
     """Return the operation of an active dropout."""
     ref = call.any_map_of(source)
-    if alike == "channel" and ref.order is not None:
-        call.map_of(source)  # refuses: it drops along the second axis, which is space there
+    if alike == "channel" and ref.seen is not None:
+        call.map_of(source)  # refuses: it drops along the second axis, which is none of whole channels there
     if not isinstance(p, int | float) or not 0 <= p <= 1:
         raise call.refuse(f"its probability {p!r} is no number from 0 to 1", "give such a number")
     return Dropout(
         source=NodeRef(ref.index), seed=call.named(SEED), p=float(p), alike=alike, number=call.number, scaled=scaled,
-        num_axes=num_axes, order=ref.order,
+        num_axes=num_axes, seen=ref.seen,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming.capture.calls import described
 from napari_gigaclf.streaming.network.operations import Argument, NodeRef, references
 
 PLAIN = (int, float, str, bool, type(None))
@@ -31,10 +32,10 @@ def result_of(
 
     def visited(item: Argument) -> Argument:
         if isinstance(item, NodeRef):
-            if item.order is not None:
+            if item.seen is not None:
                 raise UnsupportedOperation(
-                    f"cannot stream a module which returns a map with its axes permuted to {item.order}; return "
-                    "(batch, channels, space), and permute outside the streamed module"
+                    f"cannot stream a module which returns a map with its axes {described(item.seen)}; return "
+                    "(batch, channels, space), and change axes outside the streamed module"
                 )
             return copied(item) if item.index == 0 else item
         if is_found(item):

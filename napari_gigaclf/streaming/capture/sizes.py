@@ -5,7 +5,7 @@ They stay expressions (:mod:`..network.sizes`). Arithmetic on them is recognised
 """
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from torch import fx
@@ -15,7 +15,7 @@ from napari_gigaclf.streaming.capture import windows
 from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser
 from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed
 from napari_gigaclf.streaming.network.graph import Graph, Node
-from napari_gigaclf.streaming.network.operations import Argument, NodeRef, Operation, references
+from napari_gigaclf.streaming.network.operations import Argument, NodeRef, Operation, PlaceByPlace, references
 from napari_gigaclf.streaming.network.resizing import SizedPadding
 from napari_gigaclf.streaming.network.sizes import LARGE, ImageFacts, MapShape, SizeExpression, Symbolic, is_symbolic
 
@@ -28,16 +28,17 @@ ARITHMETIC: frozenset[object] = frozenset({
 
 
 def path_to(nodes: Sequence[Node], index: int) -> tuple[Operation, ...]:
-    """Return operations that lead from the image to a map; by whatever way, maps that are joined have one size."""
+    """Return operations that change sizes from the image to a map; by whatever way, joined maps have one size."""
     path: list[Operation] = []
     while index:
-        path.append(nodes[index].operation)
+        if not isinstance(nodes[index].operation, PlaceByPlace):
+            path.append(nodes[index].operation)
         index = nodes[index].inputs[0]
     return tuple(reversed(path))
 
 
 def size_of(
-    target: object, args: tuple[Argument, ...], kwargs: Mapping[str, Argument], nodes: Sequence[Node]
+    target: object, args: tuple[Argument, ...], kwargs: Mapping[str, Argument], shape_of: Callable[[NodeRef], MapShape]
 ) -> Symbolic | None:
     """Return the expression that a call stands for; None where it is no size.
 
@@ -47,15 +48,15 @@ def size_of(
         The function; for methods its name.
     args, kwargs
         With maps as references and sizes as expressions.
-    nodes
-        The network so far.
+    shape_of
+        Gives the shape of a map.
     """
-    if args and isinstance(args[0], NodeRef) and args[0].order is None:
-        shape = MapShape(path=path_to(nodes, args[0].index))
+    if args and isinstance(args[0], NodeRef):
         if target is getattr and args[1:] == ("shape",):
-            return shape
+            return shape_of(args[0])
         if target == "size":
             axis = args[1] if len(args) > 1 else kwargs.get("dim")
+            shape = shape_of(args[0])
             return shape if axis is None else SizeExpression(function=operator.getitem, args=(shape, axis))
     has_map = any(isinstance(ref, NodeRef) for ref in references((args, dict(kwargs))))
     if callable(target) and target in ARITHMETIC and is_symbolic(args) and not has_map:

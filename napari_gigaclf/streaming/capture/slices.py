@@ -1,26 +1,34 @@
-"""Parts of a map's channels: ``x[:, :8]``, ``chunk``, ``split``, ``narrow``, and channels in another sequence.
+"""Parts of a map: ``x[:, :8]``, ``chunk``, ``split``, ``unbind``, ``narrow``, and parts of space, ``x[..., 1:-1, ::2]``.
 
-A part is a view of its map, so neither may be overwritten from then on.
+A part is a view of its map, so neither may be overwritten from then on. Parts of channels are taken place by place; parts
+of space are an operation with a rule of their own (:mod:`..network.parts`).
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from napari_gigaclf.streaming.capture.calls import CHANNEL_AXIS, Call, Recognised, Recogniser
+from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser
 from napari_gigaclf.streaming.capture.layouts import (
     axes_of,
-    axis_of_channels,
-    common_order,
+    axis_at,
+    by_list,
+    common_arrangement,
     expect_channel_axis,
+    fixed,
+    place_of,
     placewise,
 )
-from napari_gigaclf.streaming.network.operations import Argument, NodeRef, Pointwise
+from napari_gigaclf.streaming.capture.regrouping import widened
+from napari_gigaclf.streaming.network.arrangements import CHANNELS, SAMPLES
+from napari_gigaclf.streaming.network.operations import Argument, NodeRef, TensorRef
+from napari_gigaclf.streaming.network.parts import SizedPart
+from napari_gigaclf.streaming.network.sizes import SizeExpression, is_symbolic
 
-REMEDY = "take channels as in x[:, a:b], and cut space outside the streamed module"
+REMEDY = "take ranges of channels and of space, as in x[:, a:b] and x[:, :, a:b]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +40,10 @@ class Parts:
     function: Callable[..., Sequence[Tensor]]
     amount: int | tuple[int, ...]
     """How many parts, how long, or where they begin: the function's second argument."""
+    place: int
+    """Where the code sees the axis that is cut."""
+    drops: bool = False
+    """Whether parts lack that axis."""
     count: int | None = None
     """How many the code unpacks them into; None where it takes them by their number."""
 
@@ -41,8 +53,15 @@ class Parts:
             raise self.call.refuse(
                 "the code takes several of its parts at once", "take them one by one, as in parts[0]"
             )
-        args = (self.source, self.function, self.amount, axis_of_channels(self.source.order), number, self.count)
-        return placewise(replace(self.call, args=(self.source,), kwargs={}), one_part, args)
+        args = (self.source, self.function, self.amount, self.place, number, self.count)
+        alone = replace(self.call, args=(self.source,), kwargs={})
+        kinds = kinds_without(self.call, self.source, [self.place]) if self.drops else None
+        return placewise(alone, one_part, args, kinds=kinds)
+
+
+def kinds_without(call: Call, ref: NodeRef, places: Sequence[int]) -> list[int]:
+    """Return what the axes of a map are, without those in these places."""
+    return [max(axis, CHANNELS) for place, axis in enumerate(axes_of(call, ref)) if place not in places]
 
 
 def one_part(
@@ -70,68 +89,201 @@ def cut(function: Callable[..., Sequence[Tensor]]) -> Callable[[Call], Parts]:
         bound = replace(call, kwargs={names.get(k, k): v for k, v in call.kwargs.items()}).bind(
             "input", "amount", dim=0
         )
-        source, amount = call.any_map_of(bound["input"]), bound["amount"]
-        expect_channel_axis(bound["dim"], source.order, call)
+        source, amount = call.any_map_of(bound["input"]), fixed(call, bound["amount"])
+        place = expect_channel_axis(bound["dim"], source.seen, call)
         if type(amount) is int:
-            return Parts(call=call, source=source, function=function, amount=amount)
+            return Parts(call=call, source=source, function=function, amount=amount, place=place)
         if not isinstance(amount, tuple | list) or any(type(item) is not int for item in amount):
             raise call.refuse("its numbers of channels are not plain integers", "give plain integers")
-        return Parts(call=call, source=source, function=function, amount=tuple(amount))
+        return Parts(call=call, source=source, function=function, amount=tuple(amount), place=place)
 
     return recognise
+
+
+def unbound(call: Call) -> Parts:
+    """Recognise ``unbind`` of an axis of channels."""
+
+    def one_by_one(source: Tensor, amount: object, axis: int) -> Sequence[Tensor]:
+        return source.unbind(axis)
+
+    bound = call.bind("input", dim=0)
+    source = call.any_map_of(bound["input"])
+    place = expect_channel_axis(bound["dim"], source.seen, call)
+    return Parts(call=call, source=source, function=one_by_one, amount=0, place=place, drops=True)
 
 
 def extreme(function: Callable[..., Sequence[Tensor]]) -> Callable[[Call], Parts]:
     """Return a recogniser of ``max`` or ``min`` over channels, which gives values and numbers of channels."""
 
-    def both(source: Tensor, amount: object, axis: int) -> Sequence[Tensor]:
-        return function(source, axis, keepdim=True)
-
     def recognise(call: Call) -> Parts:
         bound = call.bind("input", dim=None, keepdim=False)
-        source = call.any_map_of(bound["input"])
-        expect_channel_axis(bound["dim"], source.order, call)
-        if bound["keepdim"] is not True:
-            raise call.refuse("it drops the channel axis", "use keepdim=True")
-        return Parts(call=call, source=source, function=both, amount=0)
+        source, keepdim = call.any_map_of(bound["input"]), bound["keepdim"] is True
+        place = expect_channel_axis(bound["dim"], source.seen, call)
+
+        def both(source: Tensor, amount: object, axis: int) -> Sequence[Tensor]:
+            return function(source, axis, keepdim=keepdim)
+
+        return Parts(call=call, source=source, function=both, amount=0, place=place, drops=not keepdim)
 
     return recognise
 
 
+def stacked(call: Call) -> Recognised:
+    """Recognise ``stack`` of maps along an axis of its own, which becomes one of channels."""
+    bound = call.bind("tensors", dim=0)
+    tensors, dim = bound["tensors"], bound["dim"]
+    if not isinstance(tensors, tuple | list) or not all(isinstance(item, NodeRef) for item in tensors):
+        raise call.refuse("it joins something that is not a map", "stack maps only")
+    common_arrangement(call)
+    kinds = kinds_without(call, tensors[0], [])
+    rank = len(kinds) + 1
+    if type(dim) is not int or not -rank <= dim < rank:
+        raise call.refuse(f"maps have no place {dim!r} for another axis", f"give a number from 0 to {rank - 1}")
+    kinds.insert(dim % rank, CHANNELS)
+    return placewise(call, torch.stack, (list(tensors), dim % rank), kinds=kinds)
+
+
 def narrowed(call: Call) -> Recognised:
-    """Recognise ``narrow`` over channels."""
+    """Recognise ``narrow`` over channels or an axis of space."""
     bound = call.bind("input", "dim", "start", "length")
-    order = common_order(call)
-    expect_channel_axis(bound["dim"], order, call)
-    if type(bound["start"]) is not int or type(bound["length"]) is not int:
+    ref, start, length = call.any_map_of(bound["input"]), bound["start"], bound["length"]
+    numbers = type(start) is int and type(length) is int
+    if not numbers and not is_symbolic((start, length)):
         raise call.refuse("where it begins and ends are not plain integers", "give plain integers")
-    return placewise(call, torch.narrow, (bound["input"], axis_of_channels(order), bound["start"], bound["length"]))
+    stop = start + length if numbers else SizeExpression(function=operator.add, args=(start, length))  # type: ignore[operator]
+    from_behind = type(start) is int and start < 0
+    taken = slice(start, None if from_behind and stop == 0 else stop)
+    return part_of(call, ref, {place_of(bound["dim"], ref.seen, call): taken}, [])
+
+
+def selected(call: Call) -> Recognised:
+    """Recognise ``select`` of one channel."""
+    bound = call.bind("input", "dim", "index")
+    ref = call.any_map_of(bound["input"])
+    return part_of(call, ref, {place_of(bound["dim"], ref.seen, call): bound["index"]}, [])
+
+
+def picked(call: Call) -> Recognised:
+    """Recognise ``index_select`` of channels by their numbers."""
+    bound = call.bind("input", "dim", "index")
+    ref, index = call.any_map_of(bound["input"]), bound["index"]
+    place = expect_channel_axis(bound["dim"], ref.seen, call)
+    if not isinstance(index, TensorRef):
+        raise call.refuse("it takes channels by numbers computed from the image", "use numbers that are fixed")
+    return placewise(call, by_list, (ref, place, index))
 
 
 def indexed(call: Call) -> Recognised:
-    """Recognise ``x[:, a:b]``."""
+    """Recognise ``x[:, a:b]``, ``x[:, 0]``, ``x[:, None]``, ``x[..., 1:-1, ::2]`` and what is made of these."""
     source, index = call.args
     ref = call.any_map_of(source)
-    parts = list(index) if isinstance(index, tuple) else [index]
-    if sum(part is Ellipsis for part in parts) == 1:
-        place = next(i for i, part in enumerate(parts) if part is Ellipsis)
-        after = parts[place + 1 :]
-        missing = axes_of(call, ref) - len(parts) + 1 if after else 0
-        parts = [*parts[:place], *[slice(None)] * missing, *after]
-    for place, part in enumerate(parts):
-        if not isinstance(part, slice) or any(
-            type(end) not in (int, type(None)) for end in (part.start, part.stop, part.step)
-        ):
-            raise call.refuse("it takes something other than a range of channels from a map", REMEDY)
-        axis = place if ref.order is None else ref.order[place] if place < len(ref.order) else -1
-        if axis != CHANNEL_AXIS and (
-            part.start not in (0, None) or part.stop is not None or part.step not in (1, None)
-        ):
-            raise call.refuse("it takes a part of space or of the samples", REMEDY)
-    return placewise(call, taken, (ref, tuple(parts)))
+    items = list(index) if isinstance(index, tuple) else [index]
+    if any(isinstance(item, TensorRef | list | tuple) for item in items):
+        return by_numbers(call, ref, items)
+    if not all(item in (None, Ellipsis) or isinstance(item, slice) or type(item) is int or is_symbolic(item)
+               for item in items):  # fmt: skip
+        raise call.refuse("it takes something other than ranges from a map", REMEDY)
+    counted = [item for item in items if item is not None]
+    if Ellipsis in counted:
+        place = items.index(Ellipsis)
+        behind = items[place + 1 :]
+        if behind and ref.seen is None and call.num_axes is None:
+            return from_behind(call, ref, items[:place], behind)
+        missing = len(axes_of(call, ref)) - len(counted) + 1 if behind else 0
+        items = [*items[:place], *[slice(None)] * missing, *behind]
+    taken = dict(enumerate(item for item in items if item is not None))
+    return part_of(call, ref, taken, [place for place, item in enumerate(items) if item is None], items)
 
 
-def taken(source: Tensor, index: tuple[slice, ...]) -> Tensor:
+def from_behind(call: Call, ref: NodeRef, before: Sequence[Argument], behind: Sequence[Argument]) -> Recognised:
+    """Return a part of the last axes, before it is known how many there are."""
+    if any(item != slice(None) for item in before) or not all(isinstance(item, slice) for item in behind):
+        axes_of(call, ref)  # refuses
+    return SizedPart(source=ref, ranges=tuple(behind), first=-len(behind))  # type: ignore[arg-type]
+
+
+def by_numbers(call: Call, ref: NodeRef, items: Sequence[Argument]) -> Recognised:
+    """Return channels taken by a list of their numbers, ``x[:, [0, 2, 1]]``."""
+    places = [place for place, item in enumerate(items) if isinstance(item, TensorRef | list | tuple)]
+    (place, *more), full = places, all(item == slice(None) for i, item in enumerate(items) if i not in places)
+    numbers = items[place]
+    plain = isinstance(numbers, list | tuple) and all(type(number) is int for number in numbers)
+    whole = isinstance(numbers, TensorRef) and is_list_of_numbers(call.constant(numbers))
+    if more or not full or not (plain or whole):
+        raise call.refuse("it takes something other than ranges, or a list of channels, from a map", REMEDY)
+    place = expect_channel_axis(place, ref.seen, call)
+    return placewise(call, by_list, (ref, place, tuple(numbers) if plain else numbers))  # type: ignore[arg-type]
+
+
+def is_list_of_numbers(value: Tensor) -> bool:
+    """Return whether a tensor names channels by their numbers."""
+    return value.ndim == 1 and not value.is_floating_point() and value.dtype != torch.bool
+
+
+def part_of(
+    call: Call, ref: NodeRef, taken: Mapping[int, Argument], added: Sequence[int], items: Sequence[Argument] = ()
+) -> Recognised:
+    """Return a part of a map.
+
+    Parameters
+    ----------
+    call
+        To refuse what is no part of channels or space.
+    ref
+        The map.
+    taken
+        A range or a number by place.
+    added
+        Places of new axes of length 1 among the items.
+    items
+        What stands in brackets, in order; nothing where no axis is added.
+    """
+    ranges: dict[int, slice] = {}
+    index: dict[int, Argument] = {}
+    for place, item in taken.items():
+        axis = axis_at(place_of(place, ref.seen, call), ref.seen)
+        if axis > 0 and isinstance(item, slice):
+            ranges |= {} if is_all(item) else {axis: item}
+        elif axis < 0:
+            index |= {} if isinstance(item, slice) and is_all(item) else {place: fixed(call, item)}
+        elif axis != SAMPLES or not isinstance(item, slice) or not is_all(item):
+            what = "one place of space" if axis > 0 else "a part of the samples"
+            raise call.refuse(f"it takes {what}", REMEDY)
+    ref = spatial_part(call, ref, ranges)
+    gone = [place for place, item in index.items() if type(item) is int]
+    if index:
+        alone = replace(call, args=(ref,), kwargs={})
+        last = max(index)
+        args = (ref, tuple(index.get(place, slice(None)) for place in range(last + 1)))
+        kinds = kinds_without(call, ref, gone) if gone else None
+        operation = placewise(alone, chosen, args, kinds=kinds)
+        if not added:
+            return operation
+        ref = call.append(alone, operation)
+    for place in added:
+        ref = widened(call, ref, place - sum(type(item) is int for item in items[:place]))
+    return ref
+
+
+def is_all(item: slice) -> bool:
+    """Return whether a range is all of an axis."""
+    return item.start in (0, None) and item.stop is None and item.step in (1, None)
+
+
+def spatial_part(call: Call, ref: NodeRef, ranges: Mapping[int, slice]) -> NodeRef:
+    """Return a map's part of space, by axis of space, counted from 1."""
+    if not ranges:
+        return ref
+    for taken in ranges.values():
+        if type(taken.step) not in (int, type(None)) or (taken.step or 1) < 1:
+            raise call.refuse(f"its step is {taken.step!r}", "give a plain integer above 0")
+    first, last = min(ranges), max(ranges)
+    listed = tuple(ranges.get(axis, slice(None)) for axis in range(first, last + 1))
+    part = call.append(call, SizedPart(source=NodeRef(ref.index), ranges=listed, first=first - 1))
+    return replace(part, seen=ref.seen)
+
+
+def chosen(source: Tensor, index: tuple[slice | int, ...]) -> Tensor:
     """Return a part of a map."""
     return source[index]
 
@@ -141,12 +293,7 @@ def shuffled(call: Call) -> Recognised:
     bound = call.bind("input", "groups")
     if type(bound["groups"]) is not int:
         raise call.refuse("its number of groups is no plain integer", "give a plain integer")
-    return Pointwise(function=torch.channel_shuffle, args=(call.map_of(bound["input"]), bound["groups"]), kwargs={})
-
-
-def dropped(call: Call) -> Recognised:
-    """Refuse what takes an axis from a map, or adds one."""
-    raise call.refuse("it takes an axis from a map, or adds one", "keep every axis, as in x[:, 0:1] and torch.cat")
+    return placewise(call, torch.channel_shuffle, (call.map_of(bound["input"]), bound["groups"]))
 
 
 def cutting_table() -> dict[object, Callable[[Call], Parts]]:
@@ -156,18 +303,19 @@ def cutting_table() -> dict[object, Callable[[Call], Parts]]:
         table[name] = table[getattr(torch, name)] = cut(getattr(torch.Tensor, name))
     for name in ("max", "min"):
         table[name] = table[getattr(torch, name)] = extreme(getattr(torch.Tensor, name))
+    table["unbind"] = table[torch.unbind] = unbound
     return table
 
 
 def function_table() -> dict[object, Recogniser]:
-    """Return the recognisers of functions which take a part of the channels, or put them in another sequence."""
+    """Return the recognisers of functions which take a part of a map, or put channels in another sequence."""
     return {
         operator.getitem: indexed, torch.narrow: narrowed, torch.channel_shuffle: shuffled,
-        torch.native_channel_shuffle: shuffled, torch.unbind: dropped, torch.stack: dropped, torch.select: dropped,
-        torch.unsqueeze: dropped, torch.squeeze: dropped,
+        torch.native_channel_shuffle: shuffled, torch.stack: stacked, torch.select: selected,
+        torch.index_select: picked,
     }  # fmt: skip
 
 
 def method_table() -> dict[str, Recogniser]:
     """Return the recognisers of tensor methods of the same kind."""
-    return {"narrow": narrowed, **dict.fromkeys(("unbind", "select", "unsqueeze", "squeeze"), dropped)}
+    return {"narrow": narrowed, "select": selected, "index_select": picked}

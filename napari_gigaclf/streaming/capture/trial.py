@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.capture.layouts import BY_CHANNEL, constant_fits
+from napari_gigaclf.streaming.network.arrangements import SAMPLES, own_axes
 from napari_gigaclf.streaming.network.graph import Graph
 from napari_gigaclf.streaming.network.operations import Pointwise, TensorRef, references
 from napari_gigaclf.streaming.network.spaceless import ComputedTensor, Spaceless
@@ -65,8 +66,9 @@ def trial_run(graph: Graph, value: Tensor, weights: Mapping[str, Tensor], num_ax
 
 def _fits(found: Tensor, operation: Pointwise, num_axes: int) -> bool:
     """Return whether a tensor differs only from sample to sample and channel to channel."""
-    one = found[:1] if found.ndim == num_axes + 2 else found
-    return constant_fits(torch.empty(one.shape, device="meta"), operation.order, num_axes)
+    axes = own_axes(num_axes) if operation.seen is None else operation.seen.axes
+    one = found.narrow(axes.index(SAMPLES), 0, 1) if found.ndim == len(axes) else found
+    return constant_fits(torch.empty(one.shape, device="meta"), operation.seen, num_axes)
 
 
 def _macs(graph: Graph, tensors: Spaceless, index: int) -> int:

@@ -17,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from napari_gigaclf.streaming.network.arrangements import Arrangement
 from napari_gigaclf.streaming.network.operations import Blocks, Extent, NodeRef, Place, PlaceByPlace, TensorRef
 
 SEED = "seed of dropout, drawn once per forward call"
@@ -74,8 +75,8 @@ class Dropout(PlaceByPlace):
     """Whether what is kept is divided by 1 - p."""
     num_axes: int | None = None
     """Spatial axes, where the call names them (``Dropout2d``)."""
-    order: tuple[int, ...] | None = None
-    """The order of axes in which the code sees the map; the mask does not depend on it."""
+    seen: Arrangement | None = None
+    """How the code sees the map; the mask does not depend on it."""
 
     def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the block with its dropped values set to zero."""

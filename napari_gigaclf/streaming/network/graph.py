@@ -16,15 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_gigaclf.errors import ImageAxesError
+from napari_gigaclf.streaming.network.claims import SizeClaim
 from napari_gigaclf.streaming.network.dropout import SEED
-from napari_gigaclf.streaming.network.intervals import Span
 from napari_gigaclf.streaming.network.operations import (
     Argument,
     Convolution,
     Input,
     NodeRef,
     Operation,
-    Place,
     Pointwise,
     TensorRef,
     references,
@@ -33,9 +32,10 @@ from napari_gigaclf.streaming.network.operations import (
     with_references,
 )
 from napari_gigaclf.streaming.network.resampling import Interpolation
+from napari_gigaclf.streaming.network.responding import Responses
 from napari_gigaclf.streaming.network.sizes import ImageFacts, Sizable, next_sizes
 from napari_gigaclf.streaming.network.spaceless import Constant, NamedTensor, Spaceless, tensors_read, with_moved
-from napari_gigaclf.streaming.network.statistics import Statistic, precise_type
+from napari_gigaclf.streaming.network.statistics import Statistic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,8 @@ class Graph:
     result: Argument
     """What the module returns: a reference to a map or to a tensor computed from statistics, or tuples, lists and dicts
     of these, with literals among them."""
+    claims: tuple[SizeClaim, ...] = ()
+    """What the code takes for granted about an image's size."""
     updates: tuple[int, ...] = ()
     """Tensors without space that are computed once per run for what this changes: running statistics."""
 
@@ -258,29 +260,10 @@ class Graph:
         self, value: Tensor, weights: Mapping[str, Tensor], num_axes: int, known: Mapping[int, Any] | None = None
     ) -> tuple[list[Tensor], Spaceless]:
         """Return the responses as :meth:`respond` does, and the tensors without space behind them."""
-        responses: list[Tensor] = [value.reshape(*value.shape, *(1,) * num_axes)]
-
-        def observe(statistic: Statistic) -> Tensor:
-            flat = responses[statistic.node].flatten(1)
-            flat = flat.to(precise_type(flat.device)) if statistic.precise else flat
-            fixed = {"variance": 0.0, "count": float(far)}
-            return torch.full_like(flat, fixed[statistic.kind]) if statistic.kind in fixed else flat
-
-        # Detached: of weights that want a gradient, autocast would hold on to the rounded copies.
-        weights = {name: tensor.detach() for name, tensor in weights.items()}
-        tensors = Spaceless(self.constants, weights, known, observe)
-        far, huge = 1 << 30, 1 << 50  # an output with no border in sight, whatever the padding
-        wanted = ((far, far + 1),) * num_axes
+        responses = Responses(value, self.constants, weights, num_axes, known)
         for node in self.nodes[1:]:
-            if isinstance(node.operation, Interpolation):
-                responses.append(responses[node.inputs[0]])  # weights add up to one
-                continue
-            given = tuple(rule.source(Span.of(wanted[0]), huge).tolist()[0] for rule in node.operation.rules(num_axes))
-            reach = [stop - start for start, stop in given]
-            blocks = {i: responses[i].expand(*responses[i].shape[:2], *reach) for i in node.inputs}
-            place = Place(wanted=wanted, given=given, sizes=(huge,) * num_axes)
-            responses.append(node.operation.compute(blocks, tensors, place))
-        return responses, tensors
+            responses.add(node.operation, node.inputs)
+        return responses.maps, responses.tensors
 
 
 def module_weights(module: nn.Module) -> dict[str, Tensor]:
@@ -337,7 +320,7 @@ def pruned(graph: Graph) -> Graph:
 def _mover(number: Mapping[int, int], place: Mapping[int, int] | None) -> Any:  # noqa: ANN401 - a Moved
     def moved(ref: NodeRef | TensorRef) -> NodeRef | TensorRef:
         if isinstance(ref, NodeRef):
-            return NodeRef(number[ref.index])
+            return replace(ref, index=number[ref.index])
         return ref if place is None else TensorRef(place[ref.index])
 
     return moved

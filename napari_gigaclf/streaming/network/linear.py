@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_gigaclf.streaming.network.arrangements import Arrangement, shown, stored
 from napari_gigaclf.streaming.network.operations import (
     Blocks,
     NodeRef,
     Place,
     PlaceByPlace,
     TensorRef,
-    put_back,
-    seen_in,
 )
 
 
@@ -26,13 +25,13 @@ class ChannelLinear(PlaceByPlace):
     """(channels out, channels in)."""
     bias: TensorRef | None
     """(channels out,)."""
-    order: tuple[int, ...]
-    """The order of axes in which the layer sees its map: channels last."""
+    seen: Arrangement
+    """How the layer's value is to be seen: channels last, as it sees its map."""
     macs_per_output: int
     """Multiply-accumulates per output position, all channels."""
 
     def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return (batch, channels out, *space), in memory with channels last."""
         bias = None if self.bias is None else tensors[self.bias.index]
-        seen = seen_in(blocks[self.source.index], self.order)
-        return put_back(F.linear(seen, tensors[self.weight.index], bias), self.order)
+        block = shown(blocks[self.source.index], self.source.seen)
+        return stored(F.linear(block, tensors[self.weight.index], bias), self.seen)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_gigaclf.streaming.network.arrangements import Arrangement, shown, stored
 from napari_gigaclf.streaming.network.cutting import cut
 from napari_gigaclf.streaming.network.intervals import Mirror, Rule, Window
 
@@ -29,9 +30,8 @@ class NodeRef:
     """Stands in an argument list for the block of a node (a map over space), by the node's index."""
 
     index: int
-    order: tuple[int, ...] | None = None
-    """While the code is read: the order in which it sees the axes of (batch, channels, *space) after a permutation;
-    None: that order itself. Operations hold references without it and remember it themselves."""
+    seen: Arrangement | None = None
+    """How the code, or the function that is called, sees the map; None: as it lies in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ Argument = object
 
 
 def fill_in(template: Argument, blocks: Mapping[int, Tensor], tensors: Sequence[Tensor]) -> Argument:
-    """Return an argument with its references replaced by tensors."""
+    """Return an argument with its references replaced by tensors, seen as the references say."""
     if isinstance(template, NodeRef):
-        return blocks[template.index]
+        return shown(blocks[template.index], template.seen)
     if isinstance(template, TensorRef):
         return tensors[template.index]
     if isinstance(template, tuple | list):
@@ -175,16 +175,6 @@ class Input(PlaceByPlace):
         raise AssertionError("the input is read from its source")
 
 
-def seen_in(block: Tensor, order: tuple[int, ...] | None) -> Tensor:
-    """Return (batch, channels, *space) as a view with its axes in this order."""
-    return block if order is None else block.permute(order)
-
-
-def put_back(block: Tensor, order: tuple[int, ...] | None) -> Tensor:
-    """Return a block with its axes in this order as a view (batch, channels, *space)."""
-    return block if order is None else block.permute([order.index(axis) for axis in range(len(order))])
-
-
 def macs_of(operation: Operation) -> int:
     """Return an operation's multiply-accumulates per output position, all channels; 0 where none are counted."""
     return int(getattr(operation, "macs_per_output", 0))
@@ -208,17 +198,16 @@ class Pointwise(PlaceByPlace):
     """Keyword arguments, with references."""
     in_place: Callable[..., Tensor] | None = None
     """The same function overwriting its first argument, where that is possible without changing a gradient."""
-    order: tuple[int, ...] | None = None
-    """The order of axes in which the function sees its maps, and gives its own; None: (batch, channels, *space)."""
+    seen: Arrangement | None = None
+    """How the function's value is to be seen; None: as (batch, channels, *space)."""
 
     def compute(self, blocks: Blocks, tensors: Sequence[Tensor], place: Place) -> Tensor:
         """Return the function's value."""
-        blocks = {index: seen_in(block, self.order) for index, block in blocks.items()}
         args = [fill_in(item, blocks, tensors) for item in self.args]
         kwargs = {key: fill_in(item, blocks, tensors) for key, item in self.kwargs.items()}
         if place.overwrite and self.in_place is not None and alike(args):
-            return put_back(self.in_place(*args, **kwargs), self.order)
-        return put_back(self.function(*args, **kwargs), self.order)
+            return stored(self.in_place(*args, **kwargs), self.seen)
+        return stored(self.function(*args, **kwargs), self.seen)
 
 
 RECTIFIERS = (torch.relu, F.relu, torch.Tensor.relu)
@@ -228,7 +217,8 @@ def rectifies(operation: Operation) -> bool:
     """Return whether an operation is a ReLU of one map."""
     if not isinstance(operation, Pointwise) or operation.function not in RECTIFIERS or operation.kwargs:
         return False
-    return len(operation.args) == 1 and isinstance(operation.args[0], NodeRef)
+    (first, *more) = operation.args
+    return isinstance(first, NodeRef) and first.seen == operation.seen and not more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

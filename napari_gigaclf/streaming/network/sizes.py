@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from napari_gigaclf.errors import ImageTooSmallError, UnsupportedOperation
+from napari_gigaclf.streaming.network.arrangements import Arrangement, own_axes
 from napari_gigaclf.streaming.network.intervals import Rule
 from napari_gigaclf.streaming.network.operations import Argument, Operation
 
@@ -47,7 +48,7 @@ class Sizable(Protocol):
 
 
 class _Unknown:
-    """Stands for a number of channels, which a size may not be computed from."""
+    """Stands for a number of channels that is not known."""
 
     def __repr__(self) -> str:
         return "a number of channels"
@@ -59,10 +60,18 @@ class MapShape:
 
     path: tuple[Operation, ...]
     """The operations that lead from the image to the map."""
+    channels: int | None = None
+    """Where that is known."""
+    seen: Arrangement | None = None
+    """How the code sees the map's axes."""
 
     def value(self, image: ImageFacts) -> tuple[object, ...]:
-        """Return the shape; channels are unknown."""
-        return (image.shape[0], _Unknown(), *sizes_along(self.path, image))
+        """Return the shape as the code sees it; channels that are not known are no number."""
+        space = sizes_along(self.path, image)
+        sizes = None if self.seen is None else self.seen.sizes
+        parts = (_Unknown() if self.channels is None else self.channels,) if sizes is None else sizes
+        axes = own_axes(len(space)) if self.seen is None else self.seen.axes
+        return tuple(parts[-axis - 1] if axis < 0 else space[axis - 1] if axis else image.shape[0] for axis in axes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +96,8 @@ def is_symbolic(template: Argument) -> bool:
         return any(is_symbolic(item) for item in template)
     if isinstance(template, dict):
         return any(is_symbolic(item) for item in template.values())
+    if isinstance(template, slice):
+        return is_symbolic((template.start, template.stop, template.step))
     return isinstance(template, MapShape | SizeExpression)
 
 

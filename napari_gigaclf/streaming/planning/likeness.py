@@ -20,6 +20,7 @@ from napari_gigaclf.streaming.network.operations import (
     Operation,
     Pointwise,
 )
+from napari_gigaclf.streaming.network.parts import SpacePart
 from napari_gigaclf.streaming.network.patches import PatchOperation
 from napari_gigaclf.streaming.network.pooling import AveragePooling, MaxPooling
 from napari_gigaclf.streaming.network.resampling import Interpolation
@@ -30,7 +31,7 @@ from napari_gigaclf.streaming.planning.schedule import AxisSchedule, axis_rules
 
 MOVES_ALONG = (
     Pointwise, ChannelLinear, Convolution, TransposedConvolution, MaxPooling, AveragePooling, ConstantPadding,
-    MirrorPadding, PixelShuffle, PatchOperation,
+    MirrorPadding, PixelShuffle, PatchOperation, SpacePart,
 )  # fmt: skip
 """Operations that do the same at every place away from the border. Dropout does not: its mask is the place's own."""
 
