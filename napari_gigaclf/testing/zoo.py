@@ -9,7 +9,9 @@ those of the papers:
 - DenseNet-121: Huang et al. 2017 (arXiv:1608.06993).
 - SE-ResNet-18: Hu et al. 2018 (arXiv:1709.01507). GroupNorm ResNet: Wu and He 2018 (arXiv:1803.08494).
 - MobileNetV3-Small: Howard et al. 2019 (arXiv:1905.02244).
-- U-Net: Ronneberger et al. 2015 (arXiv:1505.04597), padded, so that skips join without cropping.
+- ShuffleNetV2: Ma et al. 2018 (arXiv:1807.11164).
+- U-Net: Ronneberger et al. 2015 (arXiv:1505.04597), padded, so that skips join without cropping; and as in the paper,
+  where convolutions take off their borders and skips are cropped around their centre.
 """
 
 from collections.abc import Callable, Sequence
@@ -229,6 +231,78 @@ class UNet(nn.Module):
         for up, join, skip in zip(self.up, self.join, reversed(skips[:-1]), strict=True):
             x = join(torch.cat([skip, up(x)], 1))
         return x
+
+
+class ValidUNet(UNet):
+    """The U-Net of the paper: convolutions without padding, skips cropped to what is left around their centre."""
+
+    @staticmethod
+    def pair(before: int, after: int) -> nn.Sequential:
+        """Return two 3x3 convolutions with ReLU."""
+        return nn.Sequential(nn.Conv2d(before, after, 3), nn.ReLU(True), nn.Conv2d(after, after, 3), nn.ReLU(True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the map, 184 places smaller."""
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.down):
+            x = block(x if not level else F.max_pool2d(x, 2))
+            skips.append(x)
+        for up, join, skip in zip(self.up, self.join, reversed(skips[:-1]), strict=True):
+            x = up(x)
+            x = join(torch.cat([self.centre(skip, x.shape[2], x.shape[3]), x], 1))
+        return x
+
+    @staticmethod
+    def centre(skip: Tensor, height: int, width: int) -> Tensor:
+        """Return the middle of a map."""
+        top, left = (skip.shape[2] - height) // 2, (skip.shape[3] - width) // 2
+        return skip[:, :, top : top + height, left : left + width]
+
+
+class ShuffleUnit(nn.Module):
+    """ShuffleNetV2's block: half the channels pass, half are convolved (all, where it halves the map)."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        width, self.halves = after // 2, stride > 1
+        first = before if self.halves else width
+        if self.halves:
+            self.side = nn.Sequential(
+                nn.Conv2d(before, before, 3, stride, 1, groups=before, bias=False), nn.BatchNorm2d(before),
+                nn.Conv2d(before, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True),
+            )  # fmt: skip
+        self.branch = nn.Sequential(
+            nn.Conv2d(first, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, stride, 1, groups=width, bias=False), nn.BatchNorm2d(width),
+            nn.Conv2d(width, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's map."""
+        if self.halves:
+            out = torch.cat([self.side(x), self.branch(x)], 1)
+        else:
+            one, two = x.chunk(2, dim=1)
+            out = torch.cat([one, self.branch(two)], 1)
+        batch, channels, height, width = out.size()
+        groups = out.view(batch, 2, channels // 2, height, width)
+        return torch.transpose(groups, 1, 2).contiguous().view(batch, -1, height, width)
+
+
+def shufflenet_v2(divisor: int = 4) -> nn.Sequential:
+    """Return ShuffleNetV2 (the paper's Table 5, 0.5x), channels divided."""
+    before = 24 // divisor
+    layers: list[nn.Module] = [
+        nn.Conv2d(3, before, 3, 2, 1, bias=False), nn.BatchNorm2d(before), nn.ReLU(inplace=True),
+        nn.MaxPool2d(3, 2, 1),
+    ]  # fmt: skip
+    for channels, repeats in ((48, 4), (96, 8), (192, 4)):
+        for number in range(repeats):
+            layers.append(ShuffleUnit(before, channels // divisor, 1 if number else 2))
+            before = channels // divisor
+    last = 1024 // divisor
+    layers += [nn.Conv2d(before, last, 1, bias=False), nn.BatchNorm2d(last), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
 
 
 def shaken(module: nn.Module) -> nn.Module:

@@ -9,11 +9,13 @@ from napari_gigaclf.testing.networks import InceptionBlock, paper_table1_trunk, 
 from napari_gigaclf.testing.oracle import answer, disagreements
 from napari_gigaclf.testing.zoo import (
     UNet,
+    ValidUNet,
     densenet121,
     mobilenet_v3_small,
     resnet,
     resnet3d_18,
     shaken,
+    shufflenet_v2,
     vgg16,
 )
 
@@ -33,7 +35,9 @@ NETWORKS = {
     "SE-ResNet-18": (lambda: resnet(squeeze=True), (131, 150), 64),
     "GroupNorm ResNet-18": (lambda: resnet(norm=lambda c: nn.GroupNorm(2, c)), (131, 150), 64),
     "MobileNetV3-Small": (mobilenet_v3_small, (131, 150), 64),
+    "ShuffleNetV2": (shufflenet_v2, (131, 150), 64),
     "U-Net": (UNet, (80, 112), 48),
+    "U-Net with crops": (ValidUNet, (204, 220), 48),
 }
 
 
@@ -44,3 +48,12 @@ def test_named_network_agrees(name):
     channels = next(child.in_channels for child in net.modules() if hasattr(child, "in_channels"))
     image = torch.randn(1, channels, *space, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     assert disagreements(answer(net, image), answer(stream(net, tile=tile), image)) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["ShuffleNetV2", "U-Net with crops"])
+def test_the_other_way_of_reading_agrees(name):
+    build, space, tile = NETWORKS[name]
+    net, image = shaken(build()), torch.randn(2, 3, *space, dtype=torch.float64)
+    assert disagreements(answer(net, image), answer(stream(net, tile=tile, capture="export"), image)) == {}

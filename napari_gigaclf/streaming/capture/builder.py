@@ -219,9 +219,8 @@ class Builder:
     def shape_of(self, ref: NodeRef) -> MapShape:
         """Return a map's shape, an expression."""
         axes = next(iter(self.axes_found)) if len(self.axes_found) == 1 else None
-        return MapShape(
-            path=sizes.path_to(self.nodes, ref.index), channels=self.scout.channels(ref.index, axes), seen=ref.seen
-        )
+        channels = self.scout.channels(ref.index, axes) if ref.index else None
+        return MapShape(path=sizes.path_to(self.nodes, ref.index), channels=channels, seen=ref.seen)
 
     def run(self, recogniser: Recogniser, call: Call) -> NodeRef | TensorRef:
         """Recognise a call and return the map, or the statistic, that it gives."""

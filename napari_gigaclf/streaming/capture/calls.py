@@ -87,8 +87,9 @@ class Call:
         """
         found = self.any_map_of(value)
         if found.seen is not None:
+            way = "permute back" if found.seen.sizes is None else "bring it back by view, flatten or unsqueeze"
             raise self.refuse(
-                f"its input's axes were {described(found.seen)}", "bring them back to (batch, channels, space) before it"
+                f"its input's axes were {described(found.seen)}", f"{way} to (batch, channels, space) before it"
             )
         return found
 
@@ -116,7 +117,7 @@ def described(seen: Arrangement) -> str:
     """Return how a map's axes differ from (batch, channels, space), for a person."""
     if seen.sizes is None:
         return f"permuted to {seen.order}"
-    return f"changed: its channels are seen as {len(seen.sizes)} axes"
+    return f"changed: channels are seen as {len(seen.sizes)} axes"
 
 
 Recognised = Operation | NodeRef | TensorRef

@@ -27,8 +27,13 @@ from napari_gigaclf.streaming.network.spaceless import FixedTensor, NamedTensor
 ON_CONSTANTS = frozenset({"lift_fresh_copy", "detach", "alias"})
 """What ``torch.tensor(...)`` in a network's code leaves in an exported graph."""
 COUNTER = "num_batches_tracked"
-CUTTING = {"chunk": "chunk", "split": "split", "split_with_sizes": "split", "tensor_split": "tensor_split",
-           "unbind": "unbind"}
+CUTTING = {
+    "chunk": "chunk",
+    "split": "split",
+    "split_with_sizes": "split",
+    "tensor_split": "tensor_split",
+    "unbind": "unbind",
+}
 """Operators which give several parts of a map, and the methods they belong to."""
 EXTREMES = (torch.ops.aten.max.dim, torch.ops.aten.min.dim)
 """Operators which give values and their places."""
@@ -154,14 +159,16 @@ class _ExportedBuilder(Builder):
             self.shared(parts.source, None)
             return parts
         recogniser = recogniser_for(found, self.functions, self.methods)
-        copied = found.name == "clone" and kwargs.get("memory_format") is torch.contiguous_format
-        if copied:  # by contiguous(): whether it has to depends on how a map lies, unless its channels are rearranged
+        asked = found.name == "clone" and kwargs.get("memory_format") is torch.contiguous_format
+        if (
+            asked or found.name == "contiguous"
+        ):  # by contiguous(): whether it has to depends on how a map lies, unless its channels are rearranged
             recogniser = self.methods["contiguous"]
+            asked = all(regrouping.is_in_sequence(ref.seen) for ref in layouts.maps_of(call))
         if recogniser is None:
             raise call.refuse("it is not an operation the engine knows", remedy_for(found.name))
-        certain = copied and not all(regrouping.is_in_sequence(ref.seen) for ref in layouts.maps_of(call))
         result = self.run(recogniser, call)
-        if (found.shares and found.name not in regrouping.VIEWS) or (copied and not certain):
+        if asked or (found.shares and found.name not in (*regrouping.VIEWS, "contiguous")):
             self.shared(result, (args, kwargs))
         if found.overwrites:
             self.take_over(call, args[0], result)

@@ -82,6 +82,8 @@ def placewise(
         axes = numbered(seen.kinds if kinds is None and seen is not None else kinds or ())
     if axes is not None:
         seen = with_lengths(call, axes, function, args, named)
+    if not alike:  # the first map's block may be another's too, in another order
+        in_place = None
     return Pointwise(function=function, args=args, kwargs=named, in_place=in_place, seen=seen)
 
 

@@ -1,4 +1,4 @@
-"""Channels seen as several axes and back: ``view``, ``reshape``, ``flatten``, ``unflatten``, ``squeeze``, ``unsqueeze``.
+"""Channels seen as several axes and back: ``view``, ``reshape``, ``flatten``, ``unflatten``, ``unsqueeze``.
 
 As long as samples and axes of space stay what they are, a view only tells channels apart differently, and nothing has
 to be done. Where the code has changed the sequence of channels in between (``view``, ``transpose``, ``view``: a channel
@@ -199,7 +199,8 @@ def flattened(call: Call) -> Recognised:
 
 
 def _merged(sizes: list[Argument], first: int, last: int) -> list[Argument]:
-    return [*sizes[:first], prod(sizes[first : last + 1]), *sizes[last + 1 :]]  # type: ignore[type-var]
+    lengths = [size for size in sizes[first : last + 1] if isinstance(size, int)]  # all: they are channels
+    return [*sizes[:first], prod(lengths), *sizes[last + 1 :]]
 
 
 def unflattened(call: Call) -> Recognised:

@@ -1,6 +1,7 @@
 """What can be known of maps while the code is read: how many channels they have, and what shape a function gives.
 
-An image of one pixel is run through the operations found so far, with the module's own weights (:mod:`..network.responding`).
+An image of one pixel is run through the operations found so far, with the module's own weights
+(:mod:`..network.responding`).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,7 @@
-"""Parts of a map: ``x[:, :8]``, ``chunk``, ``split``, ``unbind``, ``narrow``, and parts of space, ``x[..., 1:-1, ::2]``.
+"""Parts of a map: ``x[:, :8]``, ``chunk``, ``split``, ``unbind``, ``narrow``; of space, too: ``x[..., 1:-1, ::2]``.
 
-A part is a view of its map, so neither may be overwritten from then on. Parts of channels are taken place by place; parts
-of space are an operation with a rule of their own (:mod:`..network.parts`).
+A part is a view of its map, so neither may be overwritten from then on. Parts of channels are taken place by place;
+parts of space are an operation with a rule of its own (:mod:`..network.parts`).
 """
 
 import operator

@@ -9,14 +9,15 @@ run on a view which looks like that, so that whatever broadcasts meets the axis 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from napari_gigaclf.errors import UnsupportedOperation
 
 SAMPLES = 0
 CHANNELS = -1
-"""Axes are told by numbers: samples 0; space 1, 2, 3; channels -1, or their parts -1, -2, ... as they lie in memory, the
-slowest first."""
+"""Axes are told by numbers: samples 0; space 1, 2, 3; channels -1, or their parts -1, -2, ... as they lie in memory,
+the slowest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Arrangement:
     def shown(self, block: Tensor) -> Tensor:
         """Return a block (batch, channels, *space) as a view that looks so."""
         if self.sizes is not None:
-            block = block.unflatten(1, self.sizes) if self.sizes else block.squeeze(1)
+            block = torch.unflatten(block, 1, self.sizes) if self.sizes else block.squeeze(1)
         return block.permute(self.order)
 
     def stored(self, seen: Tensor) -> Tensor:

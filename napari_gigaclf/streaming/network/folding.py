@@ -61,7 +61,9 @@ def fold_batch_norms(graph: Graph) -> Graph:
             nodes[before] = replace(nodes[before], operation=replace(folded, source=conv.source))
             number[index] = before
     moved = tuple(with_moved(constant, lambda ref: ref, number) for constant in constants)
-    result = replaced(graph.result, lambda ref: replace(ref, index=number[ref.index]) if isinstance(ref, NodeRef) else ref)
+    result = replaced(
+        graph.result, lambda ref: replace(ref, index=number[ref.index]) if isinstance(ref, NodeRef) else ref
+    )
     return replace(graph, nodes=tuple(nodes), constants=moved, result=result)
 
 

@@ -11,7 +11,6 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 

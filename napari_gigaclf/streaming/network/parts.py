@@ -8,7 +8,7 @@ from torch import Tensor
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.network.cutting import cut
 from napari_gigaclf.streaming.network.intervals import Rule, Window
-from napari_gigaclf.streaming.network.operations import Argument, Blocks, NodeRef, Place, border_padding
+from napari_gigaclf.streaming.network.operations import Blocks, NodeRef, Place, border_padding
 from napari_gigaclf.streaming.network.sizes import ImageFacts, evaluated
 
 
@@ -28,7 +28,10 @@ class SpacePart:
         """Return the places of the block that are taken."""
         padding = border_padding(self.windows, place.wanted, place.given)
         block = cut(blocks[self.source.index], padding, traced=place.traced)
-        return block[(..., *(slice(None, None, rule.stride) for rule in self.windows))]
+        for axis, rule in enumerate(self.windows, start=2):
+            if rule.stride > 1:
+                block = block[(slice(None),) * axis + (slice(None, None, rule.stride),)]
+        return block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +49,8 @@ class SizedPart:
         first = self.first % image.num_axes if self.first >= -image.num_axes else image.num_axes
         if first + len(self.ranges) > image.num_axes:
             raise UnsupportedOperation(
-                f"cannot stream a part of {len(self.ranges)} axes of a map with {image.num_axes} axes of space: it would "
-                "be one of channels or samples; name the channels' range by its place, as in x[:, 0:4]"
+                f"cannot stream a part of {len(self.ranges)} axes of a map with {image.num_axes} axes of space: it "
+                "would be one of channels or samples; name the channels' range by its place, as in x[:, 0:4]"
             )
         windows = [Window()] * image.num_axes
         for axis, taken in enumerate(self.ranges, start=first):

@@ -138,7 +138,7 @@ REFUSED = {
     "mean in .*axis": last(lambda net, x: x.mean((1, 2), keepdim=True)),
     "mean in the outermost.*axis True": lambda net, x: x.mean(True, keepdim=True),
     "var in .*axis": lambda net, x: x.var(keepdim=True),
-    "var in .*drops": lambda net, x: x.var(1),
+    "Conv2d in module .after.*seen as 0 axes.*unsqueeze": lambda net, x: x.var(1),
     "prelu in .*permuted": last(lambda net, x: F.prelu(x, net.gamma)),
     "max_pool2d in .*permuted": last(lambda net, x: F.max_pool2d(x, 1)),
     "batch_norm in .*permuted": last(lambda net, x: F.batch_norm(x, net.gamma.detach(), net.gamma.detach() ** 2)),

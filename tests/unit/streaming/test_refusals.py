@@ -51,7 +51,7 @@ MODULES = {
     "Conv2d in module '1.1'.*circular": inside(nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular")),
     "MaxPool2d in module '1.1'.*indices": inside(nn.MaxPool2d(2, return_indices=True)),
     "softmax in the outermost module.*axis": Calls(lambda x: F.softmax(x, dim=-1)),
-    "getitem in the outermost module.*": Calls(lambda x: x[:, :, ::2]),
+    "getitem in the outermost module.*one place of space": Calls(lambda x: x[:, :, 2]),
     "add in the outermost module.*place to place": Calls(lambda x: x + torch.ones(1, 1, 5, 5)),
     "decides by looking at the image.s values": Calls(lambda x: x if x.sum() > 0 else -x),
     "returns no map": Calls(lambda x: (1, None)),

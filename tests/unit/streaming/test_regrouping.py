@@ -1,0 +1,267 @@
+"""Channels seen as several axes, stacked and dropped; parts of space: the untiled numbers, or a refusal by name."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming import stream
+from napari_gigaclf.testing.oracle import answer, disagreements
+
+CAPTURES = ("fx", "export")
+
+
+class Written(nn.Module):
+    """A convolution with twelve channels, code written in the test, and another convolution."""
+
+    def __init__(self, code, channels):
+        super().__init__()
+        self.first, self.code = nn.Conv2d(3, 12, 3, padding=1), code
+        self.side, self.last = nn.Conv2d(12, 12, 3), nn.Conv2d(channels, 2, 3, stride=2)
+        self.scale = nn.Parameter(torch.randn(3, 1, 1))
+        self.register_buffer("sequence", torch.tensor([3, 0, 11, 5]))
+        self.double()
+
+    def forward(self, x):
+        return self.last(self.code(self, self.first(x)))
+
+
+def shuffle(groups, contiguous=True):
+    def code(net, x):
+        b, c, h, w = x.shape
+        x = torch.transpose(x.view(b, groups, c // groups, h, w), 1, 2)
+        return (x.contiguous() if contiguous else x).reshape(b, -1, h, w)
+
+    return code
+
+
+def twice_shuffled(net, x):
+    b, c, h, w = x.size()
+    x = F.relu(x.view(b, 2, 2, c // 4, h, w).permute(0, 3, 1, 2, 4, 5).flatten(1, 3))
+    return x.unflatten(1, (3, -1)).transpose(1, 2).flatten(1, 2) * x
+
+
+def overwritten_after_shuffle(net, x):
+    b, c, h, w = x.shape
+    y = x.view(b, 3, c // 3, h, w).transpose(1, 2).contiguous().view(b, c, h, w)
+    return y.relu_() + x
+
+
+def split_attention(net, x):
+    """ResNeSt's: a softmax over the radix, from the means of the sum."""
+    b, _, h, w = x.shape
+    parts = x.view(b, 2, 6, h, w)
+    gate = torch.cat([parts.sum(1), parts.mean(1)], 1).tanh().view(b, 2, 6, h, w).softmax(1)
+    return (parts * gate).sum(dim=1)
+
+
+def scaled_groups(net, x):
+    b, _, h, w = x.shape
+    return (x.view(b, 4, 3, h, w) * net.scale).view(b, -1, h, w)
+
+
+def channels_last_groups(net, x):
+    b, _, h, w = x.shape
+    y = x.permute(0, 2, 3, 1).reshape(b, h, w, 4, 3)
+    return F.layer_norm(y, (3,)).transpose(3, 4).reshape(b, h, w, 12).permute(0, 3, 1, 2)
+
+
+def grouped_linear(net, x):
+    b, _, h, w = x.shape
+    y = F.linear(x.view(b, 4, 3, h, w).permute(0, 3, 4, 1, 2), net.last.weight[:, :3, 0, 0])
+    return y.permute(0, 3, 4, 1, 2).flatten(1, 2)
+
+
+def other_order_of_parts(net, x):
+    one = x.unflatten(1, (3, 4)).transpose(1, 2)
+    return (one + x.unflatten(1, (4, 3))).flatten(1, 2)
+
+
+def centre_crop(net, x):
+    y = net.side(net.side(x))
+    _, _, height, width = y.size()
+    top, left = (x.size(2) - height) // 2, (x.size(3) - width) // 2
+    return torch.cat([x[:, :, top : top + height, left : left + width], y], 1)
+
+
+def merged_patches(net, x):
+    """Swin's patch merging."""
+    x = x.permute(0, 2, 3, 1)
+    parts = [x[:, i::2, j::2, :] for j in (0, 1) for i in (0, 1)]
+    return F.layer_norm(torch.cat(parts, -1), (48,)).permute(0, 3, 1, 2)
+
+
+CODES = {
+    "shuffle": (shuffle(3), 12),
+    "shuffle of a view": (shuffle(4, contiguous=False), 12),
+    "two shuffles": (twice_shuffled, 12),
+    "overwritten after a shuffle": (overwritten_after_shuffle, 12),
+    "split attention": (split_attention, 6),
+    "maxout": (lambda net, x: x.view(x.shape[0], 4, 3, *(x.shape[2], x.shape[3])).max(2)[0], 4),
+    "channels as they are": (lambda net, x: x.view(x.shape) * x.view_as(x), 12),
+    "scaled groups": (scaled_groups, 12),
+    "groups in the last place": (channels_last_groups, 12),
+    "linear layer of groups": (grouped_linear, 8),
+    "parts in another order": (other_order_of_parts, 12),
+    "stack and mean": (lambda net, x: torch.stack([x, x.tanh(), x * 2], 1).mean(1), 12),
+    "stack before samples": (lambda net, x: torch.stack([x, x.tanh()]).amax(0), 12),
+    "stack and flatten": (lambda net, x: torch.stack((x, x.sin()), dim=2).flatten(1, 2), 24),
+    "unbind": (lambda net, x: torch.stack(x.unflatten(1, (3, 4)).unbind(1)[:1] * 2, 1).sum(1), 4),
+    "one channel": (lambda net, x: x * x[:, 3].unsqueeze(1) + x.select(1, 0)[:, None], 12),
+    "outer product": (lambda net, x: (x[:, :3, None] * x[:, None, 4:6]).flatten(1, 2), 6),
+    "no channel axis": (lambda net, x: x / (1 + x.square().sum(1).sqrt().unsqueeze(1)), 12),
+    "squeeze": (lambda net, x: x[:, :1].squeeze(1).unsqueeze(-1).squeeze(dim=3).unsqueeze(1) * x.squeeze(1), 12),
+    "half by number": (lambda net, x: x[:, : x.shape[1] // 2] * x.split(x.shape[1] // 2, 1)[1], 6),
+    "listed channels": (lambda net, x: x[:, [5, 0, 1]] * x.index_select(1, net.sequence)[:, 1:], 3),
+    "numbered channels": (lambda net, x: x[:, net.sequence], 4),
+    "crop": (lambda net, x: x[:, 1:5, 1:-1, 2:] * x[:, 4:8, :-2, 1:-1], 4),
+    "ends": (lambda net, x: x[:, :, -9:, :10], 12),
+    "crop by narrow": (lambda net, x: x.narrow(2, 3, x.shape[2] - 5), 12),
+    "centre crop": (centre_crop, 24),
+    "space to depth": (
+        lambda net, x: torch.cat([x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]], 1), 48
+    ),
+    "steps of three": (lambda net, x: x[:, :, 1::3, 2:-1:3], 12),
+    "merged patches": (merged_patches, 48),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_agrees(name, capture):
+    code, channels = CODES[name]
+    if name == "unbind":
+        code = unbound
+    torch.manual_seed(0)
+    net = Written(code, channels)
+    for shape, tile in (((2, 3, 24, 18), (7, 9)), ((1, 3, 22, 30), (30, 5))):
+        image = torch.randn(shape, dtype=torch.float64)
+        assert disagreements(answer(net, image), answer(stream(net, tile=tile, capture=capture), image)) == {}
+
+
+def unbound(net, x):
+    one, two, three = x.unflatten(1, (3, 4)).unbind(1)
+    return one * two + three
+
+
+class Focus(nn.Module):
+    """YOLO's first layer: space becomes channels by slices of the image itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(12, 4, 3, padding=1)
+
+    def forward(self, x):
+        parts = [x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]]
+        return self.conv(torch.cat(parts, 1))
+
+
+@pytest.mark.parametrize("options", [{}, {"compile": "aot_eager"}, {"capture": "export"}])
+def test_slices_of_the_image(options):
+    net, image = Focus().double(), torch.randn(2, 3, 46, 38, dtype=torch.float64)
+    assert disagreements(answer(net, image), answer(stream(net, tile=6, **options), image)) == {}
+
+
+@pytest.mark.parametrize("name", ["shuffle", "split attention", "merged patches"])
+def test_channels_last_in_memory_and_compiled(name):
+    net = Written(*CODES[name])
+    image = torch.randn(2, 3, 40, 36, dtype=torch.float64).to(memory_format=torch.channels_last)
+    expected = answer(net, image)
+    assert disagreements(expected, answer(stream(net.to(memory_format=torch.channels_last), tile=9), image)) == {}
+    assert disagreements(expected, answer(stream(net, tile=9, compile="aot_eager"), image)) == {}
+
+
+@st.composite
+def drawn(draw):
+    """Draw a split of twelve channels, an order of its parts, and a part of space."""
+    parts = draw(st.sampled_from([(12,), (2, 6), (4, 3), (2, 3, 2), (3, 1, 4), (2, 2, 3)]))
+    order = draw(st.permutations(range(len(parts))))
+    steps = [draw(st.integers(1, 3)) for _ in range(2)]
+    starts = [draw(st.integers(-8, 4)) for _ in range(2)]
+    stops = [draw(st.sampled_from([None, -1, -2, *([9, 40] if start >= 0 else [])])) for start in starts]
+    taken = tuple(slice(a, b, s) for a, b, s in zip(starts, stops, steps, strict=True))
+    reduced = draw(st.sampled_from([None, *range(len(parts))]))
+    shape = (draw(st.integers(1, 2)), 3, draw(st.integers(12, 29)), draw(st.integers(12, 29)))
+    return parts, order, taken, reduced, shape, (draw(st.integers(2, 12)), draw(st.integers(2, 30)))
+
+
+@settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(drawn(), st.sampled_from(["fx", "fx", "fx", "export"]))
+def test_drawn_splits_orders_and_parts_agree(case, capture):
+    parts, order, taken, reduced, shape, tile = case
+
+    sizes = [size + 2 for size in shape[2:]]
+    assume(all(len(range(*part.indices(size))) for part, size in zip(taken, sizes, strict=True)))
+
+    class Drawn(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Conv2d(3, 12, 3, padding=2)
+            self.last = nn.Conv2d(12 // (1 if reduced is None else parts[order[reduced]]), 2, 2, padding=1)
+
+        def forward(self, x):
+            x = self.first(x)
+            b, _, h, w = x.shape
+            x = x.view(b, *parts, h, w).permute(0, *(1 + place for place in order), 1 + len(parts), 2 + len(parts))
+            x, left = torch.tanh(x) * x, len(parts)
+            if reduced is not None:
+                x, left = x.mean(1 + reduced), left - 1
+            x = x[(..., *taken)]
+            return self.last(x.flatten(1, -3) if left else x.unsqueeze(1))
+
+    torch.manual_seed(0)
+    net, image = Drawn().double(), torch.randn(shape, dtype=torch.float64)
+    assert disagreements(answer(net, image), answer(stream(net, tile=tile, capture=capture), image)) == {}
+
+
+def merged_with_space(net, x):
+    b, c, h, w = x.shape
+    return x.view(b, c * h, 1, w).view(b, c, h, w)
+
+
+VALID = {
+    "(view|reshape) in .*axes of space or samples.*split and merge channels": merged_with_space,
+    "(view|reshape) in .*axes of space": lambda net, x: x.view(x.shape[0], 12, -1).view(x.shape),
+    "(view|reshape) in .*space or samples": lambda net, x: x.view(-1, 6, x.shape[2], x.shape[3]).view(x.shape),
+    "flatten in .*not one of channels": lambda net, x: x.flatten(2).view(x.shape),
+    "unflatten in .*not one of channels": lambda net, x: x.unflatten(2, (2, -1)).flatten(2, 3),
+    "squeeze in .*name the axis": lambda net, x: x.squeeze() * x,
+}
+REFUSED = {
+    **VALID,
+    "view in .*bits": lambda net, x: x.view(torch.int64),
+    "view in .*space or": lambda net, x: x.view(1, 3, 4, 24, 18).transpose(1, 2).reshape(1, 12, 24, 18),
+    "add in .*different orders": lambda net, x: x + x.unflatten(1, (3, 4)),
+    "sum in .*axis 3": lambda net, x: x.unflatten(1, (3, 4)).sum(3),
+    "getitem in .*step": lambda net, x: x[:, :, ::-1],
+}
+
+
+@pytest.mark.parametrize(("text", "capture"), [*((t, "fx") for t in REFUSED), *((t, "export") for t in VALID)])
+def test_refused(text, capture):
+    with pytest.raises(UnsupportedOperation, match=text):
+        stream(Written(REFUSED[text], 12), capture=capture).plan((1, 3, 24, 18))
+
+
+def test_sizes_that_fit_some_images_are_refused_for_others():
+    def code(net, x):
+        b, _, h, w = x.shape
+        return x.view(b, 3, 4, h // 2 * 2, w).transpose(1, 2).flatten(1, 2)
+
+    net = Written(code, 12)
+    streamed, image = stream(net, tile=8), torch.randn(1, 3, 24, 19, dtype=torch.float64)
+    assert disagreements(answer(net, image), answer(streamed, image)) == {}
+    with pytest.raises(UnsupportedOperation, match=r"other axes than channels.*24 where 25"):
+        streamed(torch.randn(1, 3, 25, 19, dtype=torch.float64))
+
+
+def test_a_factor_with_more_channels_than_the_code_told_raises():
+    """Nothing is told apart wrongly: the code was read for three channels a group."""
+    net = Written(scaled_groups, 12)
+    streamed = stream(net, tile=8)
+    net.scale = nn.Parameter(torch.randn(3, 3, 1, 1, dtype=torch.float64))
+    with pytest.raises((UnsupportedOperation, RuntimeError)):
+        streamed(torch.randn(1, 3, 24, 18, dtype=torch.float64))
