@@ -148,7 +148,8 @@ class Builder:
         if isinstance(template, fx.Node):
             value = self.known[template]
             if isinstance(value, slices.Parts):
-                raise value.call.refuse("the code uses its parts as a list", "take them one by one, as in parts[0]")
+                why = "the code uses its parts as a list"
+                raise CodeNotFollowed(str(value.call.refuse(why, "take them one by one, as in parts[0]")))
             return value
         if isinstance(template, tuple | list):
             return (

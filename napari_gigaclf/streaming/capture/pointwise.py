@@ -5,6 +5,7 @@ Activations, sums and products, concatenation and reductions over channels, eval
 
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -123,6 +124,23 @@ def spread(function: Callable[..., Tensor]) -> Recogniser:
     return recognise
 
 
+def vector_norm(call: Call) -> Recognised:
+    """Recognise the norm over channels: ``x.norm(dim=1)``, ``torch.linalg.vector_norm``."""
+    names = {"p": "order", "ord": "order"}
+    renamed = replace(call, kwargs={names.get(name, name): value for name, value in call.kwargs.items()})
+    bound = renamed.bind("input", order=2.0, dim=None, keepdim=False, dtype=None)
+    order = 2.0 if bound["order"] in (None, "fro") else bound["order"]
+    if not isinstance(order, int | float) or bound["dtype"] is not None:
+        raise call.refuse("its kind of norm is not known here", "give the norm's order as a number")
+    keepdim = bound["keepdim"]
+    return over_channel_axis(call, norm_along, bound["input"], bound["dim"], keepdim, {"order": float(order)})
+
+
+def norm_along(source: Tensor, axes: tuple[int, ...], *, keepdim: bool, order: float) -> Tensor:
+    """Return the norm along axes."""
+    return torch.linalg.vector_norm(source, order, axes, keepdim)
+
+
 def over_channel_axis(
     call: Call, function: Callable[..., Tensor], source: Argument, axis: Argument, keepdim: Argument,
     more: dict[str, Argument],
@@ -230,6 +248,7 @@ def function_table() -> dict[object, Recogniser]:
             table.update({function: recogniser(function) for function in named_in(name, torch, F, torch._C._nn)})
     table.update(dict.fromkeys((torch.cat, torch.concat, torch.concatenate), concatenation))
     table.update({F.batch_norm: batch_norm, torch.batch_norm: torch_batch_norm, F.prelu: prelu, torch.prelu: prelu})
+    table.update(dict.fromkeys((torch.norm, torch.linalg.vector_norm, torch.functional.norm), vector_norm))
     table.update({F.local_response_norm: local_response, F.rrelu: rrelu, torch.rrelu: rrelu})
     return table
 
@@ -240,7 +259,7 @@ def method_table() -> dict[str, Recogniser]:
     table.update({name: over_channels(getattr(torch.Tensor, name)) for name in ("softmax", "log_softmax")})
     table.update({name: reduction(getattr(torch.Tensor, name)) for name in REDUCTION_NAMES})
     table.update({name: spread(getattr(torch.Tensor, name)) for name in SPREAD_NAMES})
-    table.update({"prelu": prelu, "to": converted})
+    table.update({"prelu": prelu, "to": converted, "norm": vector_norm, "linalg_vector_norm": vector_norm})
     return table
 
 

@@ -22,6 +22,7 @@ from napari_gigaclf.streaming.capture.layouts import (
     place_of,
     placewise,
 )
+from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed
 from napari_gigaclf.streaming.capture.regrouping import widened
 from napari_gigaclf.streaming.network.arrangements import CHANNELS, SAMPLES
 from napari_gigaclf.streaming.network.operations import Argument, NodeRef, TensorRef
@@ -50,9 +51,8 @@ class Parts:
     def part(self, number: Argument) -> Recognised:
         """Return the operation which gives one part."""
         if type(number) is not int:
-            raise self.call.refuse(
-                "the code takes several of its parts at once", "take them one by one, as in parts[0]"
-            )
+            why = "the code takes several of its parts at once"
+            raise CodeNotFollowed(str(self.call.refuse(why, "take them one by one, as in parts[0]")))
         args = (self.source, self.function, self.amount, self.place, number, self.count)
         alone = replace(self.call, args=(self.source,), kwargs={})
         kinds = kinds_without(self.call, self.source, [self.place]) if self.drops else None

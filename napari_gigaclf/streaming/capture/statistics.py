@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser
+from napari_gigaclf.streaming.capture.layouts import placewise
 from napari_gigaclf.streaming.network import norms
 from napari_gigaclf.streaming.network.operations import Argument, NodeRef, Pointwise, TensorRef
 from napari_gigaclf.streaming.network.spaceless import ComputedTensor
@@ -72,8 +73,10 @@ def over_space(axes: Argument, num_axes: int | None) -> tuple[int, ...] | None:
 
 
 def expanded(call: Call) -> Recognised:
-    """Recognise a statistic expanded to a map's shape, which joining it with the map does anyway."""
+    """Recognise a statistic expanded to a map's shape, which joining it with the map does anyway; or a narrower map."""
     bound = call.bind("input", "other")
+    if isinstance(bound["input"], NodeRef) and isinstance(bound["other"], NodeRef):
+        return placewise(call, Tensor.expand_as, (bound["input"], bound["other"]))
     if not isinstance(bound["input"], TensorRef):
         raise call.refuse("it expands a map", "expand only what has one value per sample and channel")
     return bound["input"]

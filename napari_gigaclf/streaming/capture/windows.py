@@ -1,15 +1,25 @@
 """Functions that look at a small window around each place: convolution, pooling, padding."""
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch.nn import functional as F
 
 from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser, per_axis
+from napari_gigaclf.streaming.capture.layouts import axes_of, placewise
+from napari_gigaclf.streaming.network.arrangements import SAMPLES
 from napari_gigaclf.streaming.network.dropout import Dropout
 from napari_gigaclf.streaming.network.graph import module_weights
 from napari_gigaclf.streaming.network.intervals import Mirror, Window
-from napari_gigaclf.streaming.network.operations import ConstantPadding, Convolution, MirrorPadding, TensorRef
+from napari_gigaclf.streaming.network.operations import (
+    Argument,
+    ConstantPadding,
+    Convolution,
+    MirrorPadding,
+    NodeRef,
+    TensorRef,
+)
 from napari_gigaclf.streaming.network.patches import PatchOperation, Patchwise
 from napari_gigaclf.streaming.network.pooling import AveragePooling, MaxPooling, PowerPooling
 from napari_gigaclf.streaming.network.resampling import Interpolation
@@ -90,6 +100,8 @@ def average_pooling(num_axes: int) -> Recogniser:
             divisor_override=None,
         )  # fmt: skip
         divisor = bound["divisor_override"]
+        if divisor is None and call.any_map_of(bound["input"]).seen is not None:
+            return over_channels_alone(call, bound, num_axes)
         return AveragePooling(
             source=call.map_of(bound["input"]), windows=pooling_windows(call, bound, num_axes),
             count_include_pad=bool(bound["count_include_pad"]), divisor=divisor if isinstance(divisor, int) else None,
@@ -117,11 +129,13 @@ def power_pooling(num_axes: int) -> Recogniser:
 def padding(call: Call) -> Recognised:
     """Recognise ``F.pad`` over space; the innermost axis comes first in its list, as PyTorch has it."""
     bound = call.bind("input", "pad", mode="constant", value=None)
-    amounts, source = bound["pad"], call.map_of(bound["input"])
+    amounts, ref = bound["pad"], call.any_map_of(bound["input"])
     if not isinstance(amounts, tuple | list) or not all(isinstance(item, int) for item in amounts):
         raise call.refuse("its widths are not plain integers", "give plain integers")
+    if ref.seen is not None or (call.num_axes is not None and len(amounts) > 2 * call.num_axes):
+        return padded_channels(call, ref, tuple(amounts), bound)
     pairs = list(zip(amounts[0::2], amounts[1::2], strict=True))[::-1]
-    mode, value = bound["mode"], bound["value"]
+    source, mode, value = ref, bound["mode"], bound["value"]
     if mode == "constant":
         windows = tuple(Window(before=before, after=after) for before, after in pairs)
         return ConstantPadding(
@@ -132,6 +146,39 @@ def padding(call: Call) -> Recognised:
         mirrors = tuple(Mirror(before=before, after=after, mode=exact_mode) for before, after in pairs)
         return MirrorPadding(source=source, mirrors=mirrors)
     raise call.refuse(f"{mode} padding joins far ends of the image", "use zero, reflect or replicate padding")
+
+
+def padded_channels(call: Call, ref: NodeRef, amounts: tuple[int, ...], bound: dict[str, Argument]) -> Recognised:
+    """Recognise ``F.pad`` of channels, as in shortcuts to more of them, of space too where the map lies as it does."""
+    axes = axes_of(call, ref)
+    pairs = list(zip(amounts[0::2], amounts[1::2], strict=True))
+    of_space = tuple(n for axis, pair in zip(axes[::-1], pairs, strict=False) if axis > 0 for n in pair)
+    others = {axis for axis, pair in zip(axes[::-1], pairs, strict=False) if axis <= 0 and any(pair)}
+    if bound["mode"] != "constant" or len(pairs) > len(axes) or SAMPLES in others:
+        raise call.refuse("it pads samples, or channels with something else than a constant", "pad space only")
+    more = {} if bound["value"] is None else {"value": bound["value"]}
+    if any(of_space):
+        alone = replace(call, args=(call.map_of(ref), of_space), kwargs=more)
+        ref = call.append(alone, padding(alone))  # type: ignore[arg-type]
+    alone = replace(call, args=(ref,), kwargs={})
+    own = (pair if axis < 0 else (0, 0) for axis, pair in zip(axes[::-1], pairs, strict=False))
+    of_channels = tuple(amount for pair in own for amount in pair)
+    return placewise(alone, F.pad, (ref, of_channels), dict(more)) if others else ref
+
+
+def over_channels_alone(call: Call, bound: dict[str, Argument], num_axes: int) -> Recognised:
+    """Recognise an average over neighbouring channels, as PyTorch's local response norm takes it."""
+    ref = call.any_map_of(bound["input"])
+    kernel = per_axis(bound["kernel_size"], num_axes, call)
+    stride = kernel if bound["stride"] in (None, [], ()) else per_axis(bound["stride"], num_axes, call)
+    pad = per_axis(bound["padding"], num_axes, call)
+    axes = axes_of(call, ref)
+    of_space = [numbers for axis, *numbers in zip(axes[-num_axes:], kernel, stride, pad, strict=True) if axis >= 0]
+    if len(axes) != num_axes + 2 or any(numbers != [1, 1, 0] for numbers in of_space):
+        call.map_of(ref)  # refuses
+    function = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[num_axes - 1]
+    more = {name: bound[name] for name in ("ceil_mode", "count_include_pad")}
+    return placewise(call, function, (ref, kernel, stride, pad), more)
 
 
 def patchwise(module: Patchwise) -> Recogniser:

@@ -126,6 +126,11 @@ CODES = {
     ),
     "steps of three": (lambda net, x: x[:, :, 1::3, 2:-1:3], 12),
     "merged patches": (merged_patches, 48),
+    "more channels": (lambda net, x: F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 3)), 17),
+    "more of all": (lambda net, x: F.pad(x, (1, 2, 0, 1, 2, 3), value=0.5), 17),
+    "local response": (lambda net, x: F.local_response_norm(x, 5), 12),
+    "normalised": (lambda net, x: F.normalize(x, dim=1), 12),
+    "norms": (lambda net, x: x / torch.linalg.vector_norm(x, dim=1, keepdim=True) + x.norm(p=1, dim=1)[:, None], 12),
 }  # fmt: skip
 
 

@@ -117,8 +117,6 @@ REFUSED = {
     "chunk in .*axis": lambda net, x: x.chunk(2)[0],
     "split in .*axis 2": lambda net, x: x.split(2, 2)[0],
     "GLU in .*axis -1": lambda net, x: net.glu(x),
-    "chunk in .*as a list": lambda net, x: torch.cat(x.chunk(2, 1), 1),
-    "chunk in .*one by one": lambda net, x: x.chunk(2, 1)[:1],
     "decides by looking": looped,
     "mul_ in .*overwrites a map that may share": overwritten(lambda x: x[:, :3]),
     "mul_ in .*overwrites a map that may": overwritten(lambda x: x.chunk(2, 1)[1]),
@@ -134,6 +132,20 @@ def test_refused(text):
     net.glu = nn.GLU()
     with pytest.raises(UnsupportedOperation, match=text):
         stream(net)
+
+
+LISTS = {
+    "chunk in .*as a list": lambda net, x: torch.cat(x.chunk(2, 1), 1),
+    "chunk in .*one by one": lambda net, x: torch.cat(x.chunk(2, 1)[::-1], 1),
+}
+
+
+@pytest.mark.parametrize("text", LISTS)
+def test_parts_used_as_a_list_are_read_with_export(text):
+    net, image = Written(LISTS[text], 6), torch.randn(2, 3, 23, 17, dtype=torch.float64)
+    with pytest.raises(UnsupportedOperation, match=text):
+        stream(net, capture="fx")
+    assert disagreements(answer(net, image), answer(stream(net, tile=8), image)) == {}
 
 
 def test_unpacking_another_number_of_parts_raises_as_untiled():
