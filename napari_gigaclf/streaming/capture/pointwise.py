@@ -138,7 +138,8 @@ def vector_norm(call: Call) -> Recognised:
 
 def norm_along(source: Tensor, axes: tuple[int, ...], *, keepdim: bool, order: float) -> Tensor:
     """Return the norm along axes."""
-    return torch.linalg.vector_norm(source, order, axes, keepdim)
+    found: Tensor = torch.linalg.vector_norm(source, order, axes, keepdim)
+    return found
 
 
 def over_channel_axis(
