@@ -32,6 +32,7 @@ from napari_gigaclf.streaming.capture import (
     upsampling,
     windows,
 )  # fmt: skip
+from napari_gigaclf.streaming.capture.agreement import agreed_axes
 from napari_gigaclf.streaming.capture.calls import Call, Recogniser
 from napari_gigaclf.streaming.capture.modules import module_call, plain_activation
 from napari_gigaclf.streaming.capture.refusals import HINTS, CodeNotFollowed, check_plain, remedy_for
@@ -50,8 +51,6 @@ from napari_gigaclf.streaming.network.graph import module_weights as weights_of
 from napari_gigaclf.streaming.network.linear import ChannelLinear
 from napari_gigaclf.streaming.network.operations import (
     Argument,
-    ConstantPadding,
-    MirrorPadding,
     NodeRef,
     Operation,
     Pointwise,
@@ -402,48 +401,15 @@ class Builder:
             call = self.call("clone", "", (ref,), {})
             return self.append(call, layouts.placewise(call, torch.clone, call.args))
 
-        result, num_axes = result_of(returned, copied, self.is_found), self.axes()
+        result = result_of(returned, copied, self.is_found)
+        fixed = [(self.values[ref.index], seen, call) for ref, seen, call in self.joined if not self.is_found(ref)]
+        num_axes = agreed_axes(self.axes_found, self.claims, fixed, self.nodes)
         graph = Graph(
             nodes=tuple(self.nodes), constants=tuple(self.constants), num_axes=num_axes, result=result,
             updates=tuple(self.updates), claims=tuple(self.sizes_claimed),
         )  # fmt: skip
         sizes.check_sizes(graph)
         return pruned(graph)
-
-    def axes(self) -> int | None:
-        """Return the number of spatial axes all operations agree on, and check constants and frames against it."""
-        found = self.axes_found or {len(axes) for _, axes in self.claims}
-        if len(found) > 1:
-            raise UnsupportedOperation(
-                f"cannot stream a module that mixes operations over {sorted(found)} axes; use one kind"
-            )
-        num_axes = next(iter(found)) if found else None
-        for call, claimed in self.claims:
-            if num_axes is not None and {axis % (num_axes + 2) for axis in claimed} != set(range(2, num_axes + 2)):
-                raise call.refuse(
-                    f"it works along the axes {tuple(claimed)}, part of space only",
-                    "reduce over all of space, or over channels",
-                )
-        for ref, seen, call in self.joined:
-            if self.is_found(ref):
-                continue
-            value = self.values[ref.index]
-            if not layouts.constant_fits(value, seen, num_axes):
-                raise call.refuse(
-                    f"a constant of shape {tuple(value.shape)} differs from place to place or sample to sample",
-                    "use one value per channel, of shape (1, channels, 1, ...), with a convolution or pooling present",
-                )
-        for node in self.nodes:
-            operation = node.operation
-            frames = (
-                operation.windows if isinstance(operation, ConstantPadding)
-                else operation.mirrors if isinstance(operation, MirrorPadding) else ()
-            )  # fmt: skip
-            if num_axes is not None and len(frames) > num_axes:
-                raise UnsupportedOperation(
-                    f"cannot stream {node.kind} in '{node.name}': it pads channels or samples; pad space only"
-                )
-        return num_axes
 
 
 def capture(module: nn.Module) -> Graph:

@@ -50,6 +50,13 @@ def overwritten_after_shuffle(net, x):
     return y.relu_() + x
 
 
+def overwritten_through_a_view(net, x):
+    y = x.unflatten(1, (3, 4)).transpose(1, 2)
+    y.mul_(2)
+    y += 1
+    return x * y.flatten(1, 2)
+
+
 def split_attention(net, x):
     """ResNeSt's: a softmax over the radix, from the means of the sum."""
     b, _, h, w = x.shape
@@ -99,6 +106,7 @@ CODES = {
     "shuffle of a view": (shuffle(4, contiguous=False), 12),
     "two shuffles": (twice_shuffled, 12),
     "overwritten after a shuffle": (overwritten_after_shuffle, 12),
+    "overwritten through a view": (overwritten_through_a_view, 12),
     "split attention": (split_attention, 6),
     "maxout": (lambda net, x: x.view(x.shape[0], 4, 3, *(x.shape[2], x.shape[3])).max(2)[0], 4),
     "channels as they are": (lambda net, x: x.view(x.shape) * x.view_as(x), 12),
@@ -235,8 +243,23 @@ VALID = {
     "unflatten in .*not one of channels": lambda net, x: x.unflatten(2, (2, -1)).flatten(2, 3),
     "squeeze in .*name the axis": lambda net, x: x.squeeze() * x,
 }
+
+
+def overwritten_in_another_sequence(net, x):
+    y = x.unflatten(1, (3, 4)).transpose(1, 2)
+    y += net.first(net.first.weight.new_ones(()) * x[:, :3]).unflatten(1, (4, 3))
+    return x
+
+
+def overwritten_part_of_space(net, x):
+    x[:, :, 1:].mul_(2)
+    return x
+
+
 REFUSED = {
     **VALID,
+    "add in .*channels lie in another sequence": overwritten_in_another_sequence,
+    "mul_? in .*share its memory": overwritten_part_of_space,
     "view in .*bits": lambda net, x: x.view(torch.int64),
     "view in .*space or": lambda net, x: x.view(1, 3, 4, 24, 18).transpose(1, 2).reshape(1, 12, 24, 18),
     "add in .*different orders": lambda net, x: x + x.unflatten(1, (3, 4)),

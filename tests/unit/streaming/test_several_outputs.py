@@ -184,12 +184,19 @@ class Named(NamedTuple):
         (lambda net, x: (1, None), "returns no map"),
         (lambda net, x: Named(net.conv(x)), "cannot stream Named"),
         (lambda net, x: (net.conv(x), net.conv(x).permute(0, 2, 3, 1)), "permuted"),
-        (lambda net, x: net.conv(x).chunk(2, 1), "as a list"),
     ],
 )
 def test_refused(code, text):
     with pytest.raises(UnsupportedOperation, match=text):
         stream(Written(code))
+
+
+def test_parts_of_a_map_are_returned_as_the_module_does():
+    net, image = Written(lambda net, x: net.conv(x).chunk(2, 1)).double(), torch.randn(1, 3, 19, 23).double()
+    found, expected = stream(net, tile=7)(image), net(image)
+    assert type(found) is type(expected)
+    for one, two in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-12)
 
 
 class TwoHeads(nn.Module):
