@@ -56,9 +56,10 @@ class Gaps:
         milliseconds_until(lambda: time.perf_counter() > done + REST_SECONDS)
         self._late.append(1000 * (time.perf_counter() - self._last))
         found = {"p95": float(np.percentile(self._late, 95)), "longest": max(self._late), "done": 1000 * (done - begin)}
+        found = {name: round(value) for name, value in found.items()}
+        print(f"{step}: {found}", file=sys.stderr, flush=True)
         worse = found if step not in self._found else max(found, self._found[step], key=lambda each: each["longest"])
-        self._found[step] = {name: round(value) for name, value in worse.items()}
-        print(f"{step}: {self._found[step]}", file=sys.stderr, flush=True)
+        self._found[step] = worse
         for stack, count in self._seen.most_common(3):
             print(f"--- {count} times\n{stack}", file=sys.stderr, flush=True)
         return result

@@ -6,6 +6,7 @@ ones take their place when they are there.
 """
 
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.errors import GigaclfError
 from napari_gigaclf.slides.pyramid import ensure_coarse_levels
-from napari_gigaclf.viewer.layers import contrast_limits, slide_layers
+from napari_gigaclf.viewer.layers import LayerData, contrast_limits, is_colour, slide_layers
+from napari_gigaclf.viewer.progressive.shown_level import read_coarsest
 from napari_gigaclf.viewer.worker import lower_priority
 
 if TYPE_CHECKING:
@@ -46,21 +48,19 @@ def start_coarse_levels(slide: "Slide") -> threading.Thread:
 
     def work() -> None:
         lower_priority()
-        complete: Slide | None = None
-        limits = None
+        complete: list[LayerData] = []
         message = ""
         try:
-            complete = ensure_coarse_levels(slide)
-            limits = contrast_limits(complete)
+            complete = complete_layers(slide)
         except (GigaclfError, OSError) as error:
             message = f"{slide.name}: no overview could be computed: {error}"
 
         def deliver() -> None:
             post.deleteLater()
-            if complete is None:
-                _notify(message)
+            if complete:
+                swap_levels(slide, complete)
             else:
-                swap_levels(slide, complete, limits)
+                _notify(message)
 
         post(deliver)
 
@@ -69,7 +69,16 @@ def start_coarse_levels(slide: "Slide") -> threading.Thread:
     return thread
 
 
-def swap_levels(slide: "Slide", complete: "Slide", limits: list[tuple[float, float]] | None) -> None:
+def complete_layers(slide: "Slide") -> list[LayerData]:
+    """Compute the coarse levels of a slide; return its layers with them. Takes long, and is for no window's thread."""
+    complete = ensure_coarse_levels(slide)
+    layers = slide_layers(complete, limits=contrast_limits(complete))
+    for levels, _, _ in layers:
+        read_coarsest(levels)
+    return layers
+
+
+def swap_levels(slide: "Slide", complete: Sequence[LayerData]) -> None:
     """Give the layers of a slide its complete levels, in place; layers that were closed meanwhile are left alone."""
     from napari import current_viewer
 
@@ -77,10 +86,10 @@ def swap_levels(slide: "Slide", complete: "Slide", limits: list[tuple[float, flo
     if viewer is None:
         return
     layers = [layer for layer in viewer.layers if layer.metadata.get("slide") is slide]
-    for layer, (levels, kwargs, _) in zip(layers, slide_layers(complete, limits=limits), strict=False):
+    for layer, (levels, kwargs, _) in zip(layers, complete, strict=False):
         layer.data = levels
-        layer.metadata["slide"] = complete
-        if limits is not None:
+        layer.metadata["slide"] = kwargs["metadata"]["slide"]
+        if not is_colour(slide):
             layer.contrast_limits = kwargs["contrast_limits"]
         layer.refresh()
 

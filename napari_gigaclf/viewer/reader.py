@@ -28,6 +28,7 @@ from napari_gigaclf.viewer.dropped import (
 )
 from napari_gigaclf.viewer.layers import Frame, LayerData, contrast_limits, is_colour, slide_layers
 from napari_gigaclf.viewer.preferences import load_preferences
+from napari_gigaclf.viewer.progressive.shown_level import read_coarsest
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
@@ -100,7 +101,7 @@ class Opened:
 
 
 def open_path(path: Path, slides: "Sequence[Slide]" = (), *, returning: bool = False) -> Opened:
-    """Open a slide or what lies over one. Reads headers and, for fluorescence, the coarsest level.
+    """Open a slide or what lies over one. Reads headers and the coarsest level.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ def seen_slides(viewer: Any) -> "list[Slide]":  # noqa: ANN401 - a napari viewer
 
 
 def open_layers(slide: Any) -> list[LayerData]:  # noqa: ANN401 - a Slide; the Protocol would import slides here
-    """Return the layers of an open slide or exported map.
+    """Return the layers of an open slide or exported map, for a thread of one's own: the coarsest level is read.
 
     A slide without coarse levels has blank ones (see ``start_overviews``).
     """
@@ -173,7 +174,15 @@ def open_layers(slide: Any) -> list[LayerData]:  # noqa: ANN401 - a Slide; the P
         from napari_gigaclf.viewer.coarse import placeholder_levels
 
         return slide_layers(slide, placeholder_levels(slide))
-    np.asarray(slide.levels[-1][:1, :1])  # imports the decoder here rather than on the window's thread
+    layers = _complete_layers(slide)
+    for levels, _, kind in layers:
+        if kind == "image":
+            read_coarsest(levels)  # here rather than on the window's thread
+    return layers
+
+
+def _complete_layers(slide: Any) -> list[LayerData]:  # noqa: ANN401 - a Slide
+    """Return the layers of a slide that has coarse levels."""
     if is_colour(slide):
         return slide_layers(slide)
     from napari_gigaclf.viewer.exported_map import channel_notes, map_layers

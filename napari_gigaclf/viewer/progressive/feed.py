@@ -96,6 +96,8 @@ class Feed:
         self._redrawn = float("-inf")
         self._generation = 0
         self._looks: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+        self._coarsest: NDArray[Any] | None = None
+        self._coarsest_lock = threading.Lock()
 
     # --- for whoever draws ------------------------------------------------------------------------------------------
 
@@ -113,6 +115,24 @@ class Feed:
         level = self.levels[index]
         pixel_bytes = level.num_channels * level.dtype.itemsize
         return bool(box.shape[0] * box.shape[1] * pixel_bytes <= LARGEST_VIEW * self.store.max_bytes)
+
+    def coarsest(self) -> NDArray[Any] | None:
+        """Return the coarsest level as its file has it, (h, w, c), not to be written to; None if it is a large one.
+
+        napari holds it as a whole for every layer that shows it, so it is read once, here. Reads it the first time:
+        to be called on a thread of one's own before a layer is given to napari.
+        """
+        last = len(self.levels) - 1
+        if last not in self._lasting:
+            return None
+        with self._coarsest_lock:
+            if self._coarsest is None:
+                height, width = self._shapes[last]
+                pixels = np.ascontiguousarray(self.levels[last].read_inside(Box(0, height, 0, width)))
+                pixels = pixels.view()  # a level may give what it keeps: only ours is locked
+                pixels.flags.writeable = False
+                self._coarsest = pixels
+            return self._coarsest
 
     def show(self, index: int, box: Box, canvas: str = "") -> NDArray[Any]:
         """Return what is there of a box inside a level, (h, w, c), and fetch the rest.
@@ -183,7 +203,7 @@ class Feed:
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def keep_coarsest(self) -> None:
-        """Read the coarsest level and keep it: places of which nothing else is there are enlarged from it."""
+        """Keep the tiles of the coarsest level: places of which nothing else is there are enlarged from them."""
         last = len(self.levels) - 1
         for key in self._all_tiles(last):
             if key not in self.store:
@@ -283,7 +303,8 @@ class Feed:
     def _read(self, key: Key) -> NDArray[Any]:
         index, *place = key
         box = tile_box((place[0], place[1]), self._tiles[index], self._shapes[index])
-        tile = np.ascontiguousarray(self.levels[index].read_inside(box))
+        whole = self.coarsest() if index == len(self.levels) - 1 else None
+        tile = np.ascontiguousarray(self.levels[index].read_inside(box) if whole is None else whole[box.slices])
         looks = self._looks
         return tile if looks is None else looks(tile)
 

@@ -74,7 +74,10 @@ class ShownLevel:
         return self
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401 - numpy's
-        """Read the whole level exactly; napari does this with the coarsest one."""
+        """Return the whole level exactly; napari does this with the coarsest one, which is kept and not to be changed."""
+        kept = self.feed.coarsest() if self.index == len(self.feed.levels) - 1 else None
+        if kept is not None:
+            return self._of_channel(kept).astype(self.dtype if dtype is None else dtype, copy=bool(copy))
         if copy is False:
             raise ValueError("a level is read from its file: it cannot be turned into an array without a copy")
         return np.asarray(self._exact(...), dtype=dtype)
@@ -123,6 +126,12 @@ def shown_levels(levels: list[Any], background: Sequence[int]) -> list[Any]:
     feed = Feed(from_file, sharpened=redrawing.soon, failed=redrawing.tell, background=background)
     redrawing.feed = feed
     return [*(ShownLevel(feed, index) for index in range(len(from_file))), *levels[len(from_file) :]]
+
+
+def read_coarsest(levels: Sequence[Any]) -> None:
+    """Read what napari reads of a layer first, so that the window does not wait for it; for a thread of one's own."""
+    if levels and isinstance(levels[-1], ShownLevel):
+        levels[-1].feed.coarsest()
 
 
 def is_sharp(layer: Any) -> bool:  # noqa: ANN401 - a napari layer

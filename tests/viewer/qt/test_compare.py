@@ -16,6 +16,7 @@ from napari_gigaclf.testing.slide_files import write_svs
 from napari_gigaclf.viewer.companions import companions
 from napari_gigaclf.viewer.layers import Frame, probability_layer
 from napari_gigaclf.viewer.progressive.shown_level import is_sharp
+from napari_gigaclf.viewer.sample import large_phantom
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.compare import CompareWidget
 
@@ -174,3 +175,31 @@ def test_closing_it_frees_everything(viewer, show, slide, dock, qtbot):
     point.pan(0.5, 0.5)
     qtbot.waitUntil(lambda: is_sharp(layer), timeout=30_000)
     assert np.ptp(picture(viewer.window._qt_viewer)) > 100, "the first canvas goes on"
+
+
+def test_nothing_of_a_gigapixel_slide_is_read_on_the_windows_thread(make_napari_viewer, qtbot, monkeypatch):
+    """Neither when its first layer is added nor when the second canvas opens, its coarsest level included."""
+    ((levels, kwargs, _),) = large_phantom()
+    level = type(levels[-1].level)
+    read, waited = level.read_inside, []
+
+    def noted(level, box):
+        if threading.current_thread() is threading.main_thread():
+            waited.append((level.shape, box))
+        return read(level, box)
+
+    monkeypatch.setattr(level, "read_inside", noted)
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    layer = viewer.add_image(levels, **kwargs)
+    point, slide = Viewpoint(viewer), kwargs["metadata"]["slide"]
+    point.set_zoom(slide, 1.0)
+    point.look_at(slide, (50_000.0, 50_000.0))
+    qtbot.waitUntil(lambda: is_sharp(layer), timeout=60_000)
+    widget = CompareWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Compare")
+    (twin,) = widget.second.layers
+    qtbot.waitUntil(lambda: twin._slice.image.raw.shape[0] > 1 and is_sharp(twin), timeout=60_000)
+    assert np.asarray(twin.data[-1]) is np.asarray(layer.data[-1]), "both canvases hold the same pixels"
+    widget.shut_down()
+    assert waited == []
