@@ -1,4 +1,4 @@
-"""Drives what a reader does over a gigapixel slide with a stored result: the longest gap of the event loop at each step.
+"""Drives what a reader does over a gigapixel slide with a stored result: the longest gap of the event loop per step.
 
     xvfb-run -a python benchmarks/viewer/drive.py [--only STEP ...] [--stacks]
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gaps import Gaps
-from hotspots import CLASS, MODEL, made_up_result
+from hotspots import MODEL, made_up_result
 from window import add, make_viewer, milliseconds_until, show
 
 if TYPE_CHECKING:
@@ -290,14 +290,13 @@ class Drive:
                 lambda key=choice.key: widget.controller.show_overlay(key, True),
                 lambda: canvas_is_sharp(widget.second),
             )
-        self.gaps.during(
-            "close Compare", lambda: self.viewer.window.remove_dock_widget(self.widgets.pop("Compare"))
-        )
+        self.gaps.during("close Compare", lambda: self.viewer.window.remove_dock_widget(self.widgets.pop("Compare")))
 
     def hotspots(self) -> None:
         """Open the list, go through it, drag the threshold."""
-        from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
         from qtpy.QtTest import QTest
+
+        from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 
         reviews = self.folder / "reviews"
         widget = self.dock(
@@ -350,7 +349,9 @@ class Drive:
         """Return what the window shows, in words."""
         camera = self.viewer.scene.camera
         layers = {
-            str(layer.name): f"{type(layer).__name__}, {'shown' if layer.visible else 'hidden'}, opacity {layer.opacity:g}"
+            str(
+                layer.name
+            ): f"{type(layer).__name__}, {'' if layer.visible else 'not '}shown, opacity {layer.opacity:g}"
             for layer in self.viewer.layers
         }
         points = [each for each in self.viewer.layers if type(each).__name__ == "Points" and each.name == "points"]

@@ -183,7 +183,7 @@ def prepare(
     network = make_network(classifier, found_device, tile=tile, memory=memory, tile_seconds=tile_seconds)
     grid = cell_grid(scale.grid, network.axes, map_shape(network, scale.grid.shape))
     image = _image(opened, scale)
-    masks = () if mask is None else (InputMask.over(mask.mask, mask.grid, scale.grid),)
+    masks = () if mask is None else (InputMask.of_tissue(mask, scale.grid),)
     whole = MaskedImage(image, Box(0, scale.grid.shape[0], 0, scale.grid.shape[1]), masks)
     tissue_here = tissue_cells(mask, grid)
     kept = tissue_here & region_cells(geometry, classifier, grid, scale)

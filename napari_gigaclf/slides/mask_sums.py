@@ -3,8 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+Sums = NDArray[np.int32] | NDArray[np.int64]
+"""Numbers of yes above and to the left, (rows + 1, columns + 1)."""
 
-def integral(values: NDArray[np.bool_]) -> NDArray[np.int32] | NDArray[np.int64]:
+
+def integral(values: NDArray[np.bool_]) -> Sums:
     """Return the number of yes in ``values[:i, :j]`` for every i, j: (rows + 1, columns + 1).
 
     In 32 bits where they hold the sum of all: the mask of a gigapixel slide has 40 million pixels.

@@ -21,7 +21,7 @@ from scipy import ndimage
 from napari_gigaclf.errors import RegionError, ScaleError
 from napari_gigaclf.geometry import Box, PixelGrid
 from napari_gigaclf.slides.mask_edges import regions
-from napari_gigaclf.slides.mask_sums import integral
+from napari_gigaclf.slides.mask_sums import Sums, integral
 from napari_gigaclf.slides.slide import Level, Slide
 
 _GLASS_LEAST: Final = 195
@@ -105,7 +105,7 @@ class TissueMask:
     """Micrometres per level-0 pixel, (y, x)."""
     threshold: float | None = None
     """Colour strength from which on a pixel counted as tissue."""
-    _total: NDArray[np.int32] | NDArray[np.int64] | None = field(init=False, repr=False, default=None)
+    _total: Sums | None = field(init=False, repr=False, default=None)
     _outlines: tuple[shapely.Polygon, ...] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
@@ -142,7 +142,7 @@ class TissueMask:
         (oy, ox), (sy, sx) = self.grid.origin, self.grid.step
         rows = np.clip(np.array([(y0 - oy) / sy, (y1 - oy) / sy]), 0, self.mask.shape[0])
         columns = np.clip(np.array([(x0 - ox) / sx, (x1 - ox) / sx]), 0, self.mask.shape[1])
-        corner = _between(self._sums(), rows, columns)
+        corner = _between(self.sums, rows, columns)
         tissue = corner[1, 1] - corner[0, 1] - corner[1, 0] + corner[0, 0]
         return float(np.clip(tissue * sy * sx / ((y1 - y0) * (x1 - x0)), 0.0, 1.0))
 
@@ -170,8 +170,9 @@ class TissueMask:
         assert self._outlines is not None
         return list(self._outlines)
 
-    def _sums(self) -> NDArray[Any]:
-        """Return the mask summed up, once."""
+    @property
+    def sums(self) -> Sums:
+        """The mask summed up (see ``mask_sums``), (rows + 1, columns + 1): made once, for whoever needs it."""
         if self._total is None:
             object.__setattr__(self, "_total", integral(self.mask))
         assert self._total is not None

@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import numpy as np
-
 from napari_gigaclf.errors import GigaclfError
 from napari_gigaclf.viewer.dropped import (
     WHAT_CAN_BE,

@@ -114,7 +114,7 @@ def view_of(slide: "Slide", um_per_px: float, *, tissue: bool | TissueMask) -> S
     mask = tissue if isinstance(tissue, TissueMask) else find_tissue(slide) if tissue else None
     level = slide.levels[scale.level]
     image = LevelImage(slide, scale.level, (level.height, level.width), scale.factor, scale.grid.shape)
-    shown = None if mask is None else InputMask.over(mask.mask, mask.grid, scale.grid)
+    shown = None if mask is None else InputMask.of_tissue(mask, scale.grid)
     box = Box(0, scale.grid.shape[0], 0, scale.grid.shape[1])
     whole = MaskedImage(image, box, () if shown is None else (shown,))
     return SlideView(slide=slide, scale=scale, tissue=mask, whole=whole, shown=shown)

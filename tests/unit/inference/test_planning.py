@@ -11,7 +11,7 @@ from napari_gigaclf.geometry import Box, PixelGrid
 from napari_gigaclf.inference import estimate, network, prepare, storage
 from napari_gigaclf.inference.timing import responsive_tile
 from napari_gigaclf.slides import open_slide
-from napari_gigaclf.slides.tissue import TissueMask, TissueSettings
+from napari_gigaclf.slides.tissue import TissueMask, TissueSettings, find_tissue
 
 
 @pytest.fixture
@@ -41,6 +41,15 @@ def test_glass_alone_has_no_tissue(make_model):
     assert found.probabilities == {}
     assert "no tissue found" in found.message
     assert found.record.work.tiles_run == 0
+
+
+def test_plans_share_the_tissue_mask_and_its_sum(make_model, island):
+    fine, model = open_slide(np.asarray(island.levels[0]), um_per_px=4.0), make_model(um_per_px=4.0)
+    mask = find_tissue(fine, TissueSettings(resolution_um=16.0))
+    plans = [prepare(fine, model, tissue=mask), prepare(fine, model, tissue=mask, region=Box(100, 400, 100, 400))]
+    laid = [plan.whole._masks[0] for plan in plans]
+    assert all(each.shown is mask.mask and each.total is mask.sums for each in laid)
+    assert mask.mask.shape == (160, 160)
 
 
 def test_estimate_counts_what_the_run_does(make_model, slide, tissue):
