@@ -10,6 +10,7 @@ import shapely
 from napari_gigaclf import open_slide
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.viewer.ask_texts import answer_text, area_text, row_details, row_text
+from napari_gigaclf.viewer.controllers import question_cost
 from napari_gigaclf.viewer.controllers.jobs import Export, export_all
 from napari_gigaclf.viewer.controllers.probe import (
     LOADING,
@@ -291,6 +292,31 @@ def test_a_place_that_a_run_did_not_cover_is_asked_of_the_network(asks, table, p
     answer = table.rows[0].answer
     assert answer.num_missing == whole.query(across).num_cells - answer.num_cells > 0
     assert "were not computed" in area_text(answer, "tumour")
+
+
+def test_a_question_as_dear_as_a_run_is_refused_with_its_cost(
+    asks, table, pump, shelf, slide, wishes, prediction, monkeypatch
+):
+    plan = shelf.prepare(slide, wishes)
+    whole, quarter = shapely.box(0, 0, 640, 640), shapely.box(210, 120, 370, 280)
+    strides = [axis.stride for axis in plan.network.axes]
+    few = len(plan.asked(quarter).cells.only(plan.tissue_cells)) * strides[0] * strides[1]
+    monkeypatch.setattr(question_cost, "MAX_PIXELS", few)
+    asks.measure(slide, wishes, whole, prepared=plan)
+    pump.until(lambda: table.problems)
+    (text,) = table.problems
+    assert not table.rows
+    for word in (
+        "nothing that has run covers this place",
+        "megapixels of tissue",
+        "a question may cost 0",
+        "press Run",
+    ):
+        assert word in text
+    asks.measure(slide, wishes, quarter, prepared=plan)
+    asks.measure(slide, wishes, whole, prepared=plan, prediction=prediction)  # stored features answer at any size
+    pump.until(lambda: len(table.rows) == 2)
+    assert {row.source for row in table.rows} == {NETWORK, STORED}
 
 
 def test_without_a_model_or_a_run_it_is_said(asks, table, pump, slide):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_gigaclf.progress import CancelToken, Progress
+from napari_gigaclf.viewer.controllers.question_cost import refuse_dear
 from napari_gigaclf.viewer.controllers.seldom import REPORT_SECONDS, seldom
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.thumbnails import thumbnail
@@ -214,6 +215,7 @@ class ProbeController:
                 self._post(lambda: self._staged(asked, text))
 
             plan = self._shelf.plan(asked.slide, wishes, prepared, staged, loading=LOADING, planning=PLANNING)
+            refuse_dear(plan, question.place)
             staged(LOOKING)
             report = seldom(lambda progress: staged(looking_text(progress)), lambda: REPORT_SECONDS)
             answer = plan.ask(question.place, threshold=question.threshold, cancel=job, progress=report)

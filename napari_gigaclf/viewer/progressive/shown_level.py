@@ -74,7 +74,7 @@ class ShownLevel:
         return self
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401 - numpy's
-        """Return the whole level exactly; napari does this with the coarsest one, which is kept: not to be written to."""
+        """Return the whole level exactly; napari does this with the coarsest one, which is kept and read-only."""
         kept = self.feed.coarsest() if self.index == len(self.feed.levels) - 1 else None
         if kept is not None:
             return self._of_channel(kept).astype(self.dtype if dtype is None else dtype, copy=bool(copy))
