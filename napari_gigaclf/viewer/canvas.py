@@ -6,6 +6,7 @@ their metadata, so that they are found again whatever a person renames or reorde
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box, corner_to_napari_data, napari_data_to_corner
-from napari_gigaclf.viewer.layers import Frame, LayerData
+from napari_gigaclf.viewer.layers import Frame, LayerData, belongs_to
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
@@ -96,11 +97,7 @@ class SlideCanvas:
 
     def close_slide(self, slide_id: str) -> None:
         """Take a slide away, with all that lies over it; shapes that were drawn on it go as well."""
-        for layer in reversed(list(self.viewer.layers)):
-            slide, metadata = layer.metadata.get("slide"), layer.metadata
-            over = slide_id in (metadata.get("slide_id"), metadata.get("drawn_on"))
-            if over or (slide is not None and slide.id == slide_id):
-                self.viewer.layers.remove(layer)
+        self._remove([each for each in self.viewer.layers if belongs_to(each.metadata, slide_id)])
 
     def bring_forward(self, slide: Any) -> None:  # noqa: ANN401
         """Lay a slide and its overlays over the other slides, under what a person drew, and make sure one sees it."""
@@ -221,8 +218,13 @@ class SlideCanvas:
 
     def remove(self, slide_id: str, kind: str | None = None) -> None:
         """Take the overlays of one kind, or all, away."""
-        for layer in self.overlays(slide_id, kind):
-            self.viewer.layers.remove(layer)
+        self._remove(list(self.overlays(slide_id, kind)))
+
+    def _remove(self, layers: list[Any]) -> None:
+        """Take layers away together: napari tidies up once and not after each, a third of a second long."""
+        with self.viewer.layers.batched_update() if layers else nullcontext():
+            while layers:  # nobody holds one any more when napari tidies up
+                self.viewer.layers.remove(layers.pop())
 
     # --- where one looks and what is drawn --------------------------------------------------------------------------
 

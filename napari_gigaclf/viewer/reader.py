@@ -35,6 +35,8 @@ ReaderFunction = Callable[[str | Sequence[str]], list[LayerData]]
 T = TypeVar("T")
 
 HOST = "napari_gigaclf.viewer.returning.host"
+SOON = ("pandas", "napari_gigaclf.viewer.set_aside")
+"""Imported after the first slide is drawn; napari needs pandas for the first layer with features: ruler, questions."""
 NO_LAYERS: list[Any] = [(None,)]
 """napari's sign for: this was read, and there is nothing to add."""
 PATIENCE_MS = 200
@@ -220,12 +222,24 @@ def let_return(layers: list[LayerData]) -> None:
     def load() -> None:
         """Import, once the slide is drawn, what its first pixels must not wait for (another thread's imports would)."""
         host = importlib.import_module(HOST)
-        if post is not None:
-            post(lambda: host.let_slides_return(window()))
+        if post is None:
+            return
+        post(lambda: host.let_slides_return(window()))
+        for name in SOON:
+            importlib.import_module(name)
+        post(lambda: set_aside_in(window()))
 
     soon = threading.Timer(RETURN_AFTER_SECONDS, load)
     soon.daemon = True
     soon.start()
+
+
+def set_aside_in(viewer: Any) -> None:  # noqa: ANN401 - a napari viewer or None
+    """Spare a window the search for garbage among the modules that are there now."""
+    if viewer is not None:
+        from napari_gigaclf.viewer.set_aside import set_aside
+
+        set_aside(viewer)
 
 
 def off_the_gui_thread(function: Callable[[], T]) -> T:

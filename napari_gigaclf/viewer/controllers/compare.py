@@ -146,8 +146,9 @@ class CompareController:
         events.removed.disconnect(self._removed)
         events.disconnect(self._changed)
         self.link.switch(False)
-        for key in list(self._twins):
-            self._take_away(key)
+        with self._second.layers.batched_update():
+            for key in list(self._twins):
+                self._take_away(key)
 
     # --- layers -----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ is transparent.
 
 from napari_gigaclf.viewer.layers.annotations import annotation_layer, point_layer
 from napari_gigaclf.viewer.layers.colours import fading_inferno, rising_blue, score_colours
-from napari_gigaclf.viewer.layers.frame import AXIS_LABELS, FILE, Frame, LayerData
+from napari_gigaclf.viewer.layers.frame import AXIS_LABELS, FILE, Frame, LayerData, belongs_to
 from napari_gigaclf.viewer.layers.maps import (
     DEFAULT_THRESHOLD,
     PROBABILITY_OPACITY,
@@ -39,6 +39,7 @@ __all__ = [
     "Frame",
     "LayerData",
     "annotation_layer",
+    "belongs_to",
     "contrast_limits",
     "fading_inferno",
     "field_layer",

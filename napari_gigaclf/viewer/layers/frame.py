@@ -52,3 +52,10 @@ class Frame:
         """Return scale, translate, units and axis labels of a layer; ``grid`` None means level 0."""
         scale, translate = (grid or self.level0).napari_transform(self.um_per_px)
         return {"scale": scale, "translate": translate, "units": self.units, "axis_labels": AXIS_LABELS}
+
+
+def belongs_to(metadata: dict[str, Any], slide_id: str) -> bool:
+    """Return whether a layer, by its metadata, shows a slide, lies over it, or was drawn on it."""
+    slide = metadata.get("slide")
+    over = slide_id in (metadata.get("slide_id"), metadata.get("drawn_on"))
+    return over or (slide is not None and slide.id == slide_id)

@@ -34,6 +34,7 @@ from napari_gigaclf.viewer.controllers.wishes import Wishes
 from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD, painted_tissue
 from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.preferences import Preferences
+from napari_gigaclf.viewer.set_aside import set_aside
 from napari_gigaclf.viewer.texts import estimate_text, problem_text, result_lines
 from napari_gigaclf.viewer.warm_up import build_units, import_readers, take_units
 from napari_gigaclf.viewer.widgets.asking import AskSection
@@ -145,6 +146,7 @@ class ClassifyWidget(Docked):
         wishes = self.runs.wishes
         text = estimate_text(prepared.estimate, saliency=wishes is not None and wishes.wanted_saliency is not None)
         self.run_panel.show_plan(text, prepared.warnings)
+        set_aside(self.canvas.viewer)  # PyTorch is there now
 
     def show_problem(self, text: str) -> None:
         """Show one line that says why something cannot be done."""

@@ -1,5 +1,6 @@
 """A napari window with the widget docked; workers are joined before the window goes."""
 
+import sys
 import time
 
 import numpy as np
@@ -13,6 +14,12 @@ from napari_gigaclf.viewer.taking import canvas_is_sharp
 def usual_priority(monkeypatch):
     """Let the workers have their share of a machine on which other things run."""
     monkeypatch.setattr("napari_gigaclf.viewer.worker.lower_priority", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def nothing_set_aside(monkeypatch):
+    """Leave Python's search for garbage alone: the viewer's fixture looks among young objects for what was left."""
+    monkeypatch.setattr("napari_gigaclf.viewer.set_aside.MANY_MODULES", sys.maxsize)
 
 
 @pytest.fixture
