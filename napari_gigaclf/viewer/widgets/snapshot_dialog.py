@@ -1,5 +1,6 @@
 """Asks where a snapshot belongs, waits until the view is sharp, and saves it."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_gigaclf.errors import OutputError
-from napari_gigaclf.viewer.snapshot import SUFFIXES, save_snapshot
+from napari_gigaclf.viewer.bridge import application_post
+from napari_gigaclf.viewer.snapshot import SUFFIXES, Snapshot, save_snapshot
 from napari_gigaclf.viewer.taking import canvas_is_sharp, take_snapshot
 
 ASK_EVERY_MS = 50
@@ -25,14 +27,29 @@ def ask_and_save(viewer: Any) -> None:  # noqa: ANN401 - napari has no stubs
 
 def save_when_sharp(viewer: Any, path: Path, waited_ms: int = 0) -> None:  # noqa: ANN401 - napari has no stubs
     """Save what is shown as soon as no place of it is drawn from a coarser level."""
-    from napari.utils.notifications import show_error, show_info
-
     if not canvas_is_sharp(viewer) and waited_ms < PATIENCE_MS:
         QTimer.singleShot(ASK_EVERY_MS, lambda: save_when_sharp(viewer, path, waited_ms + ASK_EVERY_MS))
         return
-    try:
-        save_snapshot(take_snapshot(viewer), path)
-    except OutputError as error:
-        show_error(str(error))
-    else:
-        show_info(f"Saved {path.name} to {path.parent}")
+    write_in_background(take_snapshot(viewer), path)
+
+
+def write_in_background(snapshot: Snapshot, path: Path) -> None:
+    """Compress and write on a thread of its own, a third of a second for a large window; then say how it went.
+
+    A program that ends meanwhile waits for it.
+    """
+    from napari.utils.notifications import show_error, show_info
+
+    post = application_post()
+
+    def work() -> None:
+        try:
+            save_snapshot(snapshot, path)
+        except OutputError as error:
+            say, text = show_error, str(error)
+        else:
+            say, text = show_info, f"Saved {path.name} to {path.parent}"
+        if post is not None:
+            post(lambda: say(text))
+
+    threading.Thread(target=work, name="gigaclf-snapshot").start()

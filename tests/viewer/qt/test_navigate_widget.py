@@ -1,5 +1,6 @@
 """The navigator, by mouse and keys in a real window."""
 
+import threading
 import time
 
 import numpy as np
@@ -9,6 +10,7 @@ from qtpy.QtCore import QPoint, Qt
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.phantom import PhantomSlide
 from napari_gigaclf.viewer.controllers.objective import OBJECTIVES
+from napari_gigaclf.viewer.snapshot import save_snapshot
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
@@ -260,6 +262,27 @@ def test_a_snapshot_waits_until_the_view_is_sharp(viewer, navigator, show, slide
     exact = slide.read(0, y0, y0 + height, x0, x0 + width).astype(int)
     shown = picture[:height, :width].astype(int)
     assert np.abs(shown[2:-2, 2:-2] - exact[2:-2, 2:-2]).mean() < 12, "half a pixel may lie between them"
+
+
+def test_a_snapshot_is_written_away_from_the_window(viewer, show, slide, qtbot, tmp_path, monkeypatch):
+    show(slide)
+    threads, said = [], []
+
+    def noted(snapshot, path):
+        threads.append(threading.current_thread())
+        save_snapshot(snapshot, path)
+
+    monkeypatch.setattr("napari_gigaclf.viewer.widgets.snapshot_dialog.save_snapshot", noted)
+    for how in ("show_info", "show_error"):
+        monkeypatch.setattr(f"napari.utils.notifications.{how}", said.append)
+    save_when_sharp(viewer, tmp_path / "view.svg")
+    qtbot.waitUntil(lambda: len(said) == 1, timeout=30_000)
+    assert said == [f"Saved view.svg to {tmp_path}"]
+    assert (tmp_path / "view.svg").read_text().startswith("<svg")
+    save_when_sharp(viewer, tmp_path / "no such folder" / "view.png")
+    qtbot.waitUntil(lambda: len(said) == 2, timeout=30_000)
+    assert "no such folder" in said[1]
+    assert threading.main_thread() not in threads
 
 
 def test_nothing_is_left_bound_when_the_widget_goes(viewer, navigator):
