@@ -73,7 +73,7 @@ class Gaps:
 
     @property
     def found(self) -> dict[str, dict[str, float]]:
-        """Of each step, milliseconds: gaps' 95th percentile, the longest, what the thread itself worked in one; done."""
+        """Of each step in milliseconds: gaps' 95th percentile, the longest, the thread's own work in one, done."""
         return dict(self._found)
 
     def _tick(self) -> None:
