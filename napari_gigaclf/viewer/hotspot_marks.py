@@ -113,10 +113,15 @@ class HotspotMarks:
         self._canvas.remove(slide_id, KIND)
 
     def show(self, slide_id: str, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
-        """Draw other rings of the same list."""
+        """Draw other rings of the same list; the numbers beside them stay until ``number`` is called."""
         layer = self._layer(slide_id, entries)
         if layer is not None:
             layer.border_color = colours(entries, shown)
+
+    def number(self, slide_id: str, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
+        """Write numbers beside the rings that are shown: 500 of them take the window as long as three redraws."""
+        layer = self._layer(slide_id, entries)
+        if layer is not None:
             layer.features = {"rank": ranks(entries, shown)}
 
     def judge(self, slide_id: str, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:

@@ -63,6 +63,11 @@ class ResultMarks:
         if self.opened is not None:
             self._rings.show(self.opened.slide_id, entries, shown)
 
+    def number(self, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
+        """Number the rings that are shown."""
+        if self.opened is not None:
+            self._rings.number(self.opened.slide_id, entries, shown)
+
     def judge(self, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
         """Draw what was said."""
         if self.opened is not None:

@@ -18,6 +18,8 @@ from napari_gigaclf.viewer.widgets.docked import Docked
 
 SMALLEST = (280, 240)
 """Width and height below which a canvas is no use."""
+SCALE_BAR_MS = 150
+"""The scale bar comes so much after the slide: napari renders its letters one by one, a quarter of a second long."""
 FIRST_ONLY = ("save_snapshot", "show_shortcuts")
 """Commands that belong to napari's own canvas."""
 
@@ -160,7 +162,7 @@ class CompareWidget(Docked):
 
         self.second = ViewerModel(title="Compare")
         self.second.theme = self.viewer.theme
-        self.second.canvas.overlays.scale_bar.visible = True
+        QTimer.singleShot(SCALE_BAR_MS, partial(_show_scale_bar, self.second))
         self.qt_viewer = QtViewer(self.second)
         self.qt_viewer.setAcceptDrops(False)  # files belong to napari's own canvas
         self.qt_viewer.setMinimumSize(*SMALLEST)
@@ -211,3 +213,7 @@ class CompareWidget(Docked):
                 self._dock.topLevelChanged.disconnect(self._moved)
             self._dock = None
         self._close_canvas()
+
+
+def _show_scale_bar(second: Any) -> None:  # noqa: ANN401 - napari has no stubs
+    second.canvas.overlays.scale_bar.visible = True

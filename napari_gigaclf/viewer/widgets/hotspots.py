@@ -40,6 +40,7 @@ from napari_gigaclf.viewer.widgets.hotspot_choices import HotspotChoices
 from napari_gigaclf.viewer.widgets.hotspot_list import HotspotList
 from napari_gigaclf.viewer.widgets.lesion_table import LesionTable
 from napari_gigaclf.viewer.widgets.reader_panel import ReaderPanel
+from napari_gigaclf.viewer.widgets.resting import when_resting
 from napari_gigaclf.viewer.worker import Worker
 from napari_gigaclf.viewer.worklist_texts import marks_lost
 
@@ -91,6 +92,7 @@ class HotspotsWidget(Docked):
         self.findings = FindingsController(
             self, quick=self.quick, saver=self.saver, pictures=self.pictures, post=self._post, folder=reviews
         )
+        self._numbering = when_resting(self, lambda: self.marks.number(self.findings.entries, self.findings.shown))
         self._set_up()
         self._lay_out()
         actions = {
@@ -125,6 +127,7 @@ class HotspotsWidget(Docked):
         """Show other entries of the same list."""
         self.list.show_shown(entries, shown, self.findings.current)
         self.marks.show(entries, shown)
+        self._numbering.start()
         self._say_if_empty(entries, shown)
 
     def show_entry(self, index: int, entry: "Entry") -> None:
@@ -291,10 +294,8 @@ class HotspotsWidget(Docked):
         """Note which list is shown, so that it is there again when the slide is opened again."""
         opened = self.marks.opened
         if opened is not None and self.choices.class_box.count():
-            shown = HotspotsShown(
-                class_name=str(self.choices.class_box.currentData()), threshold=self.findings.threshold
-            )
-            self._notes.note_hotspots(opened.slide_id, shown)
+            name, threshold = str(self.choices.class_box.currentData()), self.findings.threshold
+            self._notes.note_hotspots(opened.slide_id, HotspotsShown(class_name=name, threshold=threshold))
 
     def _result_chosen(self) -> None:
         self.marks.close()
@@ -347,9 +348,8 @@ class HotspotsWidget(Docked):
 
     def _set_up(self) -> None:
         self.findings.reader = self.choices.reader_box.text()
-        self.export_button.setToolTip(
-            "Hotspots with verdicts, who and when, as GeoJSON for QuPath and CSV; lesions as CSV"
-        )
+        what = "Hotspots with verdicts, who and when, as GeoJSON for QuPath and CSV; lesions as CSV"
+        self.export_button.setToolTip(what)
         self.list.setToolTip(keys_text())
         self.list.setEnabled(False)
         self.note.setVisible(False)
@@ -361,9 +361,8 @@ class HotspotsWidget(Docked):
         last = QHBoxLayout()
         last.addWidget(self.export_button)
         last.addWidget(self.saved_note, 1)
-        column.addWidget(self.choices)
-        column.addWidget(self.reader)
-        column.addWidget(self.tally_note)
+        for part in (self.choices, self.reader, self.tally_note):
+            column.addWidget(part)
         column.addWidget(self.list, 1)
         column.addWidget(self.note)
         column.addWidget(line())

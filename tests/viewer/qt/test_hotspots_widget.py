@@ -302,6 +302,19 @@ def test_the_threshold_counts_live_and_hides(hotspots, qtbot, big):
     assert hotspots.note.isVisibleTo(hotspots)
 
 
+def test_while_the_slider_is_dragged_rings_follow_and_numbers_are_written_once(hotspots, qtbot, big):
+    layer, numbered = marks(hotspots, big), []
+    layer.events.features.connect(lambda _event: numbered.append(list(layer.features["rank"])))
+    for value in (60, 70, 80, 90, 30, 2):
+        hotspots.choices.slider.setValue(value)
+        assert list(np.flatnonzero(layer.border_color[:, 3])) == hotspots.findings.shown
+    assert numbered == []
+    entries, shown = hotspots.findings.entries, hotspots.findings.shown
+    expected = [str(entry.rank) if index in shown else "" for index, entry in enumerate(entries)]
+    qtbot.waitUntil(lambda: bool(numbered), timeout=10_000)
+    assert numbered == [expected]
+
+
 def test_keys_of_a_layer_that_is_drawn_on_stay_its_own(hotspots, press, viewer, big):
     press("N")
     shapes = viewer.add_shapes(ndim=2, scale=(1.0, 1.0), units=("um", "um"))
