@@ -64,7 +64,7 @@ class ResultMarks:
             self._rings.show(self.opened.slide_id, entries, shown)
 
     def number(self, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
-        """Number the rings that are shown."""
+        """Write numbers beside the rings that are shown."""
         if self.opened is not None:
             self._rings.number(self.opened.slide_id, entries, shown)
 

@@ -70,6 +70,8 @@ def test_a_verdict_and_the_current_place_change_the_layer_that_is_there(canvas, 
     assert [str(symbol) for symbol in layer.symbol] == ["x", "disc"]
     assert layer.border_width[1] > layer.border_width[0]
     assert layer.border_color[:, 3].tolist() == [0.0, 1.0]
+    assert layer.text.values.tolist() == ["1", "2"], "numbers are slow, and wait"
+    marks.number("s", entries, [1])
     assert layer.text.values.tolist() == ["", "2"]
     marks.judge("s", [entry(1, "accepted")], [0])  # of a list that is not shown any more
     assert [str(symbol) for symbol in layer.symbol] == ["x", "disc"]

@@ -32,9 +32,9 @@ def looks_of_shapes(layer: Any, slide: "Slide") -> list[Look]:  # noqa: ANN401 -
     """Return the width of the edge, in level-0 pixels, the fill and the features of each shape of a layer."""
     unit = np.asarray(slide.um_per_px or (1.0, 1.0))
     to_level0 = float((np.asarray(layer.scale, dtype=float)[-2:] / unit).mean())
-    fills = np.round(np.asarray(layer.face_color, dtype=float).reshape(-1, 4), 4).tolist()
+    fills = colour_texts(layer.face_color)
     return [
-        {WIDTH: repr(float(width) * to_level0), FILL: json.dumps(fill), **features}
+        {WIDTH: repr(float(width) * to_level0), FILL: fill, **features}
         for width, fill, features in zip(layer.edge_width, fills, features_of(layer), strict=True)
     ]
 
@@ -53,7 +53,7 @@ def features_of(layer: Any) -> list[Look]:  # noqa: ANN401 - a napari Shapes or 
 def shape_looks(annotations: Sequence["Annotation"], edge_width: float) -> dict[str, Any]:
     """Return what napari is told of shapes besides their place: one annotation per shape."""
     widths = [_number(each.metadata.get(WIDTH), MAX_WIDTH) or edge_width for each in annotations]
-    fills = np.array([_fill(each.metadata.get(FILL)) for each in annotations]).reshape(-1, 4)
+    fills = np.array([colour_in(each.metadata.get(FILL), CLEAR) for each in annotations]).reshape(-1, 4)
     return {"edge_width": widths, "face_color": fills, "features": feature_table(annotations)}
 
 
@@ -93,12 +93,18 @@ def _features(text: str | None) -> dict[str, Any]:
     return dict(list(kept.items())[:MAX_COLUMNS])
 
 
-def _fill(text: str | None) -> tuple[float, ...]:
+def colour_texts(colours: Any) -> list[str]:  # noqa: ANN401 - array-like
+    """Return colours (N, 4), 0 to 1, as texts."""
+    return [json.dumps(each) for each in np.round(np.asarray(colours, dtype=float).reshape(-1, 4), 4).tolist()]
+
+
+def colour_in(text: str | None, otherwise: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the colour (4,) that a text is; another one where it is none."""
     found = _parsed(text)
     if not isinstance(found, list) or len(found) != 4:
-        return CLEAR
+        return otherwise
     if not all(isinstance(value, int | float) and 0 <= value <= 1 for value in found):
-        return CLEAR
+        return otherwise
     return tuple(map(float, found))
 
 

@@ -13,12 +13,14 @@ from napari_gigaclf.annotations import Annotation
 from napari_gigaclf.geometry import corner_to_napari_data, swap_xy
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.layers import Frame, LayerData
-from napari_gigaclf.viewer.returning.drawn_looks import Look, feature_table, features_of
+from napari_gigaclf.viewer.returning.drawn_looks import Look, colour_in, colour_texts, feature_table, features_of
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
 
-SIZE, SYMBOL = "size", "symbol"
+SIZE, SYMBOL, BORDER = "size", "symbol", "border"
+DIM_GREY = (0.41, 0.41, 0.41, 1.0)
+"""napari's own border."""
 SYMBOLS = (
     "arrow", "clobber", "cross", "diamond", "disc", "hbar", "ring", "square", "star", "tailed_arrow", "triangle_down",
     "triangle_up", "vbar", "x",
@@ -40,6 +42,8 @@ class DrawnPoints:
     sizes: NDArray[np.float64]
     """(N,), level-0 pixels."""
     symbols: tuple[str, ...]
+    borders: tuple[str, ...]
+    """Colours of the lines around them, as texts."""
     features: tuple[Look, ...]
 
 
@@ -56,6 +60,7 @@ def points_of(canvas: SlideCanvas, layer: Any, slide: "Slide") -> DrawnPoints:  
         classes=tuple(said),
         sizes=np.array(layer.size, dtype=float) * float((scale / unit).mean()),
         symbols=tuple(str(getattr(each, "value", each)) for each in layer.symbol),
+        borders=tuple(colour_texts(layer.border_color)),
         features=tuple(features_of(layer)),
     )
 
@@ -67,7 +72,8 @@ def annotations_of_points(points: DrawnPoints, metadata: dict[str, str]) -> list
         if not (math.isfinite(y) and math.isfinite(x)):
             continue
         red, green, blue = (round(255 * min(max(value, 0.0), 1.0)) for value in points.colours[index, :3].tolist())
-        more = {**points.features[index], SIZE: repr(float(points.sizes[index])), SYMBOL: points.symbols[index]}
+        looks = {SIZE: repr(float(points.sizes[index])), SYMBOL: points.symbols[index], BORDER: points.borders[index]}
+        more = {**points.features[index], **looks}
         found.append(
             Annotation(
                 geometry=shapely.Point(x, y),
@@ -89,6 +95,7 @@ def points_layer(annotations: Sequence[Annotation], slide: "Slide", name: str) -
         "size": np.array([_size(each, frame) for each in annotations]),
         "symbol": [_symbol(each) for each in annotations],
         "face_color": np.array(colours),
+        "border_color": np.array([colour_in(each.metadata.get(BORDER), DIM_GREY) for each in annotations]),
         "features": feature_table(annotations),
         "metadata": {},
     }
