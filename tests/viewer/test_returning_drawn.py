@@ -109,7 +109,8 @@ def test_points_return_with_class_colour_size_and_symbol(window, slide_of, tmp_p
     first = window()
     slide = first.open(slide_of()).metadata["slide"]
     first.viewer.add_points(
-        [[10, 20.5], [30, 40.25]], name="mitoses", size=[12, 7], symbol=["star", "cross"], border_color=["red", "blue"], scale=(0.5, 0.5),
+        [[10, 20.5], [30, 40.25]], name="mitoses", size=[12, 7], symbol=["star", "cross"], scale=(0.5, 0.5),
+        border_color=["red", "blue"],
         face_color=np.array([[1, 0, 0, 1], [0, 0, 1, 1.0]]), features={"class": ["mitosis", ""]}, units=("um", "um"),
     )  # fmt: skip
     first.viewer.add_points([[4, 6.0]], name="coarse", scale=(2, 2), translate=(1, 1), size=3, units=("um", "um"))
