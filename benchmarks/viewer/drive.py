@@ -259,6 +259,7 @@ class Drive:
         widget = self.dock("Teach", lambda: TeachWidget(self.viewer, **folders), ready)
         teaching = widget.teaching
         assert teaching.base.name == MODEL or choose(widget.choices.model_box, MODEL)
+        self.viewer.layers.selection.active = self.viewer.layers[0]  # keys are those of shapes while they are selected
         self.look(8)
         milliseconds_until(self.sharp)
 
@@ -275,7 +276,7 @@ class Drive:
         for _ in range(4):
             self.gaps.during("teach: suggestion", lambda: self.press("S"), self.sharp)
         model = self.folder / "taught"
-        self.gaps.during("teach: save as a model", lambda: widget.save_to(model), model.exists)
+        self.gaps.during("teach: save as a model", lambda: widget.save_to(model), lambda: "Saved" in widget.note.text())
         lesson = len(teaching.lesson.examples)
         self.viewer.window.remove_dock_widget(self.widgets.pop("Teach"))
         widget = self.dock("Teach", lambda: TeachWidget(self.viewer, **folders), ready)

@@ -39,6 +39,7 @@ def worklist(folder: Path, steps: int) -> dict[str, object]:
     draws = Draws(viewer)
     times: dict[str, list[float]] = {"opened": [], "sharp": []}
     lags: list[float] = []
+    longest: list[int] = []
     by = 1
     for _ in range(steps):
         row = -1 if work.current is None else work.current
@@ -53,12 +54,14 @@ def worklist(folder: Path, steps: int) -> dict[str, object]:
         times["sharp"].append(milliseconds_until(lambda n=drawn: draws.count > n and canvas_is_sharp(viewer), begin))
         settle(REST_SECONDS)
         lags += pendulum.end()
+        longest.append(round(max(pendulum.end())))
     widget.shut_down()
     viewer.close()
     return {
         "slides": len(work.worklist.items),
         "milliseconds": {name: percentiles(values) for name, values in times.items()},
         "lag_ms": percentiles(lags),
+        "longest_pause_of_each_step_ms": longest,
     }
 
 

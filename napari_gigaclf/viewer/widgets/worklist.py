@@ -27,6 +27,7 @@ from napari_gigaclf.viewer.controllers.worklist_jobs import TABLES, KnownFiles, 
 from napari_gigaclf.viewer.returning.drawings import claim
 from napari_gigaclf.viewer.returning.host import found_in, let_slides_return
 from napari_gigaclf.viewer.returning.masks import num_drawn_on
+from napari_gigaclf.viewer.set_aside import set_aside
 from napari_gigaclf.viewer.widgets.controls import note
 from napari_gigaclf.viewer.widgets.docked import Docked
 from napari_gigaclf.viewer.widgets.path_row import PathRow
@@ -161,6 +162,7 @@ class WorklistWidget(Docked):
         returning = let_slides_return(self.canvas.viewer)
         if returning is not None:
             returning.controller.saved = self._look_soon.start
+        set_aside(self.canvas.viewer)  # what this window has imported is not searched at every step
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
