@@ -52,6 +52,7 @@ class Gaps:
         self._busy.clear()
         self._seen.clear()
         self._last = begin = time.perf_counter()
+        self._worked = time.thread_time()
         result = act()
         if until is not None:
             milliseconds_until(until)
