@@ -12,7 +12,6 @@ its own the phantom has no worklist: see ``worklist.py``.
 
 import argparse
 import dataclasses
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -396,7 +395,6 @@ def main() -> None:
                 getattr(drive, group)()
         drive.close()
         show("drive", {"milliseconds": drive.gaps.found, "returned": returned})
-    json.dumps(returned)
 
 
 if __name__ == "__main__":
