@@ -232,10 +232,12 @@ class StreamedModule(Wrapper):
         UnsupportedOperation
             If dropout is active.
         """
-        image, index = self._image(source), chosen_output(self._graph(), output)
-        if self._graph().is_random:
+        image = self._image(source)
+        read = self._graph(self._kind(image.shape, image.dtype))
+        index = chosen_output(read, output)
+        if read.is_random:
             raise UnsupportedOperation("a region of a module with active dropout is part of no map; call eval() on it")
-        whole, stage = self._plan(image.shape, image.dtype, backward=False), stage_for(self._graph(), written=(index,))
+        whole, stage = self._plan(image.shape, image.dtype, backward=False), stage_for(read, written=(index,))
         graph, space = self._sized(image.shape, image.dtype), image.shape[2:]
         rules = [axis_rules(graph, axis, len(space)) for axis in range(len(space))]
         wanted = spatial_slices(output_slices, whole.sizes(index))

@@ -7,8 +7,7 @@ from torch import Tensor
 from napari_gigaclf.errors import UnsupportedOperation
 from napari_gigaclf.streaming.capture.calls import Call
 from napari_gigaclf.streaming.capture.layouts import Seen, constant_fits
-from napari_gigaclf.streaming.network.graph import Node
-from napari_gigaclf.streaming.network.operations import ConstantPadding, MirrorPadding
+from napari_gigaclf.streaming.network.graph import Node, check_frames
 
 
 def agreed_axes(
@@ -51,14 +50,6 @@ def agreed_axes(
                 f"a constant of shape {tuple(value.shape)} differs from place to place or sample to sample",
                 "use one value per channel, of shape (1, channels, 1, ...), with a convolution or pooling present",
             )
-    for node in nodes:
-        operation = node.operation
-        frames = (
-            operation.windows if isinstance(operation, ConstantPadding)
-            else operation.mirrors if isinstance(operation, MirrorPadding) else ()
-        )  # fmt: skip
-        if num_axes is not None and len(frames) > num_axes:
-            raise UnsupportedOperation(
-                f"cannot stream {node.kind} in '{node.name}': it pads channels or samples; pad space only"
-            )
+    if num_axes is not None:
+        check_frames(nodes, num_axes)
     return num_axes

@@ -89,7 +89,7 @@ def named_in_place(
 class Builder:
     """Turns the listed calls into nodes, one after the other."""
 
-    def __init__(self, shell: Shell, image: tuple[int, ...] | None = None) -> None:
+    def __init__(self, shell: Shell, image: tuple[int, ...] | None = None, channels: int | None = None) -> None:
         self.shell = shell
         self.weights = {**weights_of(shell.get_submodule(INNER)), SEED: torch.zeros((), dtype=torch.int64)}
         self.nodes: list[Node] = [first_input(0)]
@@ -115,7 +115,7 @@ class Builder:
         self.claims: list[tuple[Call, Sequence[int]]] = []
         self.updates: list[int] = []
         self.sizes_claimed: list[SizeClaim] = []
-        self.scout = Scout(self.nodes, self.constants, self.values, self.weights, image)
+        self.scout = Scout(self.nodes, self.constants, self.values, self.weights, image, channels)
 
     def constant(self, constant: Constant, value: object = None) -> TensorRef:
         """Append a tensor without space; ``value`` is its present one, where it does not depend on the image."""
@@ -406,14 +406,14 @@ class Builder:
         num_axes = agreed_axes(self.axes_found, self.claims, fixed, self.nodes)
         graph = Graph(
             nodes=tuple(self.nodes), constants=tuple(self.constants), num_axes=num_axes, result=result,
-            updates=tuple(self.updates), claims=tuple(self.sizes_claimed),
+            updates=tuple(self.updates), claims=tuple(self.sizes_claimed), channels=self.scout.assumed,
         )  # fmt: skip
         sizes.check_sizes(graph)
         return pruned(graph)
 
 
-def capture(module: nn.Module) -> Graph:
-    """Return the module's graph in its present train/eval mode.
+def capture(module: nn.Module, channels: int | None = None) -> Graph:
+    """Return the module's graph in its present train/eval mode, for images of so many channels where that matters.
 
     Raises
     ------
@@ -422,7 +422,7 @@ def capture(module: nn.Module) -> Graph:
     """
     check_plain(module)
     shell, traced = trace(module)
-    builder = Builder(shell)
+    builder = Builder(shell, channels=channels)
     with sizes.others_may_follow(builder.known):
         for node in traced.nodes:
             if node.op == "placeholder":

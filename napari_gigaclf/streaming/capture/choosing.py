@@ -25,11 +25,15 @@ class Captured:
 
     graph: Graph
     conditions: Conditions | None
-    """None: any image."""
+    """None: any image of the graph's number of channels."""
 
     def holds(self, image: ImageKind | None) -> bool:
         """Return whether the graph is the network's for an image; for no image in particular, always."""
-        return self.conditions is None or image is None or self.conditions.hold(image)
+        if image is None:
+            return True
+        if self.conditions is None:
+            return self.graph.channels is None or image.shape[1:2] == (self.graph.channels,)
+        return self.conditions.hold(image)
 
 
 def read(
@@ -65,7 +69,8 @@ def read(
     """
     if front_end != "export":
         try:
-            return Captured(graph=capture(module), conditions=None)
+            (channels,) = (None,) if image is None else image.shape[1:2]
+            return Captured(graph=capture(module, channels), conditions=None)
         except CodeNotFollowed:
             if front_end == "fx":
                 raise

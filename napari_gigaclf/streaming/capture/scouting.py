@@ -33,14 +33,18 @@ class Scout:
         The module's parameters and buffers, by name.
     image
         The shape of an image that the code takes, (batch, channels, *space); None where none is known.
+    channels
+        Of the image, where no more of its shape is known; None: as many as the first convolution takes.
     """
 
     def __init__(
         self, nodes: Sequence[Node], constants: Sequence[Constant], values: Sequence[Any],
-        weights: Mapping[str, Tensor], image: tuple[int, ...] | None,
+        weights: Mapping[str, Tensor], image: tuple[int, ...] | None, channels: int | None = None,
     ) -> None:  # fmt: skip
         self._nodes, self._constants, self._values, self._weights = nodes, constants, values, weights
-        self._image = image
+        self._image, self._channels = image, channels
+        self.assumed: int | None = None
+        """Channels of the image which the answers hold for; None where no answer depends on them."""
         self._responses: Responses | None = None
 
     def facts(self, num_axes: int) -> ImageFacts:
@@ -82,10 +86,11 @@ class Scout:
         return responses
 
     def _begun(self, num_axes: int) -> Responses | None:
-        """Return the response of the image itself, with as many channels as the first convolution takes."""
-        channels = self._image[1] if self._image else self._channels_taken()
+        """Return the response of the image itself."""
+        channels = self._image[1] if self._image else self._channels or self._channels_taken()
         if channels is None:
             return None
+        self.assumed = channels
         like = next((weight for weight in self._weights.values() if weight.is_floating_point()), torch.zeros(()))
         value = torch.zeros((1, channels), dtype=like.dtype, device=like.device)
         return Responses(value, self._constants, self._weights, num_axes)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from napari_gigaclf.errors import ImageTooSmallError
 from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser
 from napari_gigaclf.streaming.capture.layouts import (
     axes_of,
@@ -147,13 +148,35 @@ def narrowed(call: Call) -> Recognised:
     """Recognise ``narrow`` over channels or an axis of space."""
     bound = call.bind("input", "dim", "start", "length")
     ref, start, length = call.any_map_of(bound["input"]), bound["start"], bound["length"]
-    numbers = type(start) is int and type(length) is int
-    if not numbers and not is_symbolic((start, length)):
+    if not all(type(item) is int or is_symbolic(item) for item in (start, length)):
         raise call.refuse("where it begins and ends are not plain integers", "give plain integers")
-    stop = start + length if numbers else SizeExpression(function=operator.add, args=(start, length))  # type: ignore[operator]
-    from_behind = type(start) is int and start < 0
-    taken = slice(start, None if from_behind and stop == 0 else stop)
-    return part_of(call, ref, {place_of(bound["dim"], ref.seen, call): taken}, [])
+    place = place_of(bound["dim"], ref.seen, call)
+    if axis_at(place, ref.seen) < 0:
+        return placewise(call, Tensor.narrow, (ref, place, fixed(call, start), fixed(call, length)))
+    args = (start, length, SizeExpression(function=operator.getitem, args=(call.shape_of(ref), place)))
+    ends = (SizeExpression(function=end, args=args) for end in (first_of_narrow, end_of_narrow))
+    return part_of(call, ref, {place: slice(*ends)}, [])
+
+
+def first_of_narrow(start: int, length: int, size: int) -> int:
+    """Return where ``narrow`` begins, counted from the front.
+
+    Raises
+    ------
+    ImageTooSmallError
+        If the axis is not long enough, as PyTorch raises.
+    """
+    first = start + size if start < 0 else start
+    if first < 0 or length < 0 or first + length > size:
+        raise ImageTooSmallError(
+            f"narrow takes {length} places from {start} on, and the map has {size}; use a larger image"
+        )
+    return first
+
+
+def end_of_narrow(start: int, length: int, size: int) -> int:
+    """Return where ``narrow`` ends."""
+    return first_of_narrow(start, length, size) + length
 
 
 def selected(call: Call) -> Recognised:

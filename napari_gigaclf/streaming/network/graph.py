@@ -14,13 +14,15 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_gigaclf.errors import ImageAxesError
+from napari_gigaclf.errors import ImageAxesError, UnsupportedOperation
 from napari_gigaclf.streaming.network.claims import SizeClaim
 from napari_gigaclf.streaming.network.dropout import SEED
 from napari_gigaclf.streaming.network.operations import (
     Argument,
+    ConstantPadding,
     Convolution,
     Input,
+    MirrorPadding,
     NodeRef,
     Operation,
     Pointwise,
@@ -70,6 +72,8 @@ class Graph:
     """What the code takes for granted about an image's size."""
     updates: tuple[int, ...] = ()
     """Tensors without space that are computed once per run for what this changes: running statistics."""
+    channels: int | None = None
+    """Of the images for which what the code does with numbers of channels was read; None: it asks for none."""
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -194,6 +198,7 @@ class Graph:
                 f"the image has shape {tuple(shape)}, and the network takes (batch, channels) and "
                 f"{self.num_axes or 'at least 1'} axes of space"
             )
+        check_frames(self.nodes, axes)
 
     def sized(self, image: ImageFacts) -> "Graph":
         """Return the graph with everything that depends on the image's shape in plain numbers."""
@@ -263,6 +268,27 @@ class Graph:
         for node in self.nodes[1:]:
             responses.add(node.operation, node.inputs)
         return responses.maps, responses.tensors
+
+
+def check_frames(nodes: Sequence[Node], num_axes: int) -> None:
+    """Refuse frames of padding around more than so many axes of space.
+
+    Raises
+    ------
+    UnsupportedOperation
+        Naming the operation.
+    """
+    for node in nodes:
+        operation = node.operation
+        frames = (
+            operation.windows if isinstance(operation, ConstantPadding)
+            else operation.mirrors if isinstance(operation, MirrorPadding) else ()
+        )  # fmt: skip
+        if len(frames) > num_axes:
+            raise UnsupportedOperation(
+                f"cannot stream {node.kind} in '{node.name}': it pads channels or samples; pad space only, or put a "
+                "convolution before it"
+            )
 
 
 def module_weights(module: nn.Module) -> dict[str, Tensor]:

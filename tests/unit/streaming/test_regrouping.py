@@ -293,3 +293,58 @@ def test_a_factor_with_more_channels_than_the_code_told_raises():
     net.scale = nn.Parameter(torch.randn(3, 3, 1, 1, dtype=torch.float64))
     with pytest.raises((UnsupportedOperation, RuntimeError)):
         streamed(torch.randn(1, 3, 24, 18, dtype=torch.float64))
+
+
+class OneChannelFirst(nn.Module):
+    """Its first convolution looks at one channel of an image that has several."""
+
+    def __init__(self, code):
+        super().__init__()
+        self.conv, self.code = nn.Conv2d(1, 4, 3, padding=1), code
+
+    def forward(self, x):
+        return self.conv(x[:, :1]) * self.code(x * 2)
+
+
+SEVERAL = {
+    "all but one": lambda y: y[:, : y.shape[1] - 1].sum(1, keepdim=True),
+    "split": lambda y: y.split(y.size(1) // 3, 1)[0],
+    "unsqueeze": lambda y: y.unsqueeze(2).sum(1),
+    "view": lambda y: y.view(y.size(0), y.size(1), 1, y.size(2), y.size(3)).mean(1),
+    "stack": lambda y: torch.stack([y, y.sin()], 1).flatten(1, 2).sum(1, keepdim=True),
+    "padding": lambda y: F.pad(y.mean(1, keepdim=True), (0, 0, y.shape[1], 0))[:, :, : y.shape[2]],
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_an_image_has_more_channels_than_the_first_convolution_takes(name):
+    net = OneChannelFirst(SEVERAL[name]).double()
+    streamed = stream(net, tile=8, capture="fx")
+    for channels in (3, 6, 3):
+        image = torch.randn(2, channels, 20, 17, dtype=torch.float64)
+        if name == "split" and channels == 6:
+            image = image[:, :5]
+        expected = answer(net, image)
+        assert disagreements(expected, answer(streamed, image)) == {}
+
+
+def test_padding_of_channels_before_anything_tells_the_axes_is_refused():
+    class Padded(nn.Module):
+        def forward(self, x):
+            return F.pad(x, (0, 0, 0, 0, 1, 2))
+
+    with pytest.raises(UnsupportedOperation, match=r"pads channels.*convolution before"):
+        stream(Padded())(torch.randn(1, 3, 9, 8))
+
+
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_a_narrow_beyond_the_map_raises_as_in_pytorch(capture):
+    net = Written(lambda net, x: x.narrow(2, -20, 4) * x.narrow(2, 5, 4) * x.narrow(2, x.shape[2] - 7, 4), 12)
+    streamed = stream(net, tile=8, capture=capture)
+    image = torch.randn(1, 3, 24, 18, dtype=torch.float64)
+    assert disagreements(answer(net, image), answer(streamed, image)) == {}
+    for module in (net, streamed):
+        with pytest.raises(RuntimeError):
+            module(image[:, :, :19])
+    with pytest.raises(RuntimeError, match="narrow takes 20 places from 5 on, and the map has 24"):
+        stream(Written(lambda net, x: x.narrow(2, 5, 20), 12), capture="fx")(image)
