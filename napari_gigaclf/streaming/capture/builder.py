@@ -344,7 +344,7 @@ class Builder:
                 raise call.refuse("it computes with the size of a map", sizes.REMEDY)
             return self.computed(call, target, name, method, overwrites)
         target = pointwise.IN_PLACE_OPERATORS.get(target, target) if not method else target  # type: ignore[arg-type]
-        if target in self.cutting:
+        if target in self.cutting and not slices.is_of_two(args, kwargs):
             parts = replace(self.cutting[target](call), count=node.meta.get("unpacked"))
             self.shared(parts.source, None)
             return parts

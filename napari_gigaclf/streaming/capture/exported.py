@@ -108,6 +108,9 @@ class _ExportedBuilder(Builder):
             if isinstance(cut, slices.Parts):
                 part = cut.part(node.args[1])
                 return self.shared(self.run(lambda call: part, cut.call), cut.source)
+            if isinstance(cut, TensorRef):  # one of the tensors that a function of statistics gives
+                call = self.call("getitem", "", (cut, node.args[1]), {})  # type: ignore[arg-type]
+                return self.computed(call, operator.getitem, "getitem", False, False)
         name = found.name if found else getattr(node.target, "__name__", str(node.target))
         call = self.call_of(node, name)
         if not isinstance(node.meta.get("val"), torch.Tensor | tuple | list):

@@ -128,9 +128,9 @@ def vector_norm(call: Call) -> Recognised:
     """Recognise the norm over channels: ``x.norm(dim=1)``, ``torch.linalg.vector_norm``."""
     names = {"p": "order", "ord": "order"}
     renamed = replace(call, kwargs={names.get(name, name): value for name, value in call.kwargs.items()})
-    bound = renamed.bind("input", order=2.0, dim=None, keepdim=False, dtype=None)
+    bound = renamed.bind("input", order=2.0, dim=None, keepdim=False, out=None, dtype=None)
     order = 2.0 if bound["order"] in (None, "fro") else bound["order"]
-    if not isinstance(order, int | float) or bound["dtype"] is not None:
+    if not isinstance(order, int | float) or bound["dtype"] is not None or bound["out"] is not None:
         raise call.refuse("its kind of norm is not known here", "give the norm's order as a number")
     keepdim = bound["keepdim"]
     return over_channel_axis(call, norm_along, bound["input"], bound["dim"], keepdim, {"order": float(order)})

@@ -92,7 +92,8 @@ class Scout:
             return None
         self.assumed = channels
         like = next((weight for weight in self._weights.values() if weight.is_floating_point()), torch.zeros(()))
-        value = torch.zeros((1, channels), dtype=like.dtype, device=like.device)
+        batch = self._image[0] if self._image else 1  # arithmetic on statistics may name it
+        value = torch.zeros((batch, channels), dtype=like.dtype, device=like.device)
         return Responses(value, self._constants, self._weights, num_axes)
 
     def _channels_taken(self) -> int | None:

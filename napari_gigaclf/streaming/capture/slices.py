@@ -129,6 +129,23 @@ def extreme(function: Callable[..., Sequence[Tensor]]) -> Callable[[Call], Parts
     return recognise
 
 
+def of_two_maps(function: Callable[..., Tensor]) -> Recogniser:
+    """Return a recogniser of ``max`` or ``min`` of two maps, place by place."""
+
+    def recognise(call: Call) -> Recognised:
+        bound = call.bind("input", other=None)
+        if not is_of_two(call.args, call.kwargs):
+            raise call.refuse("it is over the whole image", "name the axis of channels, or keep it outside")
+        return placewise(call, function, (bound["input"], bound["other"]))
+
+    return recognise
+
+
+def is_of_two(args: Sequence[Argument], kwargs: Mapping[str, Argument]) -> bool:
+    """Return whether the second argument is a map or a tensor, as in ``torch.max(x, y)``."""
+    return isinstance(kwargs.get("other", args[1] if len(args) > 1 else None), NodeRef | TensorRef)
+
+
 def stacked(call: Call) -> Recognised:
     """Recognise ``stack`` of maps along an axis of its own, which becomes one of channels."""
     bound = call.bind("tensors", dim=0)
@@ -335,10 +352,13 @@ def function_table() -> dict[object, Recogniser]:
     return {
         operator.getitem: indexed, torch.narrow: narrowed, torch.channel_shuffle: shuffled,
         torch.native_channel_shuffle: shuffled, torch.stack: stacked, torch.select: selected,
-        torch.index_select: picked,
+        torch.index_select: picked, torch.max: of_two_maps(torch.maximum), torch.min: of_two_maps(torch.minimum),
     }  # fmt: skip
 
 
 def method_table() -> dict[str, Recogniser]:
     """Return the recognisers of tensor methods of the same kind."""
-    return {"narrow": narrowed, "select": selected, "index_select": picked}
+    return {
+        "narrow": narrowed, "select": selected, "index_select": picked, "max": of_two_maps(torch.maximum),
+        "min": of_two_maps(torch.minimum),
+    }  # fmt: skip

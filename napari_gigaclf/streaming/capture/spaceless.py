@@ -19,9 +19,9 @@ from napari_gigaclf.streaming.network.operations import Argument
 from napari_gigaclf.streaming.network.spaceless import ComputedTensor
 
 FRESH = frozenset(
-    {*pointwise.NAMES, "linear", "conv1d", "conv2d", "conv3d", "matmul", "softmax", "cat", "stack", "mean", "sum"}
-    - pointwise.MAY_SHARE
-)
+    {*pointwise.NAMES, "linear", "conv1d", "conv2d", "conv3d", "matmul", "softmax", "cat", "stack", "mean", "sum",
+     "batch_norm", "group_norm", "layer_norm", "log_softmax", "amax", "amin"} - pointwise.MAY_SHARE
+)  # fmt: skip
 """Functions whose result has memory of its own."""
 
 SHARING_MODULES = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout)
@@ -104,4 +104,5 @@ def computed(call: Call, function: Callable[..., Any], name: str) -> ComputedTen
 
 def shares(name: str) -> bool:
     """Return whether a function's result may share memory with its argument."""
-    return name not in FRESH and name not in ("pow", "neg", "abs") and not hasattr(operator, name)
+    own = name in FRESH or name in ("pow", "neg", "abs") or hasattr(operator, name)
+    return not own or name in ("getitem", "pos")

@@ -348,3 +348,72 @@ def test_a_narrow_beyond_the_map_raises_as_in_pytorch(capture):
             module(image[:, :, :19])
     with pytest.raises(RuntimeError, match="narrow takes 20 places from 5 on, and the map has 24"):
         stream(Written(lambda net, x: x.narrow(2, 5, 20), 12), capture="fx")(image)
+
+
+class Gated(nn.Module):
+    """A convolution with four channels, and a gate from the means of its map, written in the test."""
+
+    def __init__(self, code):
+        super().__init__()
+        self.conv, self.norm, self.mix, self.code = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1), code
+        self.double().eval()
+
+    def forward(self, x):
+        y = self.conv(x)
+        return self.code(self, y, y.mean((2, 3), keepdim=True))
+
+
+def part_of_gate_overwritten(net, y, gate):
+    gate[:, :2].mul_(2)
+    return y * gate
+
+
+def gate_overwritten_behind_a_part(net, y, gate):
+    part = gate[:, :2]
+    gate.mul_(2)
+    return y[:, :2] * part
+
+
+def same_gate_overwritten(net, y, gate):
+    other = +gate
+    other.mul_(2)
+    return y * gate
+
+
+@pytest.mark.parametrize("capture", CAPTURES)
+@pytest.mark.parametrize("code", [part_of_gate_overwritten, gate_overwritten_behind_a_part, same_gate_overwritten])
+def test_overwriting_a_part_of_a_gate_is_refused(code, capture):
+    with pytest.raises(UnsupportedOperation, match="share its memory"):
+        stream(Gated(code), capture=capture)
+
+
+def radix_softmax(net, y, gate):
+    """ResNeSt's: two groups, softmax over the radix, sizes of the gate by the batch."""
+    gate = F.relu(net.norm(net.mix(gate)), inplace=True)
+    gate = F.softmax(gate.view(gate.size(0), 1, 2, -1).transpose(1, 2), dim=1).reshape(gate.size(0), -1)
+    one, two = torch.split(gate.view(y.shape[0], -1, 1, 1), 2, dim=1)
+    return one * y[:, :2] + two * y[:, 2:]
+
+
+def selective(net, y, gate):
+    """SKNet's: maps seen as branches, weighed by a softmax over them."""
+    branches = torch.cat([y, y.tanh()], 1).view(y.shape[0], 2, 4, y.shape[2], y.shape[3])
+    weights = torch.cat([gate, net.mix(gate)], 1).view(y.shape[0], 2, 4, 1, 1)
+    return torch.sum(branches * weights.softmax(1), 1)
+
+
+def largest(net, y, gate):
+    """MFM's maximum of two halves."""
+    one, two = torch.split(y, 2, 1)
+    return torch.max(one, two) * one.min(other=two) / torch.norm(y, p=2, dim=1, keepdim=True)
+
+
+@pytest.mark.parametrize("capture", ["auto", "export"])
+@pytest.mark.parametrize("code", [radix_softmax, selective, largest])
+def test_published_gates_agree_for_any_batch(code, capture):
+    torch.manual_seed(0)
+    net = Gated(code)
+    streamed = stream(net, tile=8, capture=capture)
+    for batch in (2, 1):
+        image = torch.randn(batch, 3, 20, 17, dtype=torch.float64)
+        assert disagreements(answer(net, image), answer(streamed, image)) == {}
