@@ -40,7 +40,9 @@ SIZES: Mapping[int, Sequence[tuple[int, ...]]] = {
 several times over, and all different, so that decisions fall as for most images."""
 
 MOST_GUESSES = 4
-_TALKATIVE = ("torch.fx.experimental.symbolic_shapes", "torch._export.non_strict_utils")
+_TALKATIVE = (
+    "torch.fx.experimental.symbolic_shapes", "torch._export.non_strict_utils", "torch._subclasses.fake_tensor",
+)  # fmt: skip
 
 _FAILURES = (RuntimeError, TypeError, AttributeError, NameError, ValueError, LookupError, AssertionError)
 """What other people's code and ``torch.export`` raise when they cannot be followed."""
@@ -194,7 +196,7 @@ def exported(module: nn.Module, example: ImageKind, *, one_shape: bool = False) 
 
 def error_for(module: nn.Module, image: ImageKind) -> Exception | None:
     """Return what a module itself raises for an image of this kind; None where it raises nothing of its own."""
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad(), watched(module):
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad(), watched(module), _quiet():
         state: dict[str, Any] = {name: mode.from_tensor(tensor) for name, tensor in module_weights(module).items()}
         example = torch.zeros(image.shape, dtype=image.dtype, device=image.device)
         try:

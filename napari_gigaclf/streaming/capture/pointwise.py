@@ -105,6 +105,9 @@ def reduction(function: Callable[..., Tensor]) -> Recogniser:
         source, axes = bound["input"], statistics.over_space(bound["dim"], call.num_axes)
         if axes is not None and isinstance(source, NodeRef) and source.seen is None:
             return statistics.reduced(call, source, call.kind, axes, bound["keepdim"] is True)
+        seen = statistics.seen_space(call, source, bound["dim"])
+        if seen is not None:
+            return statistics.reduced_as_seen(call, seen, call.kind, bound["keepdim"] is True)
         return over_channel_axis(call, function, bound["input"], bound["dim"], bound["keepdim"], {})
 
     return recognise
@@ -132,7 +135,11 @@ def vector_norm(call: Call) -> Recognised:
     order = 2.0 if bound["order"] in (None, "fro") else bound["order"]
     if not isinstance(order, int | float) or bound["dtype"] is not None or bound["out"] is not None:
         raise call.refuse("its kind of norm is not known here", "give the norm's order as a number")
-    keepdim = bound["keepdim"]
+    source, keepdim = bound["input"], bound["keepdim"]
+    if isinstance(source, NodeRef) and order == 2:
+        found = statistics.norm_over_space(call, source, bound["dim"], keepdim is True)
+        if found is not None:
+            return found
     return over_channel_axis(call, norm_along, bound["input"], bound["dim"], keepdim, {"order": float(order)})
 
 

@@ -4,13 +4,16 @@ Each becomes statistics of a map (:mod:`..network.statistics`), which are stream
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from napari_gigaclf.streaming.capture.calls import Call, Recognised, Recogniser
-from napari_gigaclf.streaming.capture.layouts import placewise
+from napari_gigaclf.streaming.capture.layouts import axis_at, place_of, placewise
 from napari_gigaclf.streaming.network import norms
+from napari_gigaclf.streaming.network.arrangements import Arrangement
 from napari_gigaclf.streaming.network.operations import Argument, NodeRef, Pointwise, TensorRef
 from napari_gigaclf.streaming.network.spaceless import ComputedTensor
 from napari_gigaclf.streaming.network.statistics import Kind, Statistic
@@ -41,6 +44,52 @@ def reduced(call: Call, source: NodeRef, name: str, axes: Sequence[int], keepdim
     call.claim_space(call, axes)
     found = statistic(call, source, KINDS[name])
     return computed(call, with_space, found, len(axes)) if keepdim else found
+
+
+def seen_space(call: Call, source: Argument, axes: Argument) -> NodeRef | None:
+    """Return the map if these are all its axes of space as the code sees them, permuted or with channels split."""
+    if not isinstance(source, NodeRef) or source.seen is None:
+        return None
+    listed = axes if isinstance(axes, tuple | list) else (axes,)
+    if not all(type(axis) is int for axis in listed):
+        return None
+    found = [axis_at(place_of(axis, source.seen, call), source.seen) for axis in listed]
+    return source if found and set(found) == {axis for axis in source.seen.axes if axis > 0} else None
+
+
+def reduced_as_seen(call: Call, source: NodeRef, name: str, keepdim: bool) -> TensorRef:
+    """Return the statistic for a reduction over all of space of a map whose axes the code sees otherwise."""
+    if name not in KINDS or source.seen is None:
+        raise call.refuse(f"{name} over space is not known", "use mean, sum or amax")
+    return computed(call, as_seen, statistic(call, source, KINDS[name]), source.seen, keepdim)
+
+
+def as_seen(value: Tensor, seen: Arrangement, keepdim: bool) -> Tensor:
+    """Return (batch, channels) values with the axes that the code sees, those of space of length 1 or left out."""
+    space = tuple(place for place, axis in enumerate(seen.axes) if axis > 0)
+    found = seen.shown(with_space(value, len(space)))
+    return found if keepdim else found.squeeze(space)
+
+
+def norm_over_space(call: Call, source: NodeRef, axes: Argument, keepdim: bool) -> TensorRef | None:
+    """Return the Euclidean norm over all of space; None where the axes are others."""
+    plain = over_space(axes, call.num_axes) if source.seen is None else None
+    if plain is None and seen_space(call, source, axes) is None:
+        return None
+    alone = replace(call, args=(source,), kwargs={})
+    squares = call.append(alone, placewise(alone, torch.square, (source,)))
+    total = (
+        reduced_as_seen(call, squares, "sum", keepdim)
+        if plain is None
+        else reduced(call, squares, "sum", plain, keepdim)
+    )
+    return computed(call, root, total)
+
+
+def root(total: Tensor) -> Tensor:
+    """Return the square root, with a gradient of zero at zero, as norms have it."""
+    some = total > 0
+    return torch.where(some, torch.where(some, total, 1).sqrt(), 0)
 
 
 def adaptive_pooling(kind: Kind, num_axes: int) -> Recogniser:

@@ -408,8 +408,24 @@ def largest(net, y, gate):
     return torch.max(one, two) * one.min(other=two) / torch.norm(y, p=2, dim=1, keepdim=True)
 
 
+def response_norm(net, y, gate):
+    """ConvNeXt V2's global response normalisation; one channel is dark."""
+    y = (y * torch.tensor([1.0, 0.0, 2.0, 3.0], dtype=y.dtype)[:, None, None]).permute(0, 2, 3, 1)
+    norm = torch.norm(y, p=2, dim=(1, 2), keepdim=True)
+    y = y * (norm / (norm.mean(dim=-1, keepdim=True) + 1e-6)) + y.mean((1, 2))[:, None, None]
+    return y.permute(0, 3, 1, 2) * (gate + torch.linalg.vector_norm(y, dim=(-3, 2))[..., None, None])
+
+
+def grouped_means(net, y, gate):
+    """Squeeze and excitation of groups; sizes from the code's own axes."""
+    y = y.unflatten(1, (2, 2)).transpose(1, 2)
+    y = y * y.mean((3, 4), keepdim=True).softmax(1) - y.amax(dim=(-1, -2))[..., None, None]
+    total = y.sum((1, 2))
+    return y.flatten(1, 2) * (total * total.mean((1, 2), keepdim=True)).unsqueeze(1)
+
+
 @pytest.mark.parametrize("capture", ["auto", "export"])
-@pytest.mark.parametrize("code", [radix_softmax, selective, largest])
+@pytest.mark.parametrize("code", [radix_softmax, selective, largest, response_norm, grouped_means])
 def test_published_gates_agree_for_any_batch(code, capture):
     torch.manual_seed(0)
     net = Gated(code)
