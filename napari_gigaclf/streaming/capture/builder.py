@@ -112,6 +112,7 @@ class Builder:
         self.sharing: set[int] = set()
         self.sharing_tensors: set[int] = set()
         self.axes_found: set[int] = set()
+        self.axes_given = None if image is None else len(image) - 2
         self.claims: list[tuple[Call, Sequence[int]]] = []
         self.updates: list[int] = []
         self.sizes_claimed: list[SizeClaim] = []
@@ -208,7 +209,7 @@ class Builder:
 
     def call(self, kind: str, path: str, args: tuple[Argument, ...], kwargs: dict[str, Argument]) -> Call:
         """Return a call, with what is known at this point of the code."""
-        axes = next(iter(self.axes_found)) if len(self.axes_found) == 1 else None
+        axes = next(iter(self.axes_found)) if len(self.axes_found) == 1 else self.axes_given
         return Call(
             kind=kind, path=path, args=args, kwargs=kwargs, constant=self.value, num_axes=axes, named=self.named,
             number=len(self.nodes), add=self.constant, claim_space=self.claim_space,
@@ -218,7 +219,7 @@ class Builder:
 
     def shape_of(self, ref: NodeRef) -> MapShape:
         """Return a map's shape, an expression."""
-        axes = next(iter(self.axes_found)) if len(self.axes_found) == 1 else None
+        axes = next(iter(self.axes_found)) if len(self.axes_found) == 1 else self.axes_given
         channels = self.scout.channels(ref.index, axes) if ref.index else None
         return MapShape(path=sizes.path_to(self.nodes, ref.index), channels=channels, seen=ref.seen)
 

@@ -433,3 +433,20 @@ def test_published_gates_agree_for_any_batch(code, capture):
     for batch in (2, 1):
         image = torch.randn(batch, 3, 20, 17, dtype=torch.float64)
         assert disagreements(answer(net, image), answer(streamed, image)) == {}
+
+
+class FramesFirst(nn.Module):
+    """Three frames in the channels, told apart before any convolution."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(6, 4, 3)
+
+    def forward(self, x):
+        b, c, h, w = x.shape
+        return self.conv(x.view(b, 3, c // 3, h, w).softmax(1).view(b, c, h, w))
+
+
+def test_a_view_of_the_image_itself_where_code_is_read_with_an_example():
+    net, image = FramesFirst().double(), torch.randn(2, 6, 20, 17, dtype=torch.float64)
+    assert disagreements(answer(net, image), answer(stream(net, tile=8), image)) == {}
