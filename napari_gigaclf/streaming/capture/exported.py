@@ -109,7 +109,7 @@ class _ExportedBuilder(Builder):
                 part = cut.part(node.args[1])
                 return self.shared(self.run(lambda call: part, cut.call), cut.source)
             if isinstance(cut, TensorRef):  # one of the tensors that a function of statistics gives
-                call = self.call("getitem", "", (cut, node.args[1]), {})  # type: ignore[arg-type]
+                call = self.call("getitem", "", (cut, node.args[1]), {})
                 return self.computed(call, operator.getitem, "getitem", False, False)
         name = found.name if found else getattr(node.target, "__name__", str(node.target))
         call = self.call_of(node, name)

@@ -135,7 +135,7 @@ REFUSED = {
     "softmax in .*axis 1": last(lambda net, x: x.softmax(1)),
     "normalize in .*axis 3": lambda net, x: F.normalize(x, 2.0, 3),
     "normalize in .*axis 1": last(lambda net, x: F.normalize(x)),
-    "mean in .*axis": last(lambda net, x: x.mean((1, 2), keepdim=True)),
+    "mean in .*axis": last(lambda net, x: x.mean(1, keepdim=True)),
     "mean in the outermost.*axis True": lambda net, x: x.mean(True, keepdim=True),
     "var in .*axis": lambda net, x: x.var(keepdim=True),
     "Conv2d in module .after.*seen as 0 axes.*unsqueeze": lambda net, x: x.var(1),
