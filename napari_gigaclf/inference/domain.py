@@ -20,6 +20,7 @@ from napari_gigaclf.geometry import Box
 from napari_gigaclf.inference.resample import BYTE, Image
 from napari_gigaclf.inference.scale import InputScale
 from napari_gigaclf.models.card import ColourStatistics, ModelCard
+from napari_gigaclf.models.slide_answer import SlideAnswer
 
 FAR_STRENGTH = 1.5
 """Distance in training spreads from which a stain's strength is called unusual."""
@@ -31,6 +32,12 @@ NUM_SAMPLES = 24
 """Places of tissue that are looked at."""
 SAMPLE_PX = 96
 """Side of a place, pixels of the input."""
+
+
+def size_warnings(answer: SlideAnswer | None, num_cells: int) -> tuple[str, ...]:
+    """Return a warning where a calibrated answer was fitted on slides with far more or less tissue."""
+    warning = None if answer is None else answer.warning(num_cells)
+    return () if warning is None else (warning,)
 
 
 def scale_warnings(scale: InputScale, model_um_per_px: float | None) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from napari_gigaclf.inference.asked import Asked, Place, asked, field_of
 from napari_gigaclf.inference.cells import Cells, cell_grid
 from napari_gigaclf.inference.crop import Crop, crop_of
 from napari_gigaclf.inference.devices import Device, find_device
-from napari_gigaclf.inference.domain import scale_warnings, stain_warnings
+from napari_gigaclf.inference.domain import scale_warnings, size_warnings, stain_warnings
 from napari_gigaclf.inference.estimate import RunEstimate, estimate_run, fit_memory
 from napari_gigaclf.inference.head import StoredHead
 from napari_gigaclf.inference.masking import InputMask, MaskedImage, share_shown
@@ -211,6 +211,7 @@ def prepare(
         estimate=estimate_run(network, source, scale, int(kept.sum()), read=read),
         warnings=(
             *(() if region is None or geometry is None else region_warnings(region, geometry)),
+            *size_warnings(classifier.config.slide_answer, int(kept.sum())),
             *scale_warnings(scale, classifier.um_per_px),
             *stain_warnings(read, tissue_here, strides, classifier.card),
         ),

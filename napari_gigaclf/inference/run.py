@@ -20,6 +20,7 @@ from torch import Tensor
 
 from napari_gigaclf.errors import Cancelled, GigaclfError, ModelError
 from napari_gigaclf.inference.collect import Collector
+from napari_gigaclf.inference.features import FeatureStore
 from napari_gigaclf.inference.map_update import MapCallback
 from napari_gigaclf.inference.precision import full_precision
 from napari_gigaclf.inference.prediction import Prediction
@@ -155,10 +156,16 @@ def _stopped(prepared: "PreparedRun", collector: Collector, outcome: _Outcome, r
     num_cells, wanted = collector.num_filled, int(prepared.kept.sum())
     outcome.message = f"partial result: stopped after {num_cells} of {wanted} cells"
     if num_cells:
-        store = collector.store(0)
-        pooled = store.pooled(np.arange(num_cells), prepared.model.config.pooling)
-        values = prepared.head.probabilities(pooled)
-        outcome.probabilities = {n: float(v) for n, v in zip(prepared.model.classes, values, strict=True)}
+        outcome.probabilities = _named(prepared.head.model(), _partial_logits(prepared, collector.store(0)))
+
+
+def _partial_logits(prepared: "PreparedRun", store: FeatureStore) -> Tensor:
+    """Return the logits (classes,) that follow from the cells which were computed, as they are stored."""
+    model = prepared.head.model()
+    if model.config.slide_answer is not None:
+        return model.config.slide_answer.logits(torch.from_numpy(store.scores))
+    pooled = store.pooled(np.arange(len(store.scores)), model.config.pooling)
+    return model.cell_logits(torch.from_numpy(pooled))
 
 
 def _wanted(prepared: "PreparedRun") -> NDArray[np.bool_]:
@@ -169,9 +176,8 @@ def _wanted(prepared: "PreparedRun") -> NDArray[np.bool_]:
 
 
 def _slide_logits(prepared: "PreparedRun", features: Tensor) -> Tensor:
-    """Return the slide's logits (classes,), pooled over its tissue cells (1, F, N)."""
-    model = prepared.model
-    return model.cell_logits(model.pool(features[0].T))
+    """Return the slide's logits (classes,) from its tissue cells (1, F, N)."""
+    return prepared.model.slide_logits(features[0].T)
 
 
 def _named(model: "Classifier", logits: Tensor) -> dict[str, float]:

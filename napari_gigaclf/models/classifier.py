@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_gigaclf.errors import ModelError
+from napari_gigaclf.models.pooling import suspicion
 
 if TYPE_CHECKING:
     from napari_gigaclf.models.card import ModelCard
@@ -104,6 +105,21 @@ class Classifier(nn.Module):
         pooled: Tensor = self.pooling(cells_NF, self.cell_logits(cells_NF))
         return pooled
 
+    def slide_logits(self, cells_NF: Tensor) -> Tensor:
+        """Return the logits (classes,) of a slide with these cells of tissue (N, F); differentiable.
+
+        Those of the pooled cells, unless the model has a calibrated answer for slides (``config.slide_answer``).
+
+        Raises
+        ------
+        ModelError
+            If there is no cell.
+        """
+        answer = self.config.slide_answer
+        if answer is None or cells_NF.shape[0] == 0:
+            return self.cell_logits(self.pool(cells_NF))
+        return answer.logits(suspicion(self.cell_logits(cells_NF)))
+
     def probabilities(self, logits: Tensor) -> Tensor:
         """Turn logits (..., classes) into probabilities of the same shape."""
         if self.activation == "identity":
@@ -113,6 +129,7 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, classes) of images (B, 3, H, W), uint8 or float in [0, 1], at the model's scale.
 
+        All of an image's cells are pooled, as those of a region are; for a slide see ``slide_logits``.
         Images smaller than one cell are filled up with white at the right and at the bottom.
         """
         features_BFhw = self.features(self._filled(as_float(images)))

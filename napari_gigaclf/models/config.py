@@ -11,6 +11,7 @@ from typing import Literal
 
 from napari_gigaclf.models.card import ModelCard
 from napari_gigaclf.models.records import ConfigError, parse, plain
+from napari_gigaclf.models.slide_answer import SlideAnswer
 
 FORMAT = "napari-gigaclf model 1"
 Activation = Literal["softmax", "sigmoid", "identity"]
@@ -80,6 +81,8 @@ class ModelConfig:
     card: ModelCard
     score_range: tuple[float, float] | None = None
     """Least and largest score that a regression learnt from, for maps; None: unknown, or no regression."""
+    slide_answer: SlideAnswer | None = None
+    """How a slide's probability follows from its cells; None: from the pooled cells, as a region's does."""
     golden: tuple[GoldenOutput, ...] = ()
     format: str = FORMAT
 
@@ -100,6 +103,9 @@ class ModelConfig:
             raise ConfigError(f"card.positive_class {self.card.positive_class!r} is not among the classes")
         if self.score_range is not None and not self.score_range[0] < self.score_range[1]:
             raise ConfigError(f"score_range is {self.score_range}; the first number must be below the second")
+        fits = len(self.classes) == 2 and self.activation == "softmax" and self.pooling == "highest"
+        if self.slide_answer is not None and not fits:
+            raise ConfigError("slide_answer is for two classes, softmax and pooling 'highest'")
         if any(len(golden.logits) != len(self.classes) for golden in self.golden):
             raise ConfigError("each golden output needs one logit per class")
 

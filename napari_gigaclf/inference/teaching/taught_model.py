@@ -57,6 +57,7 @@ def taught_model(lesson: Lesson, head: Head, check: Check, base: "Classifier", n
             classes=tuple(each.name for each in head.classes),
             activation="softmax",
             pooling="highest",
+            slide_answer=None,
             card=taught_card(lesson, head, check, base),
             golden=(),
         )

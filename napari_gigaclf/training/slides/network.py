@@ -84,7 +84,7 @@ class SlideNetwork:
         bfloat16 = self.recipe.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16) if bfloat16 else nullcontext():
             features = self.streamed.stream(source, cells=cells, cancel=cancel)
-        return self.model.cell_logits(self.model.pool(features[0].T.float()))
+        return self.model.slide_logits(features[0].T.float())
 
 
 def slide_network(recipe: Recipe, task: Task, classes: tuple[str, ...], name: str) -> Classifier:

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 import shapely
+import torch
 from scipy.ndimage import gaussian_filter
 
 from napari_gigaclf.errors import GigaclfError, ModelError, RegionError, ScaleError
@@ -12,6 +13,7 @@ from napari_gigaclf.geometry import Box
 from napari_gigaclf.inference import classify, place_gradient, prepare
 from napari_gigaclf.inference.query import TOO_SMALL
 from napari_gigaclf.models.pooling import POOLING_KINDS
+from napari_gigaclf.models.slide_answer import SlideAnswer
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.tissue import TissueMask
 
@@ -39,6 +41,36 @@ def test_equals_the_untiled_network(make_model, slide, pixels, mask, tissue, unt
     assert found.message == ""
 
 
+ANSWER = SlideAnswer(num_highest=5, gain=0.5, shift=-0.3, per_doubling=-0.2, least_cells=60, most_cells=500)
+CALIBRATED = {"pooling": "highest", "classes": ("normal", "tumour"), "slide_answer": ANSWER}
+
+
+def test_a_slides_calibrated_answer_equals_the_untiled_networks(make_model, slide, pixels, mask, tissue, untiled):
+    model = make_model(**CALIBRATED).double()
+    expected = untiled(model, pixels, mask)
+    odds = np.log(expected.probability_map[1].astype(float)) - np.log(expected.probability_map[0].astype(float))
+    odds = np.sort(odds[~np.isnan(odds)])
+    z = 0.5 * odds[-5:].mean() - 0.3 - 0.2 * np.log2(len(odds) / 1000)
+    found = classify(slide, model, tissue=tissue, tile=TILE)
+    assert found.probabilities["tumour"] == pytest.approx(1 / (1 + np.exp(-z)), abs=1e-5)
+    assert found.probability_map == pytest.approx(expected.probability_map, abs=1e-7, nan_ok=True)
+    assert any("calibrated" in warning for warning in found.record.warnings) == (len(odds) < 60)
+
+
+def test_a_stopped_run_gives_the_calibrated_answer_for_what_it_has(make_model, slide, tissue):
+    model = make_model(**CALIBRATED)
+    part = classify(slide, model, tissue=tissue, tile=64, cancel=StopAfter(14))
+    odds = torch.from_numpy(part.probability_map).double().log().diff(dim=0)
+    expected = torch.softmax(ANSWER.logits(odds[~odds.isnan()]), dim=0)
+    assert values_of(part) == pytest.approx(expected.numpy(), abs=1e-3)
+
+
+def test_a_region_is_asked_as_before_where_slides_have_a_calibrated_answer(make_model, slide, tissue):
+    found = classify(slide, make_model(**CALIBRATED), tissue=tissue, saliency=None)
+    answer = found.query(Box(0, 331, 0, 397))
+    assert answer.probabilities["tumour"] == pytest.approx(np.nanmax(found.probability_map[1]), abs=1e-3)
+
+
 def test_single_precision_differs_by_rounding(make_model, slide, pixels, mask, tissue, untiled):
     model = make_model()
     expected = untiled(model, pixels, mask)
@@ -52,8 +84,6 @@ def test_other_networks_equal_themselves_untiled(make_model, pixels, untiled, ne
     model = make_model(network=network, pooling="mean").double()
     stride = {"resnet18": 32, "paper-table1": 160}[network]
     found = classify(open_slide(pixels, um_per_px=1.0), model, tissue=False, saliency=None, tile=2 * stride)
-    import torch
-
     with torch.no_grad():
         image = (torch.from_numpy(pixels).permute(2, 0, 1).float()[None] / 255).double()
         features = model.features(image)[0].flatten(1).T
