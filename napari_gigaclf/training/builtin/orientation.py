@@ -80,11 +80,15 @@ class OrientedConv(nn.Module):
         plain = copies.reshape(features * self.copies, in_features * depth, kernel, kernel)
         return plain / ORIENTATIONS if self.joining else plain
 
+    def plain_norm(self) -> tuple[Tensor, Tensor]:
+        """Return scale and shift of the ordinary batch norm, (features * copies,) each."""
+        return self.scale.repeat_interleave(self.copies), self.shift.repeat_interleave(self.copies)
+
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return the next maps, (B, features * copies, H', W')."""
         weight = self.plain_weight().contiguous(memory_format=torch.channels_last)
         y_BCHW = nn.functional.conv2d(x_BCHW, weight, stride=self.stride)
-        scale, shift = (v.repeat_interleave(self.copies) for v in (self.scale, self.shift))
+        scale, shift = self.plain_norm()
         norm = self.norm
         y_BCHW = nn.functional.batch_norm(
             y_BCHW, norm.running_mean, norm.running_var, scale, shift, self.training, norm.momentum or 0.0, norm.eps
@@ -100,8 +104,9 @@ class OrientedConv(nn.Module):
             assert source is not None
             shared = source.reshape(-1, self.copies).mean(1)
             target.copy_(shared.repeat_interleave(self.copies))
-        norm.weight.copy_(self.scale.repeat_interleave(self.copies))
-        norm.bias.copy_(self.shift.repeat_interleave(self.copies))
+        scale, shift = self.plain_norm()
+        norm.weight.copy_(scale)
+        norm.bias.copy_(shift)
 
     @torch.no_grad()
     def read_from(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
@@ -143,6 +148,18 @@ def read_in(oriented: nn.Sequential, trunk: nn.Sequential) -> None:
     """Read the trunk of a cell-net that ``write_out`` wrote back into an oriented trunk, to train on."""
     for target, convolution, norm in _pairs(oriented, trunk):
         target.read_from(convolution, norm)
+
+
+def hand_back(oriented: nn.Sequential, trunk: nn.Sequential) -> None:
+    """Add the gradients of written-out layers to those of the tied weights that they are copies of."""
+    copies: list[Tensor] = []
+    gradients: list[Tensor] = []
+    for source, convolution, norm in _pairs(oriented, trunk):
+        copies += [source.plain_weight(), *source.plain_norm()]
+        for written in (convolution.weight, norm.weight, norm.bias):
+            assert written.grad is not None
+            gradients.append(written.grad)
+    torch.autograd.backward(copies, gradients)
 
 
 def _pairs(oriented: nn.Sequential, trunk: nn.Sequential) -> Iterator[tuple[OrientedConv, nn.Conv2d, nn.BatchNorm2d]]:

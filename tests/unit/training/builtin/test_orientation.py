@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from napari_gigaclf.models.networks.cell_net import cell_trunk, without_padding
-from napari_gigaclf.training.builtin.orientation import ORIENTATIONS, oriented_trunk, read_in, turned, write_out
+from napari_gigaclf.training.builtin.orientation import (
+    ORIENTATIONS,
+    hand_back,
+    oriented_trunk,
+    read_in,
+    turned,
+    write_out,
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +73,21 @@ def test_written_out_weights_are_read_back(pair):
     for name, value in plain.state_dict().items():
         if "num_batches" not in name:
             torch.testing.assert_close(written.state_dict()[name], value, rtol=1e-14, atol=0)
+
+
+def test_gradients_of_ordinary_layers_are_handed_back_to_the_tied_weights(pair):
+    """The network with tied weights, differentiated as it is, says what they must come to."""
+    tied, trunk = pair
+    read_in(tied, trunk)  # statistics shared by orientations, as written
+    tied.zero_grad()
+    trunk.zero_grad()
+    tiles = torch.rand(2, 3, 96, 96, dtype=torch.float64)
+    weight = torch.randn(128, 1, 1, dtype=torch.float64)
+    (without_padding(trunk)(tiles) * weight).sum().backward()
+    hand_back(tied, trunk)
+    found = [parameter.grad.clone() for parameter in tied.parameters()]
+    tied.zero_grad()
+    (tied(tiles) * weight).sum().backward()
+    for parameter, gradient in zip(tied.parameters(), found, strict=True):
+        assert parameter.grad.abs().max() > 0
+        torch.testing.assert_close(gradient, parameter.grad, rtol=1e-10, atol=1e-10 * float(parameter.grad.abs().max()))
