@@ -10,6 +10,7 @@ orientations: ordinary layers are streamed, and their gradients handed back to t
 Batch norm keeps its statistics. Every slide is seen once.
 """
 
+import copy
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,7 +74,7 @@ def train_on_slides(start: Classifier, pool: TilePool, tiles: Tiles, settings: S
     settings
         What to do.
     """
-    oriented = as_oriented(start, fresh=False).eval()
+    oriented = as_oriented(copy.deepcopy(start), fresh=False).eval()
     tied, head = oriented[1], oriented[3]
     assert isinstance(tied, nn.Sequential)
     model = as_classifier(oriented, start.config).requires_grad_()

@@ -13,7 +13,7 @@ from napari_gigaclf.models.slide_answer import REFERENCE_CELLS, SlideAnswer
 from napari_gigaclf.streaming import stream
 from napari_gigaclf.training.builtin.on_slides import slide_log_odds
 from napari_gigaclf.training.mosaics import MosaicSettings, TilePool, plan_slide
-from napari_gigaclf.training.mosaics.settings import Lesion, Split
+from napari_gigaclf.training.mosaics.settings import LESION_TILES, Lesion, Split
 
 SIDES_PX = (1024, 1536, 2048)
 """Sides of the slides that an answer is fitted and measured on."""
@@ -47,7 +47,7 @@ class ScoredSlides:
 @torch.no_grad()
 def score_slides(
     model: Classifier, pool: TilePool, *, split: Split, num_each: int, num_highest: int, seed: int,
-    sides_px: Sequence[int] = SIDES_PX,
+    sides_px: Sequence[int] = SIDES_PX, lesions: tuple[Lesion, ...] = tuple(LESION_TILES),
 ) -> ScoredSlides:  # fmt: skip
     """Return what a model says of mosaics of several sizes, lesions of all sizes in turn.
 
@@ -65,11 +65,13 @@ def score_slides(
         Of the slides.
     sides_px
         Their sides.
+    lesions
+        Size classes, in turn.
     """
     streamed = stream(model.features)
     highest, num_cells, plans = [], [], []
     for side_px in sides_px:
-        settings = MosaicSettings(side_px=side_px)
+        settings = MosaicSettings(side_px=side_px, lesions=lesions)
         for number in range(num_each):
             plan = plan_slide(settings, pool, seed=seed, split=split, number=number)
             with slide_log_odds(model, streamed, plan, pool) as odds:
