@@ -32,6 +32,8 @@ VARIED = Augmentation(
     tint=0.06, sharpness=0.6,
 )  # fmt: skip
 """Stain varies more between slides than focus or scale; shifts are small, because the label is of the very centre."""
+HIGHEST_PLACE = "The slide's number is that of its single highest place, which is rarely low among many thousands."
+"""What is wrong with the slide's number before the second stage (see ``lymph_node_slides``)."""
 CARD = ModelCard(
     title="Breast cancer metastasis in lymph node",
     summary=(
@@ -65,12 +67,13 @@ CARD = ModelCard(
         "given up, and twice since, with networks that were no better and were not taken: this one trained on for 12 "
         "epochs with more varied stains (0.940; 0.962 on the selection tiles), and a network of twice the arithmetic "
         "that imitated two teachers for 22 epochs (0.940; 0.960 on the selection tiles).",
-        "At one false field per square millimetre it misses most tumour fields. With 1 500 normal tiles that threshold "
-        "is the second highest of them, so that the figure is coarse.",
+        "Where one field of 96 px per square millimetre of normal tissue may be called tumour, it finds less than half of "
+        "the tumour fields; where one cell of 32 px may be, one in eight (with 1 500 normal tiles that threshold is the "
+        "second highest of them, so that the figure is coarse).",
         "Other tissue is beyond it: of the slide metaplasia-HE it calls two thirds tumour, of CMU-1 more than a third, "
         "both without a warning (figures that begin with outside). Glass it never called tumour, pen marks in 2 of 100 "
         "made-up tiles; fluorescence is refused.",
-        "The slide's number is that of its single highest place, which is rarely low among many thousands.",
+        HIGHEST_PLACE,
         "Stain or scanner unlike CAMELYON16's can change its answers without a sign; compare the colour statistics.",
     ),
     measured={},

@@ -14,7 +14,8 @@ from napari_gigaclf.models import Classifier, load_model, save_model
 from napari_gigaclf.models.slide_answer import SlideAnswer
 from napari_gigaclf.training.builtin.cell_model import prepare
 from napari_gigaclf.training.builtin.loop import positive_scores, tile_logits, tile_network
-from napari_gigaclf.training.builtin.lymph_node import CARD, NUM_SELECTION, VARIED
+from napari_gigaclf.training.builtin.lymph_node import CARD as TILE_CARD
+from napari_gigaclf.training.builtin.lymph_node import HIGHEST_PLACE, NUM_SELECTION, VARIED
 from napari_gigaclf.training.builtin.on_slides import SlideStage, train_on_slides
 from napari_gigaclf.training.builtin.scored_slides import SIDES_PX, fitted_answer, score_slides
 from napari_gigaclf.training.evaluation.calibration import best_temperature
@@ -33,6 +34,23 @@ STAGE = SlideStage(
 NUM_CALIBRATION = 80
 """Slides of each side that the answer is fitted on."""
 VERSION = "1.1"
+CARD = dataclasses.replace(
+    TILE_CARD,
+    training_data=(
+        f"{TILE_CARD.training_data} Then, from one label per slide through the whole network, "
+        f"{STAGE.steps * STAGE.slides_per_step} mosaics of {STAGE.mosaics.side_px} px made of the 18 500 tiles: half "
+        "with a cluster of tumour tiles, half with a cluster of normal tiles of the same colours."
+    ),
+    slide_score="mean of the ten most suspicious places, calibrated on mosaics of 1 to 4 mm2",
+    weaknesses=(
+        *(weakness for weakness in TILE_CARD.weaknesses if weakness != HIGHEST_PLACE),
+        "The slide's probability is calibrated on mosaics of 1 to 4 square millimetres, half of them with tumour, of "
+        "which a third each are lesions of 50 to 64, of 10, and of 1 to 3 tiles. A slide with more or less tissue gets "
+        "a warning: for it the probability is carried on beyond what was measured. Where tumour is rarer than in half "
+        "of the slides it is too high.",
+        "Single cells and the smallest lesions do not change the slide's probability much.",
+    ),
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
