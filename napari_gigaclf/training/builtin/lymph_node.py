@@ -67,9 +67,9 @@ CARD = ModelCard(
         "given up, and twice since, with networks that were no better and were not taken: this one trained on for 12 "
         "epochs with more varied stains (0.940; 0.962 on the selection tiles), and a network of twice the arithmetic "
         "that imitated two teachers for 22 epochs (0.940; 0.960 on the selection tiles).",
-        "Where one field of 96 px per square millimetre of normal tissue may be called tumour, it finds less than half of "
-        "the tumour fields; where one cell of 32 px may be, one in eight (with 1 500 normal tiles that threshold is the "
-        "second highest of them, so that the figure is coarse).",
+        "Where one field of 96 px per square millimetre of normal tissue may be called tumour, it finds less than half "
+        "of the tumour fields; where one cell of 32 px may be, one in eight (with 1 500 normal tiles that threshold is "
+        "the second highest of them, so that the figure is coarse).",
         "Other tissue is beyond it: of the slide metaplasia-HE it calls two thirds tumour, of CMU-1 more than a third, "
         "both without a warning (figures that begin with outside). Glass it never called tumour, pen marks in 2 of 100 "
         "made-up tiles; fluorescence is refused.",
