@@ -95,6 +95,11 @@ EXPERIMENTS: Final = MappingProxyType(
             num_train=320, num_tune=60, num_test=60, rebuilds=5, num_rebuilt=24, num_looked_at=12,
             fit=FitSettings(epochs=8),
         ),
+        "isolated": Experiment(
+            mosaics=MosaicSettings(lesions=("isolated",)), train_side_px=1024,
+            num_train=320, num_tune=60, num_test=60, rebuilds=5, num_rebuilt=24, num_looked_at=12,
+            fit=FitSettings(epochs=8),
+        ),
     }
 )  # fmt: skip
 """Experiments by name."""
