@@ -1,14 +1,12 @@
 """The probability that there is tumour anywhere on a slide, calibrated, from how suspicious its cells are.
 
 The most suspicious of many harmless cells is rarely harmless to look at, so that the highest cell of a large slide says
-little, and a large lesion is known by its many suspicious cells. With the log-odds s of the N cells of tissue, m_k the
-mean of the K_k highest of them, the slide's log-odds are
+little. With the log-odds s of the N cells of tissue, the K highest of which have the mean m, the slide's log-odds are
 
-    z = sum_k gain_k m_k + shift + per_doubling log2(N / 1000),        gain_k >= 0,
+    z = gain m + shift + per_doubling log2(N / 1000),
 
 Platt's scaling (1999) with a term for the size: of independent cells with exponential tails the highest grow with
-log N. A cell that becomes more suspicious never lowers the answer. All numbers are fitted on slides whose answer is
-known.
+log N. All numbers are fitted on slides whose answer is known. No torch in here but in the function that takes tensors.
 """
 
 import math
@@ -18,7 +16,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST_HIGHEST = 10_000
 REFERENCE_CELLS = 1000
 """Cells of tissue for which the size says nothing."""
 
@@ -33,10 +30,9 @@ class SlideAnswer:
         Numbers that fit no slide.
     """
 
-    num_highest: tuple[int, ...]
-    """Cells whose means count (K), ascending; of a slide with fewer cells all of them."""
-    gains: tuple[float, ...]
-    """What each mean is multiplied by."""
+    num_highest: int
+    """Cells that count (K)."""
+    gain: float
     shift: float
     per_doubling: float
     """Added for every doubling of the tissue."""
@@ -45,25 +41,17 @@ class SlideAnswer:
     most_cells: int
 
     def __post_init__(self) -> None:
-        counts = self.num_highest
-        if not counts or list(counts) != sorted(set(counts)) or not 1 <= counts[0] <= counts[-1] <= MOST_HIGHEST:
-            raise ValueError(f"slide_answer.num_highest is {counts}; it must be ascending numbers, 1 to {MOST_HIGHEST}")
-        if len(self.gains) != len(counts) or min(self.gains) < 0 or max(self.gains) == 0:
-            raise ValueError(
-                f"slide_answer.gains are {self.gains}; they must be {len(counts)}, none below 0, not all 0"
-            )
-        if not 1 <= self.least_cells <= self.most_cells:
-            raise ValueError("slide_answer needs 1 <= least_cells <= most_cells")
+        if not 1 <= self.num_highest <= 1000 or not 1 <= self.least_cells <= self.most_cells:
+            raise ValueError("slide_answer needs num_highest from 1 to 1000 and 1 <= least_cells <= most_cells")
+        if self.gain <= 0:
+            raise ValueError(f"slide_answer.gain is {self.gain}; it must be above 0")
 
     def logits(self, suspicion_N: "Tensor") -> "Tensor":
         """Return the slide's logits (0, z) from the log-odds of its cells of tissue, (N,), N >= 1; differentiable."""
         num_cells = suspicion_N.shape[0]
-        highest = suspicion_N.topk(min(self.num_highest[-1], num_cells)).values
-        constant = self.shift + self.per_doubling * math.log2(num_cells / REFERENCE_CELLS)
-        z = suspicion_N.new_tensor(constant)
-        for count, gain in zip(self.num_highest, self.gains, strict=True):
-            z = z + gain * highest[:count].mean()
-        return z * suspicion_N.new_tensor([0.0, 1.0])
+        highest = suspicion_N.topk(min(self.num_highest, num_cells)).values.mean()
+        size = self.per_doubling * math.log2(num_cells / REFERENCE_CELLS)
+        return (self.gain * highest + self.shift + size) * suspicion_N.new_tensor([0.0, 1.0])
 
     def warning(self, num_cells: int) -> str | None:
         """Return why the answer is a guess for a slide of so many cells of tissue; None where it is not."""

@@ -40,7 +40,7 @@ def evaluate(model: Classifier, pool: TilePool, *, num_each: int, seed: int) -> 
     answer = model.config.slide_answer
     if answer is None:
         raise ModelError(f"{model.name} has no calibrated answer for slides (slide_answer in its config)")
-    slides = score_slides(model, pool, split="test", num_each=num_each, seed=seed, num_highest=answer.num_highest)
+    slides = score_slides(model, pool, split="test", num_each=num_each, num_highest=answer.num_highest, seed=seed)
     log_odds = slides.log_odds(answer)
     probabilities = 1 / (1 + np.exp(-log_odds))
     figures: dict[str, float] = {"num_slides": float(len(slides.labels))}

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
 
 from napari_gigaclf.models import Classifier
 from napari_gigaclf.models.slide_answer import REFERENCE_CELLS, SlideAnswer
@@ -16,22 +15,16 @@ from napari_gigaclf.training.builtin.on_slides import slide_log_odds
 from napari_gigaclf.training.mosaics import MosaicSettings, TilePool, plan_slide
 from napari_gigaclf.training.mosaics.settings import LESION_TILES, Lesion, Split
 
-NUM_HIGHEST = (3, 10, 50, 300)
-"""Cells whose means count: about those of a lesion of one to three tiles, of ten, and of fifty."""
-PULL = 1e-3
-"""How much squared gains cost, against the log loss: means of neighbouring counts are much alike."""
 SIDES_PX = (1024, 1536, 2048)
 """Sides of the slides that an answer is fitted and measured on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScoredSlides:
-    """Mosaics and the means of their highest log-odds; N slides."""
+    """Mosaics and the mean of their highest log-odds; N slides."""
 
-    means: NDArray[np.float64]
-    """(N, K) means of the 3, 10, ... highest log-odds, as ``num_highest`` says."""
-    num_highest: tuple[int, ...]
-    """(K,)."""
+    highest: NDArray[np.float64]
+    """(N,) mean of the highest log-odds."""
     num_cells: NDArray[np.int64]
     """(N,) cells of tissue."""
     labels: NDArray[np.int64]
@@ -48,15 +41,13 @@ class ScoredSlides:
     def log_odds(self, answer: SlideAnswer) -> NDArray[np.float64]:
         """Return a calibrated answer's log-odds of the slides, (N,)."""
         size = np.log2(self.num_cells / REFERENCE_CELLS)
-        found: NDArray[np.float64] = self.means @ np.array(answer.gains) + answer.shift + answer.per_doubling * size
-        return found
+        return answer.gain * self.highest + answer.shift + answer.per_doubling * size
 
 
 @torch.no_grad()
 def score_slides(
-    model: Classifier, pool: TilePool, *, split: Split, num_each: int, seed: int,
-    num_highest: Sequence[int] = NUM_HIGHEST, sides_px: Sequence[int] = SIDES_PX,
-    lesions: tuple[Lesion, ...] = tuple(LESION_TILES),
+    model: Classifier, pool: TilePool, *, split: Split, num_each: int, num_highest: int, seed: int,
+    sides_px: Sequence[int] = SIDES_PX, lesions: tuple[Lesion, ...] = tuple(LESION_TILES),
 ) -> ScoredSlides:  # fmt: skip
     """Return what a model says of mosaics of several sizes, lesions of all sizes in turn.
 
@@ -68,29 +59,27 @@ def score_slides(
         What the slides are made of.
     num_each
         Slides of each side; an even number.
+    num_highest
+        Cells whose mean counts.
     seed
         Of the slides.
-    num_highest
-        How many of the highest log-odds each mean is of; of a slide with fewer cells all.
     sides_px
         Their sides.
     lesions
         Size classes, in turn.
     """
     streamed = stream(model.features)
-    means, num_cells, plans = [], [], []
+    highest, num_cells, plans = [], [], []
     for side_px in sides_px:
         settings = MosaicSettings(side_px=side_px, lesions=lesions)
         for number in range(num_each):
             plan = plan_slide(settings, pool, seed=seed, split=split, number=number)
             with slide_log_odds(model, streamed, plan, pool) as odds:
-                highest = odds.sort(descending=True).values
-                means.append([float(highest[:count].mean()) for count in num_highest])
+                highest.append(float(odds.topk(num_highest).values.mean()))
                 num_cells.append(len(odds))
             plans.append(plan)
     return ScoredSlides(
-        means=np.array(means),
-        num_highest=tuple(num_highest),
+        highest=np.array(highest),
         num_cells=np.array(num_cells, np.int64),
         labels=np.array([plan.label for plan in plans], np.int64),
         lesions=tuple(plan.lesion for plan in plans if plan.lesion is not None),
@@ -98,26 +87,16 @@ def score_slides(
     )
 
 
-def fitted_answer(slides: ScoredSlides) -> SlideAnswer:
-    """Return the answer of least log loss on some slides, gains not negative, with a slight pull of gains to 0."""
+def fitted_answer(slides: ScoredSlides, num_highest: int) -> SlideAnswer:
+    """Return the answer of least log loss on some slides (Platt 1999, with a term for their size)."""
     size = np.log2(slides.num_cells / REFERENCE_CELLS)
-    inputs = np.column_stack([slides.means, np.ones(len(size)), size])
-    signs = np.where(slides.labels == 1, 1.0, -1.0)
-    count = slides.means.shape[1]
-
-    def loss(numbers: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        margins = signs * (inputs @ numbers)
-        pulled = np.append(numbers[:count], [0.0, 0.0])
-        slope = -(signs * expit(-margins)) @ inputs / len(signs) + 2 * PULL * pulled
-        return float(np.logaddexp(0.0, -margins).mean() + PULL * (pulled**2).sum()), slope
-
-    bounds = [(0.0, None)] * count + [(None, None)] * 2
-    found = minimize(loss, np.append(np.full(count, 0.1), [0.0, 0.0]), jac=True, bounds=bounds, method="L-BFGS-B").x
+    fitted = LogisticRegression(C=np.inf, max_iter=1000).fit(np.column_stack([slides.highest, size]), slides.labels)
+    gain, per_doubling = (float(value) for value in fitted.coef_[0])
     return SlideAnswer(
-        num_highest=slides.num_highest,
-        gains=tuple(float(gain) for gain in found[:count]),
-        shift=float(found[count]),
-        per_doubling=float(found[count + 1]),
+        num_highest=num_highest,
+        gain=gain,
+        shift=float(fitted.intercept_[0]),
+        per_doubling=per_doubling,
         least_cells=int(slides.num_cells.min()),
         most_cells=int(slides.num_cells.max()),
     )

@@ -239,7 +239,8 @@ def renamed(case, table, row, name):
     case.qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=at)
     case.qtbot.keyClick(table, Qt.Key.Key_F2)
     # The editor itself, and not whatever has the focus: without a window manager a window is active or is not.
-    (editor,) = table.viewport().findChildren(QLineEdit)
+    # That of the class before may still wait to be deleted, out of sight.
+    (editor,) = (found for found in table.viewport().findChildren(QLineEdit) if found.isVisible())
     case.qtbot.keyClicks(editor, name)
     case.qtbot.keyClick(editor, Qt.Key.Key_Return)
     case.until(lambda: table.item(row, 1).text() == name)
