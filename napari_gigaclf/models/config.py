@@ -105,7 +105,10 @@ class ModelConfig:
             raise ConfigError(f"score_range is {self.score_range}; the first number must be below the second")
         fits = len(self.classes) == 2 and self.activation == "softmax" and self.pooling == "highest"
         if self.slide_answer is not None and not fits:
-            raise ConfigError("slide_answer is for two classes, softmax and pooling 'highest'")
+            raise ConfigError(
+                "slide_answer is for two classes, softmax and pooling 'highest', with the weights it was fitted on: "
+                "leave it out (None)"
+            )
         if any(len(golden.logits) != len(self.classes) for golden in self.golden):
             raise ConfigError("each golden output needs one logit per class")
 

@@ -71,8 +71,8 @@ CARD = ModelCard(
         "of the tumour fields; where one cell of 32 px may be, one in eight (with 1 500 normal tiles that threshold is "
         "the second highest of them, so that the figure is coarse).",
         "Other tissue is beyond it: of the slide metaplasia-HE it calls two thirds tumour, of CMU-1 more than a third, "
-        "both without a warning (figures that begin with outside). Glass it never called tumour, pen marks in 2 of 100 "
-        "made-up tiles; fluorescence is refused.",
+        "with no warning that it is other tissue (figures that begin with outside). Glass it never called tumour, pen "
+        "marks in 2 of 100 made-up tiles; fluorescence is refused.",
         HIGHEST_PLACE,
         "Stain or scanner unlike CAMELYON16's can change its answers without a sign; compare the colour statistics.",
     ),

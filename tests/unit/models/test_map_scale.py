@@ -16,7 +16,9 @@ from napari_gigaclf.models.records import ConfigError
 def regression():
     config = list_models()[0]
     card = dataclasses.replace(config.card, positive_class="")
-    return dataclasses.replace(config, classes=("score",), activation="identity", golden=(), card=card)
+    return dataclasses.replace(
+        config, classes=("score",), activation="identity", golden=(), slide_answer=None, card=card
+    )
 
 
 def test_probabilities_are_drawn_from_0_to_1_whatever_the_map():
