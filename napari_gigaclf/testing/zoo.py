@@ -229,8 +229,13 @@ class UNet(nn.Module):
             x = block(x if not level else F.max_pool2d(x, 2))
             skips.append(x)
         for up, join, skip in zip(self.up, self.join, reversed(skips[:-1]), strict=True):
-            x = join(torch.cat([skip, up(x)], 1))
+            x = up(x)
+            x = join(torch.cat([self.beside(skip, x), x], 1))
         return x
+
+    def beside(self, skip: Tensor, x: Tensor) -> Tensor:
+        """Return what of a skip is joined with a map from below."""
+        return skip
 
 
 class ValidUNet(UNet):
@@ -241,20 +246,9 @@ class ValidUNet(UNet):
         """Return two 3x3 convolutions with ReLU."""
         return nn.Sequential(nn.Conv2d(before, after, 3), nn.ReLU(True), nn.Conv2d(after, after, 3), nn.ReLU(True))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the map, 184 places smaller."""
-        skips: list[Tensor] = []
-        for level, block in enumerate(self.down):
-            x = block(x if not level else F.max_pool2d(x, 2))
-            skips.append(x)
-        for up, join, skip in zip(self.up, self.join, reversed(skips[:-1]), strict=True):
-            x = up(x)
-            x = join(torch.cat([self.centre(skip, x.shape[2], x.shape[3]), x], 1))
-        return x
-
-    @staticmethod
-    def centre(skip: Tensor, height: int, width: int) -> Tensor:
-        """Return the middle of a map."""
+    def beside(self, skip: Tensor, x: Tensor) -> Tensor:
+        """Return the middle of a skip, as large as a map."""
+        height, width = x.shape[2], x.shape[3]
         top, left = (skip.shape[2] - height) // 2, (skip.shape[3] - width) // 2
         return skip[:, :, top : top + height, left : left + width]
 
