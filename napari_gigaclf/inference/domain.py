@@ -35,7 +35,7 @@ SAMPLE_PX = 96
 
 
 def size_warnings(answer: SlideAnswer | None, num_cells: int) -> tuple[str, ...]:
-    """Return a warning where a calibrated answer was fitted on slides with far more or less tissue."""
+    """Return a warning where a slide's answer was fitted on slides with far more or less tissue."""
     warning = None if answer is None else answer.warning(num_cells)
     return () if warning is None else (warning,)
 

@@ -108,7 +108,7 @@ class Classifier(nn.Module):
     def slide_logits(self, cells_NF: Tensor) -> Tensor:
         """Return the logits (classes,) of a slide with these cells of tissue (N, F); differentiable.
 
-        Those of the pooled cells, unless the model has a calibrated answer for slides (``config.slide_answer``).
+        Those of the pooled cells, unless the model has an answer fitted on slides (``config.slide_answer``).
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The probability that there is tumour anywhere on a slide, calibrated, from how suspicious its cells are.
+"""The probability that there is tumour anywhere on a slide, fitted to how suspicious its cells are.
 
 The most suspicious of many harmless cells is rarely harmless to look at, so that the highest cell of a large slide says
 little. With the log-odds s of the N cells of tissue, the K highest of which have the mean m, the slide's log-odds are
@@ -59,6 +59,6 @@ class SlideAnswer:
             return None
         than = "less" if num_cells < self.least_cells else "more"
         return (
-            f"slide's probability: this has {than} tissue ({num_cells} cells) than the slides that it was calibrated "
+            f"slide's probability: this has {than} tissue ({num_cells} cells) than the slides that it was fitted "
             f"on ({self.least_cells} to {self.most_cells}); the map is not affected"
         )

@@ -1,4 +1,4 @@
-"""The second stage of "lymph-node-metastasis": a calibrated probability for slides, and learning from them if wanted.
+"""The second stage of "lymph-node-metastasis": a probability for slides, and learning from them if wanted.
 
 ``python -m napari_gigaclf.training.builtin.lymph_node_slides --model TILE_MODEL --stand-in DIR --data DATA --output
 MODEL`` goes on with what ``lymph_node`` wrote. Its probability is to hold on slides that it has never seen, and the
@@ -39,7 +39,7 @@ NUM_CALIBRATION = 100
 VERSION = "1.1"
 CARD = dataclasses.replace(
     TILE_CARD,
-    slide_score="mean of the ten most suspicious cells, calibrated on mosaics of 1 to 4 mm2; see the card",
+    slide_score="mean of the ten most suspicious cells, fitted on mosaics of 1 to 4 mm2; see the card",
     weaknesses=(
         *(weakness for weakness in TILE_CARD.weaknesses if weakness != HIGHEST_PLACE),
         "The slide's probability is fitted on mosaics of 1 to 4 square millimetres, half of them with tumour, of which "

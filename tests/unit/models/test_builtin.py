@@ -57,7 +57,7 @@ def test_card_says_what_it_is_for_and_what_not(model):
     if model.config.slide_answer is None:
         assert card.slide_score == "highest place, uncalibrated"
     else:
-        assert "calibrated on mosaics" in card.slide_score
+        assert "fitted on mosaics" in card.slide_score
     assert card.positive_class == "tumour"
     assert (card.field.cells, card.field.px) == (1, 96)
     assert card.colour_statistics is not None
