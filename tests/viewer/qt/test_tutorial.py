@@ -71,8 +71,15 @@ class Case:
         assert 0 < y < 1, "out of view"
         assert 0 < x < 1, "out of view"
         at = QPoint(round(x * width), round(y * height))
-        self.qtbot.mouseMove(self.canvas, at)
+        step = max((box.y1 - box.y0) / height, (box.x1 - box.x0) / width)
+        self.until(lambda: self.hovered(slide, at, place, 2 * step))
         self.qtbot.mouseClick(self.canvas, Qt.MouseButton.LeftButton, pos=at)
+
+    def hovered(self, slide, at, place, near):
+        """Move the mouse; return whether napari has noticed: it draws a polygon by where the mouse was seen last."""
+        self.qtbot.mouseMove(self.canvas, at)
+        found = np.array(self.viewer.cursor.position[-2:]) / (slide.um_per_px or (1.0, 1.0))
+        return np.abs(found - place).max() <= near
 
     def paste_into_dialog(self, button, text):
         """Push a button that asks for a file or folder, paste the path and push *Save* or *Choose*."""
