@@ -19,8 +19,8 @@ Activation = Literal["softmax", "sigmoid", "identity"]
 NetworkName = Literal[
     "cell-net",
     "cell-net-context",
-    "cell-net-wide",
-    "cell-net-wide-context",
+    "cell-net-fine",
+    "cell-net-fine-context",
     "paper-table1",
     "paper-table2-22",
     "paper-table2-25",
@@ -35,8 +35,8 @@ LEAST_UM_PER_PX, MOST_UM_PER_PX = 0.01, 1000
 MIN_SIDE_PX: dict[str, int] = {
     "cell-net": 32,
     "cell-net-context": 32,
-    "cell-net-wide": 32,
-    "cell-net-wide-context": 32,
+    "cell-net-fine": 32,
+    "cell-net-fine-context": 32,
     "paper-table1": 160,
     "paper-table2-22": 32,
     "paper-table2-25": 64,

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from napari_gigaclf.errors import ModelError
 from napari_gigaclf.models.networks import paper
 from napari_gigaclf.models.networks.cell_net import (
+    FINE_LAYERS,
     LAYERS,
     NUM_CONTEXT_FEATURES,
-    WIDE_LAYERS,
     Layer,
     cell_trunk,
     context_trunk,
@@ -44,10 +44,10 @@ Builder = Callable[[int, int], Network]
 """(in_channels, num_classes) -> Network."""
 
 
-def _cell_net(layers: tuple[Layer, ...], dropout: float) -> Builder:
+def _cell_net(layers: tuple[Layer, ...]) -> Builder:
     def build_cells(in_channels: int, num_classes: int) -> Network:
         num_features = layers[-1][1]
-        head = nn.Sequential(nn.Dropout(dropout), nn.Linear(num_features, num_classes))
+        head = nn.Sequential(nn.Dropout(0.2), nn.Linear(num_features, num_classes))
         return Network(trunk=cell_trunk(in_channels, layers), pooling="highest", num_features=num_features, head=head)
 
     return build_cells
@@ -92,10 +92,10 @@ def _resnet(blocks: tuple[int, ...]) -> Builder:
 
 
 NETWORKS: dict[str, Builder] = {
-    "cell-net": _cell_net(LAYERS, dropout=0.2),
+    "cell-net": _cell_net(LAYERS),
     "cell-net-context": _cell_net_context(LAYERS),
-    "cell-net-wide": _cell_net(WIDE_LAYERS, dropout=0.0),
-    "cell-net-wide-context": _cell_net_context(WIDE_LAYERS),
+    "cell-net-fine": _cell_net(FINE_LAYERS),
+    "cell-net-fine-context": _cell_net_context(FINE_LAYERS),
     "paper-table1": _table1,
     "paper-table2-22": _table2(22),
     "paper-table2-25": _table2(25),

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from napari_gigaclf.models.build import build_classifier
 from napari_gigaclf.models.checkpoint import save_model
 from napari_gigaclf.models.classifier import Classifier
 from napari_gigaclf.models.config import ModelConfig
-from napari_gigaclf.models.networks.cell_net import LAYERS, WIDE_LAYERS
+from napari_gigaclf.models.networks.cell_net import CELL_NETS
 from napari_gigaclf.training.builtin.loop import TrainSettings, fit, positive_scores, tile_logits, tile_network
 from napari_gigaclf.training.builtin.orientation import oriented_trunk, read_in, write_out
 from napari_gigaclf.training.colour import colour_statistics
@@ -32,8 +31,6 @@ def train_cell_model(
     selection: Tiles,
     settings: TrainSettings,
     output: Path,
-    teachers: Sequence[nn.Module] = (),
-    start_from: Classifier | None = None,
 ) -> Classifier:
     """Train a cell-net and write its folder, first after each better epoch, at the end with calibration and colours.
 
@@ -47,21 +44,17 @@ def train_cell_model(
         What the loop does.
     output
         Model folder.
-    teachers
-        Trained networks to imitate (see ``loop``).
-    start_from
-        A model trained by this function, whose weights are trained on; None begins with fresh ones.
     """
     torch.manual_seed(settings.seed)
     statistics = colour_statistics(train.images[:: max(1, len(train) // 2000)])
     config = dataclasses.replace(config, card=dataclasses.replace(config.card, colour_statistics=statistics))
     model = build_classifier(config)
-    oriented = as_oriented(model if start_from is None else start_from, fresh=start_from is None)
+    oriented = as_oriented(model, fresh=True)
 
     def save(network: nn.Module, _: float) -> None:
         save_model(as_classifier(network, config), output)
 
-    best = fit(oriented, train, selection, settings, save, teachers)
+    best = fit(oriented, train, selection, settings, save)
     model = as_classifier(best, config)
     _calibrate(model, selection)
     save_model(model, output)
@@ -71,7 +64,7 @@ def train_cell_model(
 
 def as_oriented(model: Classifier, *, fresh: bool) -> nn.Sequential:
     """Return a trainable network with tied weights on tiles: fresh ones, or those of a model written by this module."""
-    trunk = oriented_trunk(layers=WIDE_LAYERS if model.config.network == "cell-net-wide" else LAYERS)
+    trunk = oriented_trunk(layers=CELL_NETS[model.config.network])
     if not fresh:
         assert isinstance(model.trunk, nn.Sequential)
         read_in(trunk, model.trunk)

@@ -1,11 +1,5 @@
 """One loop which teaches a classifier from labelled tiles: AdamW, a one-cycle learning rate, averaged weights.
 
-A network may learn from teachers as well: networks trained before it, whose mean answer on the same changed tiles it
-imitates (Hinton, Vinyals and Dean 2015; the same view for both: Beyer et al. 2022). With logits z, the mean of the
-teachers' t, temperature T and weight w, per tile
-
-    loss = (1 - w) CE(label, softmax z) + w T^2 CE(softmax(t / T), softmax(z / T)).
-
 The network seen here is the trunk without its outer zeros (one tile, one cell). The weights that are kept are an
 exponential moving average of those trained (Polyak and Juditsky 1992), those of the epoch with the
 best AUC on the selection tiles.
@@ -14,7 +8,7 @@ best AUC on the selection tiles.
 import copy
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,10 +40,6 @@ class TrainSettings:
     label_smoothing: float = 0.05
     average: float = 0.999
     """Decay of the moving average of the weights, per step."""
-    teaching: float = 0.9
-    """Weight of the teachers' answer against the label's (w), if there are teachers."""
-    teaching_temperature: float = 2.0
-    """How much the answers are softened (T), so that what is nearly certain still teaches."""
     distractors: int = 0
     """Made-up tiles without tissue, of class 0, added to each batch."""
     seed: int = 0
@@ -90,7 +80,6 @@ def fit(
     selection: Tiles,
     settings: TrainSettings,
     on_better: Callable[[nn.Module, float], object] | None = None,
-    teachers: Sequence[nn.Module] = (),
 ) -> nn.Module:
     """Train ``network`` in place and return the best averaged copy of it, in eval mode.
 
@@ -104,8 +93,6 @@ def fit(
         What to do.
     on_better
         Called with the averaged copy and its selection AUC whenever an epoch is the best so far.
-    teachers
-        Trained networks of the same kind, in eval mode, to imitate besides the labels.
     """
     torch.manual_seed(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -124,7 +111,7 @@ def fit(
         loss_sum = 0.0
         for step in range(steps):
             chosen = np.sort(order[step * settings.batch_size : (step + 1) * settings.batch_size])
-            loss_sum += _step(network, train.subset(chosen), optimiser, settings, generator, teachers)
+            loss_sum += _step(network, train.subset(chosen), optimiser, settings, generator)
             schedule.step()
             averaged.update_parameters(network)
         score = auc(positive_scores(tile_logits(averaged.module, selection.images)), selection.labels)
@@ -155,19 +142,11 @@ def _step(
     optimiser: torch.optim.Optimizer,
     settings: TrainSettings,
     generator: torch.Generator,
-    teachers: Sequence[nn.Module],
 ) -> float:
     images, target = _batch(tiles, settings, generator)
     with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
         logits = network(images).float()
-        with torch.no_grad():
-            taught = [teacher(images).float() for teacher in teachers]
     loss = nn.functional.cross_entropy(logits, target, label_smoothing=settings.label_smoothing)
-    if taught:
-        temperature = settings.teaching_temperature
-        answer = (torch.stack(taught).mean(0) / temperature).softmax(1)
-        imitation = nn.functional.cross_entropy(logits / temperature, answer) * temperature**2
-        loss = torch.lerp(loss, imitation, settings.teaching)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()

@@ -14,6 +14,7 @@ import torch
 
 from napari_gigaclf.errors import CohortError, GigaclfError
 from napari_gigaclf.models import load_model
+from napari_gigaclf.models.networks.cell_net import CELL_NETS
 from napari_gigaclf.training.experiments.arms import ARMS
 from napari_gigaclf.training.experiments.bench import SLIDES_SEED, Bench
 from napari_gigaclf.training.experiments.climbing import Climb
@@ -77,7 +78,7 @@ def _run(options: argparse.Namespace) -> None:
         ).run(options.seeds)
         return
     cells = load_model(options.model)
-    if cells.config.network != "cell-net":
+    if cells.config.network not in CELL_NETS:
         raise CohortError(f"--model: {cells.name} is a {cells.config.network}; experiments start from a cell-net")
     experiment = EXPERIMENTS[options.name]
     experiment = experiment.small() if options.small else experiment

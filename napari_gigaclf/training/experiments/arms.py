@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.models import Classifier, load_model
 from napari_gigaclf.models.checkpoint import save_model
+from napari_gigaclf.models.config import NetworkName
 from napari_gigaclf.training.experiments.bench import Bench
 from napari_gigaclf.training.experiments.fitting import FitEpoch, fit_on_maps, labels_of
 from napari_gigaclf.training.experiments.maps import SlideMap
@@ -117,8 +118,8 @@ SEEDED: Final = frozenset({"attention", "context, fresh", "context"})
 
 
 def _context_recipe(bench: Bench, seed: int) -> Recipe:
-    wide = bench.cells.config.network == "cell-net-wide"
-    return Recipe(network="cell-net-wide-context" if wide else "cell-net-context", dropout=0.0, seed=seed)
+    network = cast(NetworkName, f"{bench.cells.config.network}-context")
+    return Recipe(network=network, dropout=0.0, seed=seed)
 
 
 def _built(bench: Bench, recipe: Recipe) -> Classifier:

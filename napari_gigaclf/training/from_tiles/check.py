@@ -19,7 +19,7 @@ from napari_gigaclf.training.from_tiles.recipe import CELL_NET_PX, TileRecipe, l
 from napari_gigaclf.training.from_tiles.regions import TABLE_SUFFIXES, RegionTable, check_slides, read_regions
 from napari_gigaclf.training.tiles import TileReport, check_tiles
 
-ONE_CELL: tuple[NetworkName, ...] = ("cell-net", "cell-net-wide")
+ONE_CELL: tuple[NetworkName, ...] = ("cell-net", "cell-net-fine")
 """Networks whose tile, where nobody says its side, is what one cell sees."""
 CONTRADICTION = 0.01
 """Share of outlined area in two classes above which it is worth a word."""

@@ -66,16 +66,6 @@ def test_same_seed_same_weights(trained):
         assert torch.equal(first, second)
 
 
-def test_a_teacher_stands_in_for_labels(trained):
-    """Wrong labels teach what is wrong; the answers of the network trained above outweigh them."""
-    tiles = _tiles(320, 4)
-    wrong = Tiles(images=tiles.images, labels=1 - tiles.labels)
-    alone = fit(_network(), wrong, _tiles(100, 2), SETTINGS)
-    taught = fit(_network(), wrong, _tiles(100, 2), SETTINGS, teachers=[trained[0]])
-    assert _score(alone, _tiles(200, 3)) < 0.75
-    assert _score(taught, _tiles(200, 3)) > 0.85
-
-
 def test_distractors_are_learnt_as_class_0(trained):
     """Without them the network says anything about fluorescence."""
     made = fit(_network(), _tiles(320, 1), _tiles(100, 2), dataclasses.replace(SETTINGS, epochs=6, distractors=4))

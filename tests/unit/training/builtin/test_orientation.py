@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from napari_gigaclf.models.networks.cell_net import cell_trunk, without_padding
+from napari_gigaclf.models.networks.cell_net import CELL_NETS, cell_trunk, field_and_stride, without_padding
 from napari_gigaclf.training.builtin.orientation import (
     ORIENTATIONS,
     hand_back,
@@ -14,11 +14,16 @@ from napari_gigaclf.training.builtin.orientation import (
 )
 
 
+@pytest.fixture(scope="module", params=CELL_NETS)
+def layers(request):
+    return CELL_NETS[request.param]
+
+
 @pytest.fixture(scope="module")
-def pair():
+def pair(layers):
     """Return an oriented trunk with used batch norms and the ordinary trunk written from it."""
     torch.manual_seed(0)
-    oriented, plain = oriented_trunk(), cell_trunk()
+    oriented, plain = oriented_trunk(layers=layers), cell_trunk(layers=layers)
     for _ in range(3):
         oriented(torch.rand(4, 3, 96, 96))
     for module in oriented:
@@ -27,6 +32,12 @@ def pair():
             torch.nn.init.uniform_(module.scale, 0.5, 1.5)
     write_out(oriented, plain)
     return oriented.eval().double(), plain.eval().double()
+
+
+def test_a_cell_sees_one_tile(layers):
+    assert field_and_stride(layers) == (96, 32)
+    with torch.no_grad():
+        assert without_padding(cell_trunk(layers=layers).eval())(torch.zeros(1, 3, 96, 96)).shape[2:] == (1, 1)
 
 
 def test_orientations_are_eight_different_ones():
@@ -65,9 +76,9 @@ def test_written_out_layers_compute_the_same(pair):
         torch.testing.assert_close(oriented(tiles), without_padding(plain)(tiles), rtol=1e-4, atol=1e-5)
 
 
-def test_written_out_weights_are_read_back(pair):
+def test_written_out_weights_are_read_back(pair, layers):
     plain = pair[1]
-    again, written = oriented_trunk().double(), cell_trunk().double()
+    again, written = oriented_trunk(layers=layers).double(), cell_trunk(layers=layers).double()
     read_in(again, plain)
     write_out(again, written)
     for name, value in plain.state_dict().items():

@@ -18,8 +18,7 @@ from napari_gigaclf.training.slides.recipe import Recipe
 def context(benches):
     """Return a cell-net-context behind the tile classifier's trunk, as it is before training."""
     bench = benches()
-    wide = bench.cells.config.network == "cell-net-wide"
-    network = "cell-net-wide-context" if wide else "cell-net-context"
+    network = f"{bench.cells.config.network}-context"
     recipe = Recipe(network=network, start_from="lymph-node-metastasis", dropout=0.0, seed=3)
     model = slide_network(recipe, "classification", bench.cells.classes, "test")
     start_as_cells(model, bench.cells, bench.train)
