@@ -50,9 +50,15 @@ class ClickTool(MouseTool):
         self._boxed = boxed
         self._acts = acts
 
+    @property
+    def takes_clicks(self) -> bool:
+        """Whether a click over the canvas is this tool's now: it is on, acts, and nobody draws."""
+        active = self._viewer.layers.selection.active
+        draws = active is not None and str(getattr(active, "mode", PAN_ZOOM)) != PAN_ZOOM
+        return self.on and self._acts() and not draws
+
     def _pressed(self, viewer: Any, event: Any) -> Iterator[None]:  # noqa: ANN401 - napari's mouse event
-        active = viewer.layers.selection.active
-        if not self._acts() or (active is not None and str(getattr(active, "mode", PAN_ZOOM)) != PAN_ZOOM):
+        if not self.takes_clicks:
             return
         if self._boxed is not None and "Shift" in event.modifiers:
             yield from self._drag_box(viewer, event, self._boxed)

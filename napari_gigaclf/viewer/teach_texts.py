@@ -81,5 +81,6 @@ def keys_text() -> str:
     """List the keys."""
     return (
         f"Keys over the slide and here: 1 to {MAX_CLASSES} choose the class that a click gives, {SUGGESTION_KEY} goes "
-        f"to the next suggestion, {UNDO_KEY} takes the last step back"
+        f"to the next suggestion, {UNDO_KEY} takes the last step back. They go before the tools of a selected layer "
+        "unless one of those is on, or clicks teach nothing"
     )

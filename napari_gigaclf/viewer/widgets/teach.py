@@ -329,7 +329,7 @@ class TeachWidget(Docked):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(action)
-        return CanvasKeys(viewer, actions)
+        return CanvasKeys(viewer, actions, before_tools=lambda: self.tool.takes_clicks)
 
     def _set_up(self) -> None:
         self.tool_box.setToolTip("Click the slide to give the place the class chosen above; dragging still pans")
