@@ -336,6 +336,9 @@ def test_a_state_says_what_is_wrong_and_belongs_to_one_slide(tmp_path):
         LayerLook(**look, opacity=2.0)
     with pytest.raises(ValueError, match="contrast"):
         LayerLook(**look, opacity=1.0, limits=(1.0, 1.0))
+    for colours in ("", "00ff00ff", "zz" * 8, "00ff00ff" * 257, "00ff00ff" * 2 + "\n"):
+        with pytest.raises(ValueError, match="colours"):
+            LayerLook(**look, opacity=1.0, colours=colours)
     assert pieces.file_of(Path(tmp_path / "nothing")) is None
 
 

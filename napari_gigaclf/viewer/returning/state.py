@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from napari_gigaclf.slides.opening import MAX_UM_PER_PX
+from napari_gigaclf.viewer.returning.label_colours import PATTERN as COLOURS
 from napari_gigaclf.viewer.slide_notes import MAX_COORDINATE, SlideNotes
 
 NO_NOTES = SlideNotes()
@@ -66,6 +67,8 @@ class LayerLook:
     """Contrast limits of an image that is not in colour."""
     colormap: str | None = None
     """Name of its colours."""
+    colours: str | None = None
+    """Colours of labels that were shuffled, see ``label_colours``; None: the usual ones."""
 
     def __post_init__(self) -> None:
         """Check what a file may have brought."""
@@ -75,6 +78,8 @@ class LayerLook:
             raise ValueError(f"the contrast cannot reach from {self.limits[0]} to {self.limits[1]}")
         if max(map(len, (self.kind, self.name, self.colormap or ""))) > MAX_TEXT:
             raise ValueError(f"a name has more than {MAX_TEXT} letters")
+        if self.colours is not None and not COLOURS.fullmatch(self.colours):
+            raise ValueError("the colours of labels are no list of colours")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

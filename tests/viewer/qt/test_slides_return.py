@@ -91,6 +91,8 @@ def test_strokes_points_and_notes_are_written_soon_without_a_close(opened, qtbot
     written(lambda: read_masks(store.masks)[0][1][300, 300] == 5)
     labels.undo()
     written(lambda: read_masks(store.masks)[0][1][300, 300] == 0)
+    viewer.window._qt_viewer.controls.widgets[labels].colormap_update.click()
+    written(lambda: [each.colours for each in read_state(store.path).layers] != [None, None])
     points = viewer.add_points([[5.0, 6.0]], name="points")
     written(lambda: read_state(store.path).num_drawn == 1)
     points.data = [[5.0, 6.0], [7.0, 8.0]]
