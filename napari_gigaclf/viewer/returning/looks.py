@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from napari_gigaclf.viewer.canvas import BLINDFOLDED, SlideCanvas
-from napari_gigaclf.viewer.layers import LayerData
+from napari_gigaclf.viewer.layers import RULER, LayerData
 from napari_gigaclf.viewer.returning.label_colours import colormap_of, colours_of
 from napari_gigaclf.viewer.returning.state import MAX_LAYERS, LayerLook, SeenView, finite
 from napari_gigaclf.viewer.viewpoint import DOWN, RIGHT, Viewpoint
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SLIDE = "slide"
 DRAWN = "drawn"
-RETURNING = (SLIDE, "probability", "saliency", "tissue", "mask", "truth", "annotations", DRAWN)
+RETURNING = (SLIDE, "probability", "saliency", "tissue", "mask", "truth", "annotations", RULER, DRAWN)
 """Kinds whose looks return. The others belong to a tool that is open, which shows them anew."""
 OPENED_WITH_IT = (SLIDE, "truth")
 """Kinds of layers that a reader returns together with the slide."""
