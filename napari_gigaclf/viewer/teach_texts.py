@@ -77,6 +77,14 @@ def undone_text(lesson: Lesson) -> str:
     return f"Undone: {'the class' if step.kind == 'class' else 'the name'} {step.taught.name} is gone."
 
 
+def not_taught_there_text(slide: "Slide") -> str:
+    """Say why a click on another canvas than napari's own taught nothing, and what to do."""
+    return (
+        f"Nothing was taught: the second canvas shows another slide than {slide.name}, which is taught on. Choose that "
+        "one in the list above the second canvas, or the other one under Slide here."
+    )
+
+
 def keys_text() -> str:
     """List the keys."""
     return (

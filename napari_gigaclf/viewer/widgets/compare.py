@@ -167,7 +167,6 @@ class CompareWidget(Docked):
         self.qt_viewer.setAcceptDrops(False)  # files belong to napari's own canvas
         self.qt_viewer.setMinimumSize(*SMALLEST)
         self._column.addWidget(self.qt_viewer, 1)
-        add_companion(self.second, self.viewer)
         self.controller = CompareController(self, self.viewer, self.second, before)
         second = self.second
         actions = {
@@ -177,15 +176,16 @@ class CompareWidget(Docked):
             if key != commands.PLUS and each.run.__name__ not in FIRST_ONLY
         }
         self._keys = CanvasKeys(second, actions)
+        add_companion(second, self.viewer, self.controller.show_kind)
 
     def _close_canvas(self) -> None:
         """Let go of what the second canvas shows, then of the canvas; Qt may have taken it with the window already."""
         qt_viewer, self.qt_viewer = self.qt_viewer, None
         if qt_viewer is None:
             return
+        remove_companion(self.second)
         self._keys.stop()
         self.controller.shut_down()
-        remove_companion(self.second)
         slicer = getattr(self.second, "_layer_slicer", None)
         if slicer is not None:
             slicer.shutdown()  # its thread, where napari slices asynchronously
