@@ -27,6 +27,8 @@ class _Beside:
     """Which viewer it stands beside."""
     wish: Callable[[str], None]
     """Has overlays of a kind shown there."""
+    say: Callable[[str], None]
+    """Shows one line there."""
 
 
 _COMPANIONS: WeakKeyDictionary[Any, _Beside] = WeakKeyDictionary()
@@ -34,10 +36,26 @@ _WATCHERS: list[tuple[int, Callable[[Any], None], Callable[[Any], None]]] = []
 """Key of a viewer, and who is told when a companion of it comes and goes."""
 
 
-def add_companion(companion: Any, viewer: Any, wish: Callable[[str], None]) -> None:  # noqa: ANN401 - no stubs
-    """Note that a ``ViewerModel`` is drawn beside a viewer; ``wish`` has overlays of a kind shown there."""
+def add_companion(
+    companion: Any,  # noqa: ANN401 - napari has no stubs
+    viewer: Any,  # noqa: ANN401
+    *,
+    wish: Callable[[str], None],
+    say: Callable[[str], None],
+) -> None:
+    """Note that a ``ViewerModel`` is drawn beside a viewer.
+
+    Parameters
+    ----------
+    companion, viewer
+        The two.
+    wish
+        Has overlays of a kind shown on the companion.
+    say
+        Shows one line beside it.
+    """
     main = key_of(viewer)
-    _COMPANIONS[companion] = _Beside(main, wish)
+    _COMPANIONS[companion] = _Beside(main, wish, say)
     for key, came, _ in list(_WATCHERS):
         if key == main:
             came(companion)
@@ -71,6 +89,15 @@ def wish_for(companion: Any, kind: str) -> None:  # noqa: ANN401 - napari has no
     """Have the overlays of a kind shown on a companion: those that are there, and those to come."""
     if companion in _COMPANIONS:
         _COMPANIONS[companion].wish(kind)
+
+
+def say_unseen(companion: Any, widget: str) -> None:  # noqa: ANN401 - napari has no stubs
+    """Say beside a companion that a click there did nothing, since the widget it is for is not in sight."""
+    if companion in _COMPANIONS:
+        _COMPANIONS[companion].say(
+            f"{widget} is not in sight, so a click does nothing here: drag its tab, or this canvas's, to another edge "
+            "of the window, and both are seen"
+        )
 
 
 def result_shown(companion: Any, slide_id: str) -> "Prediction | None":  # noqa: ANN401 - napari has no stubs

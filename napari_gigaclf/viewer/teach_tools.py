@@ -9,7 +9,7 @@ import numpy as np
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.click_tool import ClickTool
-from napari_gigaclf.viewer.companions import wish_for
+from napari_gigaclf.viewer.companions import say_unseen, wish_for
 from napari_gigaclf.viewer.controllers.teach import TeachController
 from napari_gigaclf.viewer.every_canvas import EveryCanvas
 from napari_gigaclf.viewer.proxied import key_of
@@ -67,7 +67,8 @@ class TeachTools:
         keys: Mapping[str, Callable[[], None]],
         in_front: Callable[[], bool],
     ) -> "_OnOneCanvas":
-        tool = ClickTool(viewer, partial(self._clicked, viewer), acts=in_front)
+        idle = None if key_of(viewer) == self._main else partial(say_unseen, viewer, "Teach")
+        tool = ClickTool(viewer, partial(self._clicked, viewer), acts=in_front, idle=idle)
         tool.switch(self._on)
         return _OnOneCanvas(tool, CanvasKeys(viewer, keys, before_tools=lambda: tool.takes_clicks))
 

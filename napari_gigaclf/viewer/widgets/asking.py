@@ -19,7 +19,7 @@ from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.click_tool import ClickTool
 from napari_gigaclf.viewer.companions import NAME as SECOND_CANVAS
-from napari_gigaclf.viewer.companions import result_shown, wish_for
+from napari_gigaclf.viewer.companions import result_shown, say_unseen, wish_for
 from napari_gigaclf.viewer.controllers.probe import ProbeController, ProbeRow, Question, whole_slide_wishes
 from napari_gigaclf.viewer.controllers.run import RunController
 from napari_gigaclf.viewer.controllers.why import Why, WhyController
@@ -307,7 +307,8 @@ class AskSection(QWidget):
     def _make_tool(self, viewer: Any) -> ClickTool:  # noqa: ANN401 - napari has no stubs
         beside = None if key_of(viewer) == key_of(self._canvas.viewer) else viewer
         clicked, boxed = partial(self.click, beside=beside), partial(self.box, beside=beside)
-        return ClickTool(viewer, clicked, boxed, acts=self._in_front)
+        idle = None if beside is None else partial(say_unseen, beside, "Classify slide")
+        return ClickTool(viewer, clicked, boxed, acts=self._in_front, idle=idle)
 
     def _slide_on(self, beside: Any) -> "Slide | None":  # noqa: ANN401 - a companion of the viewer
         """Return the slide that is chosen here, or the one that a companion shows."""

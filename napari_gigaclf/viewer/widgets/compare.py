@@ -74,6 +74,10 @@ class CompareWidget(Docked):
         self.link_box.setChecked(on)
         self.link_box.blockSignals(False)
         self.link_box.setEnabled(possible)
+        self.say(text)
+
+    def say(self, text: str) -> None:
+        """Show one line above the canvas, until there is something else to be said."""
         self.note.setText(text)
         self.note.setVisible(bool(text))
 
@@ -176,7 +180,7 @@ class CompareWidget(Docked):
             if key != commands.PLUS and each.run.__name__ not in FIRST_ONLY
         }
         self._keys = CanvasKeys(second, actions)
-        add_companion(second, self.viewer, self.controller.show_kind)
+        add_companion(second, self.viewer, wish=self.controller.show_kind, say=self.say)
 
     def _close_canvas(self) -> None:
         """Let go of what the second canvas shows, then of the canvas; Qt may have taken it with the window already."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
 
 from napari_gigaclf.inference import classify
@@ -14,6 +15,7 @@ from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.asking import BLIND
 from napari_gigaclf.viewer.widgets.compare import CompareWidget
 from napari_gigaclf.viewer.widgets.controls import choose
+from napari_gigaclf.viewer.widgets.docked import dock_of
 from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
 from napari_gigaclf.viewer.widgets.teach import TeachWidget
 
@@ -33,9 +35,9 @@ def compare(viewer, qtbot):
     """Open the second canvas under the first one, so that the widgets on the right stay in sight."""
     made = []
 
-    def open_it():
+    def open_it(area="bottom"):
         made.append(CompareWidget(viewer))
-        viewer.window.add_dock_widget(made[-1], name="Compare", area="bottom")
+        viewer.window.add_dock_widget(made[-1], name="Compare", area=area)
         qtbot.waitUntil(made[-1].qt_viewer.isVisible, timeout=10_000)
         qtbot.waitUntil(lambda: canvas_is_sharp(made[-1].second), timeout=30_000)
         return made[-1]
@@ -137,8 +139,28 @@ def test_a_click_and_a_box_ask_the_result_that_is_shown_there(
     qtbot.waitUntil(lambda: widget.run_panel.estimate_note.text() == problem_text(BLIND), timeout=5_000)
     widget.hide_findings(False)
     second.shut_down()
-    assert not second.second.mouse_drag_callbacks
+    assert second.second.mouse_drag_callbacks == ViewerModel().mouse_drag_callbacks, "the tool let go"
     assert len(widget.probes.rows) == 4
+
+
+def test_a_click_there_says_what_to_do_while_the_widget_is_not_in_sight(
+    viewer, widget, compare, show, ready, slide, qtbot
+):
+    show(slide)
+    ready(slide)
+    widget.probes.tool_box.click()
+    second = compare(area="right")
+    qtbot.waitUntil(lambda: widget.visibleRegion().isEmpty(), timeout=10_000)
+    canvas = second.qt_viewer.canvas.native
+    middle = QPoint(canvas.width() // 2, canvas.height() // 2)
+    qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=middle)
+    assert second.note.text().startswith("Classify slide is not in sight, so a click does nothing here: drag its tab")
+    assert second.note.isVisible()
+    assert not widget.asks.num_waiting
+    viewer.window._qt_window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock_of(second))
+    qtbot.waitUntil(lambda: not widget.visibleRegion().isEmpty(), timeout=10_000)
+    qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=QPoint(canvas.width() // 2, canvas.height() // 2))
+    qtbot.waitUntil(lambda: len(widget.probes.rows) == 1, timeout=60_000)
 
 
 def test_the_ruler_measures_there(viewer, compare, show, slide, other, drag_mouse, qtbot):
