@@ -19,7 +19,7 @@ PATTERN = re.compile(rf"([0-9a-f]{{8}}){{2,{MOST}}}")
 
 
 def colours_of(layer: Any) -> str | None:  # noqa: ANN401 - a napari Labels layer
-    """Return the colours of a layer; None where they are the usual ones, one by one its program's, or too many."""
+    """Return the colours of a layer; None where they are the usual ones, given label by label, or too many."""
     from napari.utils.colormaps import CyclicLabelColormap
 
     colormap = layer.colormap
