@@ -12,12 +12,16 @@ WHY_KEY = "W"
 
 
 def row_text(row: "ProbeRow", class_name: str) -> str:
-    """Return what stands in the table: of a click the probabilities, of an area its measurements, too."""
+    """Return what stands in the table: of a click the probabilities, of an area its measurements, too.
+
+    Of another canvas than napari's own, which may show another result, it and the model that answered stand first.
+    """
+    where = f"{row.where}\n" if row.where else ""
     if row.kind == "field":
-        text = answer_text(row.answer)
+        text = where + answer_text(row.answer)
         return text if row.answer.probabilities is None else f"{text}\n{size_and_share(row.answer, class_name)}"
     label = f"{row.question.label}: " if row.question.label else ""
-    return label + area_text(row.answer, class_name)
+    return where + label + area_text(row.answer, class_name)
 
 
 def row_details(row: "ProbeRow", class_name: str) -> str:

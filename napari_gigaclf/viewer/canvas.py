@@ -96,13 +96,13 @@ class SlideCanvas:
             getattr(self.viewer, f"add_{layer_type}")(data, **kwargs)
 
     def close_slide(self, slide_id: str) -> None:
-        """Take a slide away, with all that lies over it; shapes that were drawn on it go as well."""
-        self._remove([each for each in self.viewer.layers if belongs_to(each.metadata, slide_id)])
+        """Take a slide away, after all that lies over it; shapes that were drawn on it go as well."""
+        ours = [each for each in self.viewer.layers if belongs_to(each.metadata, slide_id)]
+        self._remove(sorted(ours, key=lambda each: each.metadata.get("slide") is None))
 
     def bring_forward(self, slide: Any) -> None:  # noqa: ANN401
         """Lay a slide and its overlays over the other slides, under what a person drew, and make sure one sees it."""
-        layers = list(self.viewer.layers)
-        ours, others = [], []
+        layers, ours, others = list(self.viewer.layers), [], []
         for index, layer in enumerate(layers):
             shown, over = layer.metadata.get("slide"), layer.metadata.get("slide_id")
             if slide.id in (over, None if shown is None else shown.id):
@@ -221,7 +221,7 @@ class SlideCanvas:
         self._remove(list(self.overlays(slide_id, kind)))
 
     def _remove(self, layers: list[Any]) -> None:
-        """Take layers away together: napari tidies up once and not after each, a third of a second long."""
+        """Take layers away together, the last first: napari tidies up once, a third of a second, not after each."""
         with self.viewer.layers.batched_update() if layers else nullcontext():
             while layers:  # nobody holds one any more when napari tidies up
                 self.viewer.layers.remove(layers.pop())

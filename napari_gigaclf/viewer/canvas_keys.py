@@ -2,7 +2,7 @@
 
 napari asks the selected layer first and the viewer after it, and its image layers know letters of their own (X). So the
 keys are bound to the viewer, to image layers and to overlays of ours; shapes, points and labels of a person keep
-their keys, since there they choose what is drawn.
+their keys, since there they choose what is drawn. A tool whose clicks go before drawing may have its keys do so, too.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,10 +23,19 @@ class CanvasKeys:
         A napari viewer.
     actions
         What each key does, as napari spells it.
+    before_tools
+        Asked at each press whether the keys go before those of shapes, points and labels of a person; None: never.
     """
 
-    def __init__(self, viewer: Any, actions: Mapping[str, Callable[[], None]]) -> None:  # noqa: ANN401 - no stubs
+    def __init__(
+        self,
+        viewer: Any,  # noqa: ANN401 - no stubs
+        actions: Mapping[str, Callable[[], None]],
+        *,
+        before_tools: Callable[[], bool] | None = None,
+    ) -> None:
         self._viewer = viewer
+        self._before_tools = before_tools
         self._actions = {key: _called(action) for key, action in actions.items()}
         self._before: dict[str, Any] = {}
         self._layers: dict[Any, Any] = {}
@@ -49,18 +58,40 @@ class CanvasKeys:
         self._layers = {}
 
     def _bind_layers(self) -> None:
-        there = {layer.unique_id: layer for layer in self._viewer.layers if not is_drawn_on(layer)}
+        drawn_on_too = self._before_tools is not None
+        there = {layer.unique_id: layer for layer in self._viewer.layers if drawn_on_too or not is_drawn_on(layer)}
         for name, layer in there.items():
             if name not in self._layers:
                 for key, action in self._actions.items():
-                    layer.bind_key(key, action, overwrite=True)
+                    layer.bind_key(key, self._on(layer, key, action), overwrite=True)
         self._layers = there
+
+    def _on(self, layer: Any, key: str, action: Callable[[Any], object]) -> Callable[[Any], object]:  # noqa: ANN401
+        """Return what a key does on a layer: on one that is drawn on its tool, unless ours goes before it."""
+        ours = self._before_tools
+        if ours is None or not is_drawn_on(layer):
+            return action
+
+        def call(owner: Any) -> object:  # noqa: ANN401
+            tool = None if ours() else _tool_of(owner, key)
+            return (tool or action)(owner)  # what a tool returns is called by napari once the key is let go
+
+        return call
 
 
 def is_drawn_on(layer: Any) -> bool:  # noqa: ANN401
     """Return whether a person draws on a layer: a mask to be painted, or one that is not ours."""
     kind = layer.metadata.get("kind")
     return type(model_of(layer)).__name__ in DRAWN_ON and kind in (None, "mask", "annotations")
+
+
+def _tool_of(layer: Any, key: str) -> Callable[[Any], object] | None:  # noqa: ANN401
+    """Return what a key does on all layers of this type, as napari or a person's preferences have it."""
+    from napari.utils.key_bindings import coerce_keybinding
+
+    wanted = coerce_keybinding(key)
+    keymaps = (getattr(kind, "class_keymap", {}) for kind in type(layer).__mro__)
+    return next((keymap[wanted] for keymap in keymaps if wanted in keymap), None)
 
 
 def _called(action: Callable[[], None]) -> Callable[[Any], None]:

@@ -30,6 +30,8 @@ class ClickTool(MouseTool):
         Called with two opposite corners of each box, world positions (y, x); None: Shift and a drag pan, too.
     acts
         Asked at each press; the mouse is napari's own where it is not so, such as while the tool is out of sight.
+    idle
+        Called after a click while it does not act, to say so; None says nothing.
 
     Notes
     -----
@@ -44,17 +46,24 @@ class ClickTool(MouseTool):
         boxed: Callable[[tuple[float, float], tuple[float, float]], None] | None = None,
         *,
         acts: Callable[[], bool],
+        idle: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(viewer)
         self._clicked = clicked
         self._boxed = boxed
         self._acts = acts
+        self._idle = idle
+
+    @property
+    def takes_clicks(self) -> bool:
+        """Whether a click over the canvas is this tool's now: it is on, acts, and nobody draws."""
+        return self.on and self._acts() and not self._drawing
 
     def _pressed(self, viewer: Any, event: Any) -> Iterator[None]:  # noqa: ANN401 - napari's mouse event
-        active = viewer.layers.selection.active
-        if not self._acts() or (active is not None and str(getattr(active, "mode", PAN_ZOOM)) != PAN_ZOOM):
+        acts = self.takes_clicks
+        if not acts and (self._idle is None or self._drawing):
             return
-        if self._boxed is not None and "Shift" in event.modifiers:
+        if acts and self._boxed is not None and "Shift" in event.modifiers:
             yield from self._drag_box(viewer, event, self._boxed)
             return
         gesture = ClickGesture()
@@ -64,8 +73,17 @@ class ClickTool(MouseTool):
         while event.type == "mouse_move":
             gesture.move(_screen(event))
             yield
-        if gesture.release():
+        if not gesture.release():
+            return
+        if acts:
             self._clicked(position)
+        elif self._idle is not None:
+            self._idle()
+
+    @property
+    def _drawing(self) -> bool:
+        active = self._viewer.layers.selection.active
+        return active is not None and str(getattr(active, "mode", PAN_ZOOM)) != PAN_ZOOM
 
     def _drag_box(
         self,

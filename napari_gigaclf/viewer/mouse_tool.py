@@ -33,6 +33,10 @@ class MouseTool:
         callbacks = self._viewer.mouse_drag_callbacks
         (callbacks.append if on else callbacks.remove)(self._pressed)
 
+    def stop(self) -> None:
+        """Switch the tool off and let go of the viewer."""
+        self.switch(False)
+
     def _pressed(self, viewer: Any, event: Any) -> Iterator[None]:  # noqa: ANN401 - napari's mouse event
         """Follow one press until the button is released, in napari's way: yield after each event."""
         raise NotImplementedError

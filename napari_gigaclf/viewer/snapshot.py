@@ -93,7 +93,8 @@ def save_snapshot(snapshot: Snapshot, path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise OutputError(f"{path}: a snapshot is a .png or an .svg file; give a name that ends so")
-    data = _svg(snapshot).encode() if path.suffix.lower() == ".svg" else _png(_composed(snapshot))
+    svg = path.suffix.lower() == ".svg"  # with a "?" where the name of a file holds what is no text
+    data = _svg(snapshot).encode(errors="replace") if svg else _png(_composed(snapshot))
     with replacing(path) as beside:
         beside.write_bytes(data)
 

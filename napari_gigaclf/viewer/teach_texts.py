@@ -77,9 +77,18 @@ def undone_text(lesson: Lesson) -> str:
     return f"Undone: {'the class' if step.kind == 'class' else 'the name'} {step.taught.name} is gone."
 
 
+def not_taught_there_text(slide: "Slide") -> str:
+    """Say why a click on another canvas than napari's own taught nothing, and what to do."""
+    return (
+        f"Nothing was taught: the second canvas shows another slide than {slide.name}, which is taught on. Choose that "
+        "one in the list above the second canvas, or the other one under Slide here."
+    )
+
+
 def keys_text() -> str:
     """List the keys."""
     return (
         f"Keys over the slide and here: 1 to {MAX_CLASSES} choose the class that a click gives, {SUGGESTION_KEY} goes "
-        f"to the next suggestion, {UNDO_KEY} takes the last step back"
+        f"to the next suggestion, {UNDO_KEY} takes the last step back. They go before the tools of a selected layer "
+        "unless one of those is on, or clicks teach nothing"
     )

@@ -68,6 +68,7 @@ class Twin:
         for name in REMAKING:
             self._connect(name, lambda _event: self._outdated(self))
         self._connect("data", self._data_changed)
+        self._connect("metadata", lambda _event: self._take_metadata())
         if self._is_image:
             for name in PAINTED:
                 self._connect(name, lambda _event: self.layer.refresh(extent=False, thumbnail=False))
@@ -91,9 +92,14 @@ class Twin:
     def _data_changed(self, event: Any) -> None:  # noqa: ANN401 - napari's event
         if self._is_image:
             self.layer.data = self.original.data
-            self.layer.metadata = self.original.metadata
+            self._take_metadata()
         elif str(getattr(event, "action", "changed")) not in ("adding", "removing", "changing"):
             self._outdated(self)
+
+    def _take_metadata(self) -> None:
+        """Take over what the original is; which of the two was hidden by the blindfold is each one's own."""
+        own = {BLINDFOLDED: True} if self.layer.metadata.get(BLINDFOLDED) else {}
+        self.layer.metadata = {**{k: v for k, v in self.original.metadata.items() if k != BLINDFOLDED}, **own}
 
     @staticmethod
     def _levels(layer: Any) -> list[Any]:  # noqa: ANN401 - a napari layer

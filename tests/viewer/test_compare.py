@@ -207,7 +207,7 @@ def test_reader_first_hides_the_map_on_both_canvases(compare, first, second, sli
     overlay = add_map(first, slide, "A")
     view.run()
     compare.show_overlay(str(overlay.unique_id), True)
-    add_companion(second, first)
+    add_companion(second, first, wish=compare.show_kind, say=print)
     blindfold = Blindfold(SlideCanvas(first))
     blindfold.apply(lambda _id: True)
     assert [overlay.visible, second.layers[1].visible] == [False, False]
@@ -220,7 +220,7 @@ def test_reader_first_hides_an_overlay_that_is_chosen_or_comes_back_on_the_secon
     compare, first, second, slide, view
 ):
     overlay = add_map(first, slide, "A")
-    add_companion(second, first)
+    add_companion(second, first, wish=compare.show_kind, say=print)
     blindfold = Blindfold(SlideCanvas(first))
     blindfold.apply(lambda _id: True)
     compare.show_overlay(str(overlay.unique_id), True)

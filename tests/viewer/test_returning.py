@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import threading
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from napari_gigaclf.viewer.layers import Frame, prediction_layers
 from napari_gigaclf.viewer.reader import open_layers
 from napari_gigaclf.viewer.returning import pieces
 from napari_gigaclf.viewer.returning.given_scale import with_given_scale
-from napari_gigaclf.viewer.returning.state import LayerLook, SeenView, SlideState
+from napari_gigaclf.viewer.returning.state import LayerLook, RulerLine, SeenView, SlideState
 from napari_gigaclf.viewer.returning.state_file import list_states, read_state, state_path
 from napari_gigaclf.viewer.returning.state_store import StateStore
 
@@ -336,6 +337,12 @@ def test_a_state_says_what_is_wrong_and_belongs_to_one_slide(tmp_path):
         LayerLook(**look, opacity=2.0)
     with pytest.raises(ValueError, match="contrast"):
         LayerLook(**look, opacity=1.0, limits=(1.0, 1.0))
+    for line in ({"end": (0.0, 1e12)}, {"end": (math.nan, 0.0)}, {"width": 0.0}, {"width": math.inf}):
+        with pytest.raises(ValueError, match="ruler"):
+            RulerLine(**{"begin": (0.0, 0.0), "end": (1.0, 1.0), "width": 1.0, **line})
+    for colours in ("", "00ff00ff", "zz" * 8, "00ff00ff" * 257, "00ff00ff" * 2 + "\n"):
+        with pytest.raises(ValueError, match="colours"):
+            LayerLook(**look, opacity=1.0, colours=colours)
     assert pieces.file_of(Path(tmp_path / "nothing")) is None
 
 

@@ -210,6 +210,36 @@ def test_masks_that_were_painted_return(window, slide_of, tmp_path):
     assert np.allclose((coarse.scale, coarse.translate), ((2, 2), (1, 1.5)))
 
 
+def colours(layer):
+    return np.array([layer.get_color(label) for label in range(1, 300)])
+
+
+def test_shuffled_colours_of_labels_return_and_can_be_shuffled_again(window, slide_of):
+    place = {"scale": (0.5, 0.5), "units": ("um", "um")}
+    first = window()
+    first.open(slide_of())
+    for name in ("shuffled", "usual"):
+        first.viewer.add_labels(np.full((512, 640), 3, np.uint16), name=name, **place)
+    layer = first.viewer.layers["shuffled"]
+    layer.new_colormap()  # the button of napari's layer controls
+    wanted = {each.name: colours(each) for each in first.viewer.layers[1:]}
+    assert not np.array_equal(wanted["shuffled"], wanted["usual"])
+    first.controller.close()
+
+    second = window()
+    second.open(slide_of())
+    for name, before in wanted.items():
+        assert np.allclose(colours(second.viewer.layers[name]), before, atol=1 / 255)
+    second.viewer.layers["shuffled"].new_colormap()
+    again = colours(second.viewer.layers["shuffled"])
+    assert not np.allclose(again, wanted["shuffled"], atol=1 / 255)
+    second.controller.close()
+
+    third = window()
+    third.open(slide_of())
+    assert np.allclose(colours(third.viewer.layers["shuffled"]), again, atol=1 / 255)
+
+
 def test_a_mask_that_is_too_large_is_said_at_once_and_counts_as_lost(window, slide_of, monkeypatch, tmp_path):
     monkeypatch.setattr(masks, "MAX_PIXELS", 100)
     first = window()

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import xml.etree.ElementTree as ET
 
@@ -26,6 +27,14 @@ def test_the_bar_is_a_round_length_of_at_most_a_quarter(um_per_px, width, um, te
     assert (bar.um, bar.text) == (pytest.approx(um), text)
     assert bar.pixels * um_per_px == pytest.approx(bar.um)
     assert width / 10 - 1 <= bar.pixels <= width / 4
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.svg"])
+def test_a_slide_whose_name_is_no_text_has_snapshots_too(snapshot, tmp_path, name):
+    odd = b"slide \xff.svs".decode("utf-8", "surrogateescape")  # as Python names such a file on Linux
+    save_snapshot(dataclasses.replace(snapshot, caption=(odd,)), tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    assert data.startswith(b"\x89PNG") or "slide ?.svs" in ET.fromstring(data.decode()).itertext()
 
 
 def test_png_keeps_the_pixels_and_its_bar_has_the_length_it_says(snapshot, tmp_path):

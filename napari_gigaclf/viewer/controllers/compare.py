@@ -38,6 +38,7 @@ class Kept:
 
     chosen: str | None
     wanted: frozenset[str]
+    kinds: frozenset[str]
     pair: tuple[object, object]
     link_wanted: bool
     offset: tuple[float, float]
@@ -82,6 +83,8 @@ class CompareController:
         self._twins: dict[str, Twin] = {}
         self._outdated: set[str] = set()
         self._wanted: set[str] = set()
+        self._kinds: set[str] = set()
+        """Kinds of overlays of which each that comes is shown."""
         self._gone: set[tuple[object, ...]] = set()
         self._chosen: str | None = None
         self._pair: tuple[object, object] = (None, None)
@@ -92,7 +95,7 @@ class CompareController:
         events.removed.connect(self._removed)
         events.connect(self._changed)  # those of the layers, too
         if before is not None:
-            self._chosen, self._wanted = before.chosen, set(before.wanted)
+            self._chosen, self._wanted, self._kinds = before.chosen, set(before.wanted), set(before.kinds)
             self._pair, self._link_wanted = before.pair, before.link_wanted
             self.link.shift(before.offset)
         self.update()
@@ -105,6 +108,7 @@ class CompareController:
         return Kept(
             chosen=self._chosen,
             wanted=frozenset(self._wanted),
+            kinds=frozenset(self._kinds),
             pair=self._pair,
             link_wanted=self._link_wanted,
             offset=self.link.offset,
@@ -118,19 +122,31 @@ class CompareController:
         """Show another slide, without overlays at first."""
         if key != self._chosen:
             self._chosen = key
-            self._wanted, self._gone = set(), set()
+            self._wanted, self._kinds, self._gone = set(), set(), set()
             self.update()
 
     def overlays(self) -> list[Choice]:
         """Return what can be laid over the slide that is shown, the topmost first."""
         found = [layer for layer in self._first.layers if self._lies_over(layer)]
-        keys = [(layer, str(layer.unique_id)) for layer in reversed(found)]
+        keys = [(layer, _key(layer)) for layer in reversed(found)]
         return [Choice(key=key, name=str(layer.name), shown=key in self._wanted) for layer, key in keys]
 
     def show_overlay(self, key: str, on: bool) -> None:
         """Lay an overlay over the slide, or take it away."""
         (self._wanted.add if on else self._wanted.discard)(key)
+        if not on:
+            self._kinds -= {layer.metadata.get("kind") for layer in self._first.layers if _key(layer) == key}
         self.update()
+
+    def show_kind(self, kind: str) -> None:
+        """Lay the overlays of a kind over the slide that is shown, and those that come later, until one is taken away.
+
+        What is done on this canvas is seen on it.
+        """
+        if kind not in self._kinds:
+            self._kinds.add(kind)
+            self._wanted |= {_key(layer) for layer in self._first.layers if self._is_wished_for(layer)}
+            self._view.soon(self.update)
 
     def switch_link(self, on: bool) -> None:
         """Link the views or leave each to itself; of two slides, the places in the middle now belong together."""
@@ -165,7 +181,7 @@ class CompareController:
         self._show_link()
 
     def _update_twins(self) -> None:
-        shown = {str(layer.unique_id): layer for layer in self._first.layers if self._is_shown(layer)}
+        shown = {_key(layer): layer for layer in self._first.layers if self._is_shown(layer)}
         for key in [key for key in self._twins if key not in shown or key in self._outdated]:
             self._take_away(key)
         self._outdated = set()
@@ -182,7 +198,7 @@ class CompareController:
     def _is_shown(self, layer: Any) -> bool:  # noqa: ANN401 - a napari layer
         if is_slide(layer):
             return layer_key(layer) == self._chosen
-        return str(layer.unique_id) in self._wanted and self._lies_over(layer)
+        return _key(layer) in self._wanted and self._lies_over(layer)
 
     def _lies_over(self, layer: Any) -> bool:  # noqa: ANN401 - a napari layer
         """Return whether a layer lies over the chosen slide: an overlay of it, or something a person drew."""
@@ -194,6 +210,9 @@ class CompareController:
             and slide_id in (None, self._chosen)
         )
 
+    def _is_wished_for(self, layer: Any) -> bool:  # noqa: ANN401 - a napari layer
+        return layer.metadata.get("kind") in self._kinds and self._lies_over(layer)
+
     def _take_away(self, key: str) -> None:
         twin = self._twins.pop(key)
         twin.stop()
@@ -201,18 +220,19 @@ class CompareController:
             self._second.layers.remove(twin.layer)
 
     def _make_anew(self, twin: Twin) -> None:
-        self._outdated.add(str(twin.original.unique_id))
+        self._outdated.add(_key(twin.original))
         self._view.soon(self.update)
 
     def _inserted(self, event: Any) -> None:  # noqa: ANN401 - napari's event
-        """Show an overlay that took the place of one which was shown."""
-        if _likeness(event.value) in self._gone:
-            self._gone.discard(_likeness(event.value))
-            self._wanted.add(str(event.value.unique_id))
+        """Show an overlay that took the place of one which was shown, or is of a kind that is."""
+        likeness = _likeness(event.value)
+        if likeness in self._gone or self._is_wished_for(event.value):
+            self._gone.discard(likeness)
+            self._wanted.add(_key(event.value))
         self._view.soon(self.update)
 
     def _removed(self, event: Any) -> None:  # noqa: ANN401 - napari's event
-        key = str(event.value.unique_id)
+        key = _key(event.value)
         if key in self._wanted:
             self._wanted.discard(key)
             self._gone.add(_likeness(event.value))
@@ -259,6 +279,10 @@ class CompareController:
         self.link.switch(possible and self._link_wanted and self._chosen is not None)
         text = NO_SLIDE if self._chosen is None else "" if possible else SCALE_UNKNOWN
         self._view.show_link(possible=possible, on=self.link.on, text=text)
+
+
+def _key(layer: Any) -> str:  # noqa: ANN401 - a napari layer
+    return str(layer.unique_id)
 
 
 def _likeness(layer: Any) -> tuple[object, ...]:  # noqa: ANN401 - a napari layer

@@ -9,10 +9,12 @@ from enum import StrEnum
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from napari_gigaclf.viewer.layers import RULER
+
 MIDDLE = 0.5
 STEP = 0.02
 """A key moves the curtain by this share of the canvas."""
-TOOL_KINDS = ("ruler", "box being drawn")
+TOOL_KINDS = (RULER, "box being drawn")
 """What a person draws at this moment is never cut off."""
 
 

@@ -188,7 +188,8 @@ def _export_rows(export: Export) -> Path:
 def _row(row: ProbeRow, classes: Sequence[str], scores: Collection[str]) -> list[object]:
     answer = row.answer
     um = row.position_um or (None, None)
-    values: list[object] = [row.number, row.kind, row.question.label, *row.position, *um]
+    label = ": ".join(filter(None, (row.where, row.question.label)))
+    values: list[object] = [row.number, row.kind, label, *row.position, *um]
     values += [answer.area_um2, answer.num_cells, answer.threshold, answer.message]
     for name in classes:
         values += [

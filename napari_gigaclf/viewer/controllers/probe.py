@@ -50,6 +50,8 @@ class Question:
     """Probability from which tissue counts as the class."""
     label: str = ""
     """What the area is, for a person, such as "3 annotations of tumour"."""
+    asked_on: str = ""
+    """The canvas it was asked on, for a person; empty for napari's own."""
     returned: "AskedPlace | None" = None
     """The place that this asks about again, if it was asked about when the slide was open before."""
 
@@ -72,6 +74,11 @@ class ProbeRow:
     """Where the answer comes from: ``STORED`` or ``NETWORK``."""
     seconds: float
     """From the question to the answer, waiting included."""
+
+    @property
+    def where(self) -> str:
+        """The canvas it was asked on and the model that answered there; empty for napari's own canvas."""
+        return f"{self.question.asked_on}, {self.model}" if self.question.asked_on else ""
 
     @property
     def kind(self) -> Kind:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.controllers.returning_results import ResultKeeper
-from napari_gigaclf.viewer.layers import FILE
+from napari_gigaclf.viewer.layers import FILE, RULER
 from napari_gigaclf.viewer.returning import drawings, looks, pieces
 from napari_gigaclf.viewer.returning.drawings import DIGEST
 from napari_gigaclf.viewer.returning.looks import DRAWN_ON
@@ -23,6 +23,7 @@ from napari_gigaclf.viewer.returning.state_file import states_folder
 from napari_gigaclf.viewer.returning.state_store import StateStore
 from napari_gigaclf.viewer.slide_notes import notes_of
 from napari_gigaclf.viewer.viewpoint import Viewpoint
+from napari_gigaclf.viewer.with_slide import go_with_slide
 from napari_gigaclf.viewer.worker import Post, Worker
 
 if TYPE_CHECKING:
@@ -210,6 +211,9 @@ class ReturningController:
             if DRAWN_ON in metadata:
                 if kwargs["name"] not in there:
                     getattr(self._canvas.viewer, f"add_{kind}")(data, **kwargs)
+            elif metadata["kind"] == RULER:
+                if self._canvas.overlay(slide_id, RULER) is None:
+                    go_with_slide(layers, self._canvas.viewer.add_shapes(data, **kwargs))
             elif not (has_mask if metadata["kind"] == MASK else has_result):
                 self._canvas.put(slide_id, (data, kwargs, kind))
         if each.state is not None:

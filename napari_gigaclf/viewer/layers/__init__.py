@@ -28,6 +28,7 @@ from napari_gigaclf.viewer.layers.outlines import (
     tissue_layer,
     truth_layer,
 )
+from napari_gigaclf.viewer.layers.ruler_line import RULER, ruler_layer
 from napari_gigaclf.viewer.layers.slides import ChannelPlane, contrast_limits, is_colour, plane_of, slide_layers
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "DEFAULT_THRESHOLD",
     "FILE",
     "PROBABILITY_OPACITY",
+    "RULER",
     "ChannelPlane",
     "Frame",
     "LayerData",
@@ -54,6 +56,7 @@ __all__ = [
     "probability_layer",
     "probability_name",
     "rising_blue",
+    "ruler_layer",
     "saliency_layer",
     "score_colours",
     "slide_layers",

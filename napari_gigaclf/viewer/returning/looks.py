@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from napari_gigaclf.viewer.canvas import BLINDFOLDED, SlideCanvas
-from napari_gigaclf.viewer.layers import LayerData
+from napari_gigaclf.viewer.layers import RULER, LayerData
+from napari_gigaclf.viewer.returning.label_colours import colormap_of, colours_of
 from napari_gigaclf.viewer.returning.state import MAX_LAYERS, LayerLook, SeenView, finite
 from napari_gigaclf.viewer.viewpoint import DOWN, RIGHT, Viewpoint
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 SLIDE = "slide"
 DRAWN = "drawn"
-RETURNING = (SLIDE, "probability", "saliency", "tissue", "mask", "truth", "annotations", DRAWN)
+RETURNING = (SLIDE, "probability", "saliency", "tissue", "mask", "truth", "annotations", RULER, DRAWN)
 """Kinds whose looks return. The others belong to a tool that is open, which shows them anew."""
 OPENED_WITH_IT = (SLIDE, "truth")
 """Kinds of layers that a reader returns together with the slide."""
@@ -69,6 +70,8 @@ def with_look(data: LayerData, looks: "Sequence[LayerLook]") -> LayerData:
     if kind == "image":
         changed |= {} if look.limits is None else {"contrast_limits": look.limits}
         changed |= {"colormap": look.colormap} if _is_known(look.colormap) else {}
+    elif kind == "labels" and look.colours is not None:
+        changed |= {"colormap": colormap_of(look.colours)}
     return array, {**kwargs, **changed}, kind
 
 
@@ -123,8 +126,10 @@ def _layers(canvas: SlideCanvas, slide_id: str) -> Iterator[tuple[str, Any]]:
 
 
 def _look(kind: str, layer: Any) -> LayerLook:  # noqa: ANN401 - a napari layer
-    limits = colormap = None
-    if type(layer).__name__ == "Image" and not layer.rgb:
+    limits = colormap = colours = None
+    if type(layer).__name__ == "Labels":
+        colours = colours_of(layer)
+    elif type(layer).__name__ == "Image" and not layer.rgb:
         low, high = (float(value) for value in layer.contrast_limits)
         limits = (low, high) if finite((low, high)) and low < high else None
         colormap = str(layer.colormap.name)
@@ -135,6 +140,7 @@ def _look(kind: str, layer: Any) -> LayerLook:  # noqa: ANN401 - a napari layer
         opacity=float(layer.opacity),
         limits=limits,
         colormap=colormap,
+        colours=colours,
     )
 
 

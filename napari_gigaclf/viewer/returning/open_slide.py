@@ -9,6 +9,7 @@ from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.returning import drawings, looks
 from napari_gigaclf.viewer.returning.drawings import Drawings
 from napari_gigaclf.viewer.returning.masks import PaintedMasks, masks_on
+from napari_gigaclf.viewer.returning.ruler_lines import line_on
 from napari_gigaclf.viewer.returning.state import MAX_FILES, ResultShown, SlideFile, SlideState
 from napari_gigaclf.viewer.returning.state_store import StateStore
 from napari_gigaclf.viewer.slide_notes import SlideNotes
@@ -71,6 +72,7 @@ class OpenSlide:
             parts=tuple(each for each in dict.fromkeys(drawn.files) if each.path in paths),
             num_drawn=len(drawn),
             num_masks=len(self.masks.kept),
+            ruler=line_on(canvas, slide.id),
             notes=notes,
         )
 

@@ -25,6 +25,7 @@ from napari_gigaclf.viewer.returning.drawings import (
 from napari_gigaclf.viewer.returning.looks import DRAWN_ON, with_look
 from napari_gigaclf.viewer.returning.mask_file import MasksTooLarge, read_masks
 from napari_gigaclf.viewer.returning.masks import PaintedMask, mask_layers, recorded
+from napari_gigaclf.viewer.returning.ruler_lines import layer_of_line
 from napari_gigaclf.viewer.returning.state import SlideFile, SlideState
 from napari_gigaclf.viewer.returning.state_store import StateStore
 
@@ -163,6 +164,8 @@ def reopen(store: StateStore, state: SlideState, slide: "Slide") -> Reopened:
             layers += result_layers(Path(result.path), slide, result.class_name, result.threshold)
     except (GigaclfError, OSError) as error:
         problems.append(str(error))
+    if state.ruler is not None:
+        layers.append(layer_of_line(state.ruler, slide))
     looking = tuple(with_look(layer, state.layers) for layer in layers)
     said = tuple(f"{slide.name}: not everything is shown as it was left: {problem}" for problem in problems)
     return Reopened(layers=looking, problems=said)

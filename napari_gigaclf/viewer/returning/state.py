@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from napari_gigaclf.slides.opening import MAX_UM_PER_PX
+from napari_gigaclf.viewer.returning.label_colours import PATTERN as COLOURS
 from napari_gigaclf.viewer.slide_notes import MAX_COORDINATE, SlideNotes
 
 NO_NOTES = SlideNotes()
@@ -19,6 +20,8 @@ MAX_FILES = 50
 MAX_TEXT = 4000
 """Letters of a path."""
 MAX_ZOOM = 1e6
+MAX_WIDTH = 1e6
+"""Of a line, level-0 pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,8 @@ class LayerLook:
     """Contrast limits of an image that is not in colour."""
     colormap: str | None = None
     """Name of its colours."""
+    colours: str | None = None
+    """Colours of labels that were shuffled, see ``label_colours``; None: the usual ones."""
 
     def __post_init__(self) -> None:
         """Check what a file may have brought."""
@@ -75,6 +80,33 @@ class LayerLook:
             raise ValueError(f"the contrast cannot reach from {self.limits[0]} to {self.limits[1]}")
         if max(map(len, (self.kind, self.name, self.colormap or ""))) > MAX_TEXT:
             raise ValueError(f"a name has more than {MAX_TEXT} letters")
+        if self.colours is not None and not COLOURS.fullmatch(self.colours):
+            raise ValueError("the colours of labels are no list of colours")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulerLine:
+    """The line of the ruler.
+
+    Raises
+    ------
+    ValueError
+        A number is out of bounds.
+    """
+
+    begin: tuple[float, float]
+    """(y, x), level-0 corner coordinates."""
+    end: tuple[float, float]
+    width: float
+    """Level-0 pixels."""
+
+    def __post_init__(self) -> None:
+        """Check what a file may have brought."""
+        if (
+            not all(abs(value) <= MAX_COORDINATE for value in (*self.begin, *self.end))
+            or not 0 < self.width <= MAX_WIDTH
+        ):
+            raise ValueError(f"no ruler reaches from {self.begin} to {self.end} with a width of {self.width}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +171,8 @@ class SlideState:
     """Shapes and points in the file of drawings that lies beside this one."""
     num_masks: int = 0
     """Painted masks in the file of masks that lies beside this one."""
+    ruler: RulerLine | None = None
+    """What was measured last."""
     notes: SlideNotes = NO_NOTES
     """What widgets knew of the slide."""
 

@@ -1,6 +1,8 @@
 """The lower part of the widget "Classify slide": ask about any place, and why it got its answer."""
 
+import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +18,15 @@ from napari_gigaclf.viewer.asked_places import AskedPlaces
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.click_tool import ClickTool
+from napari_gigaclf.viewer.companions import NAME as SECOND_CANVAS
+from napari_gigaclf.viewer.companions import result_shown, say_unseen, wish_for
 from napari_gigaclf.viewer.controllers.probe import ProbeController, ProbeRow, Question, whole_slide_wishes
 from napari_gigaclf.viewer.controllers.run import RunController
 from napari_gigaclf.viewer.controllers.why import Why, WhyController
 from napari_gigaclf.viewer.controllers.wishes import Wishes
+from napari_gigaclf.viewer.every_canvas import ToolOnCanvases
 from napari_gigaclf.viewer.overlays import Overlays
+from napari_gigaclf.viewer.proxied import key_of
 from napari_gigaclf.viewer.slide_notes import notes_of
 from napari_gigaclf.viewer.texts import count_text, problem_text
 from napari_gigaclf.viewer.viewpoint import Viewpoint
@@ -83,7 +89,8 @@ class AskSection(QWidget):
             self, stored=self.stored, network=self.network, pictures=pictures, post=post, shelf=runs.shelf
         )
         self.whys = WhyController(self, worker=self.gradients, post=post, shelf=runs.shelf, giving_way=runs.giving_way)
-        self.tool = ClickTool(canvas.viewer, self.click, self.box, acts=in_front)
+        self._in_front = in_front
+        self.tool = ToolOnCanvases(canvas.viewer, self._make_tool)
         self._shown: tuple[Slide, Why] | None = None
         self._blind = False
         self.places = AskedPlaces(notes_of(canvas.viewer), self._ask_returned)
@@ -95,13 +102,18 @@ class AskSection(QWidget):
 
     # --- questions --------------------------------------------------------------------------------------------------
 
-    def ask(self, slide: "Slide", question: Question) -> None:
-        """Ask about a place: of the result that fits what is chosen where it covers the place, else of the network."""
+    def ask(self, slide: "Slide", question: Question, shown: "Prediction | None" = None) -> None:
+        """Ask about a place: of the result that fits what is chosen where it covers the place, else of the network.
+
+        With another result that is ``shown`` where it was asked, of that alone.
+        """
         if self._blind:
             self._problem(BLIND)
             return
         wishes, prediction = self._fitting(slide)
-        if prediction is None and (question.kind == "area" or wishes is None) and slide.id in self._runs.results:
+        if shown is not None and (prediction is None or prediction.record is not shown.record):
+            prediction, wishes = shown, None
+        elif prediction is None and (question.kind == "area" or wishes is None) and slide.id in self._runs.results:
             # The map on show is what a drawn area is measured in: by its model alone, whichever is chosen now.
             prediction, wishes = self._runs.results[slide.id][0], None
         prepared = None if wishes is None else self._prepared(slide, wishes)
@@ -113,16 +125,17 @@ class AskSection(QWidget):
             self._num_unanswered = 0
             self.places.ask_again(slide)
 
-    def click(self, world: tuple[float, float]) -> None:
-        """Ask about the field around a world position (y, x)."""
-        slide = self._chosen_slide()
+    def click(self, world: tuple[float, float], beside: Any = None) -> None:  # noqa: ANN401 - napari has no stubs
+        """Ask about the field around a world position (y, x), on napari's canvas or on that of a companion."""
+        slide = self._slide_on(beside)
         if slide is not None:
             y, x = self._canvas.to_corner(slide, np.array([world]))[0].tolist()
-            self.ask(slide, Question(kind="field", place=(y, x), position=(y, x), threshold=self.probes.threshold))
+            threshold = self.probes.threshold
+            self._ask_on(beside, slide, Question(kind="field", place=(y, x), position=(y, x), threshold=threshold))
 
-    def box(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
-        """Ask about the box between two world positions (y, x)."""
-        slide = self._chosen_slide()
+    def box(self, begin: tuple[float, float], end: tuple[float, float], beside: Any = None) -> None:  # noqa: ANN401
+        """Ask about the box between two world positions (y, x), on napari's canvas or on that of a companion."""
+        slide = self._slide_on(beside)
         if slide is None:
             return
         corners = self._canvas.to_corner(slide, np.array([begin, end]))
@@ -132,7 +145,7 @@ class AskSection(QWidget):
         if found.empty:
             self.show_problem("the box lies outside the slide")
             return
-        self._ask_box(slide, found, "box")
+        self._ask_box(slide, found, "box", beside)
 
     def ask_middle(self) -> None:
         """Ask about the field in the middle of the view."""
@@ -261,7 +274,7 @@ class AskSection(QWidget):
 
     def shut_down(self) -> bool:
         """Let go of the viewer and end the workers; True if they ended in time."""
-        self.tool.switch(False)
+        self.tool.stop()
         self._keys.stop()
         self._forget()
         ended = [worker.close() for worker in (self.stored, self.network, self.gradients)]
@@ -285,10 +298,35 @@ class AskSection(QWidget):
             prediction, wishes = self._runs.results[slide.id][0], None
         self.asks.ask(slide, wishes, question, prediction=prediction, stored_only=True)
 
-    def _ask_box(self, slide: "Slide", box: Box, label: str) -> None:
+    def _ask_box(self, slide: "Slide", box: Box, label: str, beside: Any = None) -> None:  # noqa: ANN401
         centre = ((box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2)
         threshold = self.probes.threshold
-        self.ask(slide, Question(kind="area", place=box, position=centre, threshold=threshold, label=label))
+        question = Question(kind="area", place=box, position=centre, threshold=threshold, label=label)
+        self._ask_on(beside, slide, question)
+
+    def _make_tool(self, viewer: Any) -> ClickTool:  # noqa: ANN401 - napari has no stubs
+        beside = None if key_of(viewer) == key_of(self._canvas.viewer) else viewer
+        clicked, boxed = partial(self.click, beside=beside), partial(self.box, beside=beside)
+        idle = None if beside is None else partial(say_unseen, beside, "Classify slide")
+        return ClickTool(viewer, clicked, boxed, acts=self._in_front, idle=idle)
+
+    def _slide_on(self, beside: Any) -> "Slide | None":  # noqa: ANN401 - a companion of the viewer
+        """Return the slide that is chosen here, or the one that a companion shows."""
+        if beside is None:
+            return self._chosen_slide()
+        slide = Viewpoint(beside).slide()
+        if slide is None:
+            self.show_problem(f"the {SECOND_CANVAS} shows no slide")
+        return slide
+
+    def _ask_on(self, beside: Any, slide: "Slide", question: Question) -> None:  # noqa: ANN401
+        """Ask; on a companion of the result that it shows, and with the outlines of what was asked shown there, too."""
+        if beside is None:
+            self.ask(slide, question)
+            return
+        wish_for(beside, "fields")
+        shown = result_shown(beside, slide.id)
+        self.ask(slide, dataclasses.replace(question, asked_on=SECOND_CANVAS), shown)
 
     def _ask_area(self, label: str, area_of: "Callable[[Slide], BaseGeometry]") -> None:
         slide = self._chosen_slide()

@@ -74,6 +74,10 @@ class CompareWidget(Docked):
         self.link_box.setChecked(on)
         self.link_box.blockSignals(False)
         self.link_box.setEnabled(possible)
+        self.say(text)
+
+    def say(self, text: str) -> None:
+        """Show one line above the canvas, until there is something else to be said."""
         self.note.setText(text)
         self.note.setVisible(bool(text))
 
@@ -167,7 +171,6 @@ class CompareWidget(Docked):
         self.qt_viewer.setAcceptDrops(False)  # files belong to napari's own canvas
         self.qt_viewer.setMinimumSize(*SMALLEST)
         self._column.addWidget(self.qt_viewer, 1)
-        add_companion(self.second, self.viewer)
         self.controller = CompareController(self, self.viewer, self.second, before)
         second = self.second
         actions = {
@@ -177,15 +180,16 @@ class CompareWidget(Docked):
             if key != commands.PLUS and each.run.__name__ not in FIRST_ONLY
         }
         self._keys = CanvasKeys(second, actions)
+        add_companion(second, self.viewer, wish=self.controller.show_kind, say=self.say)
 
     def _close_canvas(self) -> None:
         """Let go of what the second canvas shows, then of the canvas; Qt may have taken it with the window already."""
         qt_viewer, self.qt_viewer = self.qt_viewer, None
         if qt_viewer is None:
             return
+        remove_companion(self.second)
         self._keys.stop()
         self.controller.shut_down()
-        remove_companion(self.second)
         slicer = getattr(self.second, "_layer_slicer", None)
         if slicer is not None:
             slicer.shutdown()  # its thread, where napari slices asynchronously

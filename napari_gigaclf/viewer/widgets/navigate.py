@@ -14,6 +14,7 @@ from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.controllers.navigation import NavigationController
 from napari_gigaclf.viewer.controllers.objective import OBJECTIVES
+from napari_gigaclf.viewer.every_canvas import ToolOnCanvases
 from napari_gigaclf.viewer.ruler import Ruler
 from napari_gigaclf.viewer.widgets.controls import scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
@@ -52,7 +53,7 @@ class NavigateWidget(Docked):
         self._post = GuiPost(self)
         self.worker = Worker("gigaclf-navigate", self._post)
         self.controller = NavigationController(self, self.canvas, worker=self.worker)
-        self.ruler = Ruler(napari_viewer, lambda text: self.show_reading([f"ruler {text}"]))
+        self.ruler = ToolOnCanvases(napari_viewer, lambda viewer: Ruler(viewer, self._measured))
         self._follow = _once_soon(self, self.controller.view_moved)
         self._look_again = _once_soon(self, self.controller.layers_changed)
         self._read = _once_soon(self, self._hover)
@@ -107,6 +108,9 @@ class NavigateWidget(Docked):
     def _moved(self, _viewer: Any, event: Any) -> None:  # noqa: ANN401 - napari's mouse event
         self._cursor = (float(event.position[-2]), float(event.position[-1]))
         self._read()
+
+    def _measured(self, text: str) -> None:
+        self.show_reading([f"ruler {text}"])
 
     def _hover(self) -> None:
         if not self.ruler.on:  # the length that was measured stays to be read
@@ -207,7 +211,7 @@ class NavigateWidget(Docked):
         if self._closed:
             return
         self._closed = True
-        self.ruler.switch(False)
+        self.ruler.stop()
         self._let_go()
         for disconnect in self._disconnect:
             disconnect()

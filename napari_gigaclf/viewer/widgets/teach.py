@@ -4,11 +4,11 @@ The widget ties panels, controller and canvas together, without logic of its own
 needed only to read a slide whose features are not there yet, and to save a model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
@@ -18,8 +18,6 @@ from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
 from napari_gigaclf.inference.teaching.lesson import MAX_CLASSES
 from napari_gigaclf.viewer.bridge import GuiPost
 from napari_gigaclf.viewer.canvas import SlideCanvas
-from napari_gigaclf.viewer.canvas_keys import CanvasKeys
-from napari_gigaclf.viewer.click_tool import ClickTool
 from napari_gigaclf.viewer.controllers.jobs import first_look, read_models
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
 from napari_gigaclf.viewer.controllers.shelf import Shelf
@@ -31,6 +29,7 @@ from napari_gigaclf.viewer.result_watch import ResultWatch
 from napari_gigaclf.viewer.teach_commands import TEACHERS
 from napari_gigaclf.viewer.teach_marks import TeachMarks
 from napari_gigaclf.viewer.teach_texts import SUGGESTION_KEY, UNDO_KEY, check_text, keys_text
+from napari_gigaclf.viewer.teach_tools import TeachTools
 from napari_gigaclf.viewer.texts import problem_text
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
@@ -94,10 +93,9 @@ class TeachWidget(Docked):
             self, quick=self.quick, saver=self.saver, long=self.long, post=self._post, shelf=Shelf(), folder=lessons,
             kept=KeptFeatures(features),
         )  # fmt: skip
-        self.tool = ClickTool(napari_viewer, self._clicked, acts=self.in_front)
+        self.tools = TeachTools(napari_viewer, self.teaching, self._keys(), in_front=self.in_front, say=self.show_note)
         self._set_up()
         self._lay_out()
-        self.keys = self._bind_keys(napari_viewer)
         self._forget = TEACHERS.register(napari_viewer, self)
         self._closed = False
         self._connect()
@@ -245,13 +243,12 @@ class TeachWidget(Docked):
         if self._closed:
             return
         self._closed = True
-        self.tool.switch(False)
+        self.tools.stop()
         self._let_go()
         self.watch.stop()
         for stop in self._stops:
             stop()
         self.canvas.viewer.layers.events.disconnect(self._layers_event)
-        self.keys.stop()
         self._forget()
         self._post.close()
         self.teaching.close()
@@ -282,12 +279,6 @@ class TeachWidget(Docked):
         if layer is not None:
             self.canvas.bring_forward(layer.metadata["slide"])
             self.slides_changed()
-
-    def _clicked(self, world: tuple[float, float]) -> None:
-        slide = self.teaching.slide
-        if slide is not None:
-            point = self.canvas.to_corner(slide, np.array([world]))[0]
-            self.teaching.click(slide, (float(point[0]), float(point[1])))
 
     def _class_shown(self) -> None:
         if self.class_box.count():
@@ -320,21 +311,22 @@ class TeachWidget(Docked):
         window = self.main_window()
         return [] if window is None else [each for each in window.findChildren(ClassifyWidget) if not each.is_closed]
 
-    def _bind_keys(self, viewer: Any) -> CanvasKeys:  # noqa: ANN401 - no stubs
+    def _keys(self) -> dict[str, Callable[[], None]]:
+        """Return what the keys do over the slide; they do it in the widget as well."""
         teaching = self.teaching
-        actions: dict[str, Any] = {SUGGESTION_KEY: teaching.next_suggestion, UNDO_KEY: teaching.undo}
+        actions: dict[str, Callable[[], None]] = {SUGGESTION_KEY: teaching.next_suggestion, UNDO_KEY: teaching.undo}
         for number in range(MAX_CLASSES):
-            actions[str(number + 1)] = lambda at=number: teaching.choose_class_at(at)
+            actions[str(number + 1)] = partial(teaching.choose_class_at, number)
         for key, action in actions.items():
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(action)
-        return CanvasKeys(viewer, actions)
+        return actions
 
     def _set_up(self) -> None:
         self.tool_box.setToolTip("Click the slide to give the place the class chosen above; dragging still pans")
         self.tool_box.setChecked(True)
-        self.tool.switch(True)
+        self.tools.switch(True)
         self.setToolTip(keys_text())
         self.save_button.setToolTip("A model folder: the model's own trunk with the taught head; loads like any other")
         self.apply_button.setToolTip("Paint the map of every open slide; those not read yet are read first")
@@ -384,7 +376,7 @@ class TeachWidget(Docked):
         self.examples.removed.connect(teaching.remove)
         self.examples.suggestion_wanted.connect(teaching.next_suggestion)
         self.examples.undo_wanted.connect(teaching.undo)
-        self.tool_box.toggled.connect(self.tool.switch)
+        self.tool_box.toggled.connect(self.tools.switch)
         self.class_box.currentIndexChanged.connect(self._class_shown)
         self.save_button.clicked.connect(self.ask_where_to_save)
         self.apply_button.clicked.connect(self.apply_to_open)

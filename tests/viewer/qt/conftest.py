@@ -101,6 +101,31 @@ def ready(widget, qtbot):
 
 
 @pytest.fixture
+def drag_mouse(qtbot):
+    """Press the real mouse at a point of a canvas, move it to another one, and let go."""
+    from qtpy.QtCore import QEvent, QPointF, Qt
+    from qtpy.QtGui import QMouseEvent
+    from qtpy.QtTest import QTest
+    from qtpy.QtWidgets import QApplication
+
+    left = Qt.MouseButton.LeftButton
+
+    def drag(canvas, begin, end, modifier=Qt.KeyboardModifier.NoModifier):
+        QTest.mouseMove(canvas, begin)
+        QTest.mousePress(canvas, left, modifier, begin)
+        for share in (0.3, 0.7, 1.0):  # not by QTest, whose moves carry no modifier
+            point = begin + (end - begin) * share
+            on_screen = QPointF(canvas.mapToGlobal(point))
+            event = QMouseEvent(QEvent.Type.MouseMove, QPointF(point), on_screen, left, left, modifier)
+            QApplication.sendEvent(canvas, event)
+            qtbot.wait(50)
+        QTest.mouseRelease(canvas, left, modifier, end)
+        qtbot.wait(20)
+
+    return drag
+
+
+@pytest.fixture
 def clicker(viewer):
     """Press, move and release the mouse over the canvas, in world coordinates, as napari does."""
     from napari.utils._proxies import ReadOnlyWrapper

@@ -30,7 +30,7 @@ def viewer(shown_viewer):
 
 
 @pytest.fixture
-def mouse(viewer, slide, qtbot):
+def mouse(viewer, slide, drag_mouse, qtbot):
     """Press the real mouse over the canvas at places of the slide, (y, x) level-0 corner coordinates."""
     canvas = viewer.window._qt_viewer.canvas.native  # napari has no public way to the canvas
 
@@ -48,36 +48,12 @@ def mouse(viewer, slide, qtbot):
             qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=at(corner))
 
         def drag(self, begin, end, modifier=Qt.KeyboardModifier.NoModifier):
-            begin, end = at(begin), at(end)
-            QTest.mousePress(canvas, Qt.MouseButton.LeftButton, modifier, begin)
-            for share in (0.3, 0.7, 1.0):
-                point = begin + (end - begin) * share
-                event_move(canvas, point, modifier)
-                qtbot.wait(50)
-            QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, modifier, end)
+            drag_mouse(canvas, at(begin), at(end), modifier)
 
         def press(self, key, modifier=Qt.KeyboardModifier.NoModifier):
             QTest.keyClick(canvas, key, modifier)
 
     return Mouse()
-
-
-def event_move(canvas, point, modifier):
-    """Move the mouse with the button down; QTest's own moves carry no modifier."""
-    from qtpy.QtCore import QEvent, QPointF
-    from qtpy.QtGui import QMouseEvent
-    from qtpy.QtWidgets import QApplication
-
-    place = QPointF(point)
-    event = QMouseEvent(
-        QEvent.Type.MouseMove,
-        place,
-        QPointF(canvas.mapToGlobal(point)),
-        Qt.MouseButton.LeftButton,
-        Qt.MouseButton.LeftButton,
-        modifier,
-    )
-    QApplication.sendEvent(canvas, event)
 
 
 @pytest.fixture

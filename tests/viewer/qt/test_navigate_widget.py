@@ -285,6 +285,34 @@ def test_a_snapshot_is_written_away_from_the_window(viewer, show, slide, qtbot, 
     assert threading.main_thread() not in threads
 
 
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (MemoryError(), "not enough memory"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (ValueError("encoder error -2"), "encoder error -2"),
+    ],
+)
+@pytest.mark.parametrize("name", ["view.png", "view.svg"])
+def test_a_snapshot_that_cannot_be_made_is_never_lost_silently(
+    viewer, show, slide, qtbot, tmp_path, monkeypatch, fault, reason, name
+):
+    def broken(*_args, **_kwargs):
+        raise fault
+
+    show(slide)
+    said, faults = [], []
+    monkeypatch.setattr(threading, "excepthook", lambda args: faults.append(args.exc_value))
+    monkeypatch.setattr("PIL.Image.Image.save", broken)
+    monkeypatch.setattr("napari.utils.notifications.show_error", said.append)
+    save_when_sharp(viewer, tmp_path / name)
+    qtbot.waitUntil(lambda: len(said) == 1, timeout=30_000)
+    assert f"{tmp_path / name}: the snapshot was not saved" in said[0]
+    assert reason in said[0]
+    assert not list(tmp_path.iterdir()), "nothing half written"
+    assert faults == ([fault] if isinstance(fault, ValueError) else []), "a fault of ours is seen in full, too"
+
+
 def test_nothing_is_left_bound_when_the_widget_goes(viewer, navigator):
     assert viewer.keymap
     navigator.shut_down()

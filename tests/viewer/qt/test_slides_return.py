@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from npe2 import PluginManifest
+from qtpy.QtCore import QPoint
 from qtpy.QtGui import QCloseEvent
 
+from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.controllers.run_view import State
 from napari_gigaclf.viewer.returning.host import found_in, let_slides_return
 from napari_gigaclf.viewer.returning.mask_file import read_masks
@@ -12,6 +14,7 @@ from napari_gigaclf.viewer.returning.state_file import list_states, read_state, 
 from napari_gigaclf.viewer.returning.state_store import StateStore
 from napari_gigaclf.viewer.slide_notes import AskedPlace, notes_of
 from napari_gigaclf.viewer.viewpoint import Viewpoint
+from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
 
 
 @pytest.fixture
@@ -91,6 +94,8 @@ def test_strokes_points_and_notes_are_written_soon_without_a_close(opened, qtbot
     written(lambda: read_masks(store.masks)[0][1][300, 300] == 5)
     labels.undo()
     written(lambda: read_masks(store.masks)[0][1][300, 300] == 0)
+    viewer.window._qt_viewer.controls.widgets[labels].colormap_update.click()
+    written(lambda: [each.colours for each in read_state(store.path).layers] != [None, None])
     points = viewer.add_points([[5.0, 6.0]], name="points")
     written(lambda: read_state(store.path).num_drawn == 1)
     points.data = [[5.0, 6.0], [7.0, 8.0]]
@@ -99,6 +104,52 @@ def test_strokes_points_and_notes_are_written_soon_without_a_close(opened, qtbot
     written(lambda: len(read_state(store.path).notes.asked) == 1)
     viewer.layers.move(len(viewer.layers) - 1, 0)
     written(lambda: read_state(store.path).layers[0].name == "points")
+
+
+def test_the_line_of_the_ruler_goes_with_its_slide_and_returns_with_it(opened, drag_mouse, qtbot):
+    viewer, layer, _ = opened()
+    slide = layer.metadata["slide"]
+    navigator = NavigateWidget(viewer)
+    viewer.window.add_dock_widget(navigator, name="Navigate")
+    navigator.buttons["ruler"].click()
+    canvas = viewer.window._qt_viewer.canvas.native
+    qtbot.waitUntil(lambda: canvas.width() > 300)
+    drag_mouse(canvas, QPoint(100, 120), QPoint(260, 200))
+    (line,) = lines(viewer)
+    line.opacity = 0.5
+    measured = np.array(line.data[0]), line.features["length"].tolist(), line.edge_width
+    assert measured[1][0] == f"{np.hypot(*(measured[0][1] - measured[0][0])):.1f} px"
+    viewer.layers.move(viewer.layers.index(line), 0)
+    navigator.shut_down()
+    viewer.layers.remove(layer)
+    assert not lines(viewer), "by hand, and while no widget looks"
+
+    (layer,) = viewer.open(str(slide.path), plugin="napari-gigaclf")
+    qtbot.waitUntil(lambda: bool(lines(viewer)), timeout=20_000)
+    (line,) = lines(viewer)
+    assert (line.features["length"].tolist(), line.opacity, line.edge_width) == (measured[1], 0.5, measured[2])
+    assert np.allclose(line.data[0], measured[0])
+    assert viewer.layers.index(line) == 0, "where it lay"
+    viewer.layers.clear()
+    assert not lines(viewer)
+
+    (layer,) = viewer.open(str(slide.path), plugin="napari-gigaclf")
+    qtbot.waitUntil(lambda: bool(lines(viewer)), timeout=20_000)
+    viewer.layers.move(0, 1)
+    SlideCanvas(viewer).close_slide(slide.id)  # as the worklist does
+    assert not viewer.layers
+
+    (layer,) = viewer.open(str(slide.path), plugin="napari-gigaclf")
+    qtbot.waitUntil(lambda: bool(lines(viewer)), timeout=20_000)
+    viewer.layers.remove(*lines(viewer))
+    qtbot.wait(50)  # what goes at one moment is kept together
+    viewer.layers.remove(layer)
+    viewer, layer, _ = opened()
+    assert not lines(viewer), "what a person took away stays away"
+
+
+def lines(viewer):
+    return [layer for layer in viewer.layers if layer.metadata.get("kind") == "ruler"]
 
 
 def test_whoever_does_not_want_it_gets_the_slide_as_new(make_napari_viewer, plugin, png):

@@ -17,6 +17,7 @@ from napari_gigaclf.viewer.reader import open_layers
 from napari_gigaclf.viewer.readings import read_at
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.controls import choose
+from napari_gigaclf.viewer.widgets.docked import dock_of
 from napari_gigaclf.viewer.widgets.teach import TeachWidget
 
 MODEL = "phantom-tumour"
@@ -374,6 +375,59 @@ def test_dragging_and_a_tool_that_is_off_teach_nothing(
     clicker(tuple(world))
     assert len(widget.teaching.lesson.examples) == 1
     judged(widget, qtbot)
+
+
+def drawn_on(viewer, kind):
+    """Add a layer as a person draws on it, with two things in it that are selected, and leave its drawing tool."""
+    corners = np.array([[100.0, 100.0], [300.0, 400.0]])
+    if kind == "labels":
+        return viewer.add_labels(np.ones((40, 40), np.uint8))
+    layer = viewer.add_points(corners) if kind == "points" else viewer.add_shapes([corners, corners + 500.0])
+    layer.selected_data = {0, 1}
+    return layer
+
+
+@pytest.mark.parametrize(("kind", "tools"), [("shapes", "21"), ("points", "23"), ("labels", "21")])
+def test_its_keys_go_before_the_tools_of_any_selected_layer_while_clicks_teach(
+    viewer, make_teach, show, first, kept, press, click_cell, qtbot, kind, tools
+):
+    show(first)
+    widget = make_teach()
+    ready(widget, qtbot)
+    Viewpoint(viewer).fit(first)
+    layer = drawn_on(viewer, kind)
+    count = len(layer.data)
+    cells = iter(np.argwhere(widget.teaching.opened.canvas.kept)[20::40])
+    for key in "121":  # of points, 1 deletes those that are selected
+        press(key)
+        assert widget.teaching.current_class == int(key) - 1
+        click_cell(widget, tuple(map(int, next(cells))))
+        judged(widget, qtbot)
+    assert [each.class_number for each in widget.teaching.lesson.examples] == [0, 1, 0]
+    press("Z")
+    assert len(widget.teaching.lesson.examples) == 2
+    assert (viewer.layers.selection.active, layer.mode, len(layer.data)) == (layer, "pan_zoom", count)
+
+    widget.tool_box.click()
+    press(tools[0])
+    assert layer.mode != "pan_zoom", "clicks teach no more: napari's tool"
+    mode = layer.mode
+    widget.tool_box.click()
+    press(tools[1])
+    assert layer.mode not in ("pan_zoom", mode), "the mouse draws: napari's tool"
+    assert widget.teaching.current_class == 0
+    layer.mode = "pan_zoom"
+    press("2")
+    assert (layer.mode, widget.teaching.current_class) == ("pan_zoom", 1)
+    dock_of(widget).hide()
+    press(tools[0])
+    assert layer.mode == mode, "nobody sees Teach: napari's tool"
+    layer.mode = "pan_zoom"
+    dock_of(widget).show()
+    widget.shut_down()
+    press(tools[0])
+    assert layer.mode == mode
+    assert not layer.keymap
 
 
 def test_another_slide_on_top_is_taught_on(viewer, make_teach, show, first, second, kept, qtbot):
