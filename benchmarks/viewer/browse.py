@@ -106,12 +106,12 @@ def browse(path: Path | None, rounds: int) -> dict[str, object]:
     Places are where the phantom has tumour; on a file, a grid over its middle.
     """
     from napari_gigaclf.viewer.demo import settle
-    from napari_gigaclf.viewer.reader import open_layers
-    from napari_gigaclf.viewer.sample import large_phantom
+    from napari_gigaclf.viewer.reader import off_the_gui_thread, open_layers
+    from napari_gigaclf.viewer.sample import large_layers
 
     viewer = make_viewer()
     if path is None:
-        ((levels, kwargs, _),) = large_phantom()
+        ((levels, kwargs, _),) = off_the_gui_thread(large_layers)
     else:
         from napari_gigaclf.slides import open_slide
 

@@ -28,11 +28,12 @@ def lag(path: Path | None, model: str, level: int, seconds: float) -> dict[str, 
     """
     from napari_gigaclf.viewer.controllers.giving_way import GivingWay
     from napari_gigaclf.viewer.demo import settle, wait_until
-    from napari_gigaclf.viewer.sample import large_phantom
+    from napari_gigaclf.viewer.reader import off_the_gui_thread
+    from napari_gigaclf.viewer.sample import large_layers
 
     viewer = make_viewer()
     if path is None:
-        slide = add(viewer, large_phantom())
+        slide = add(viewer, off_the_gui_thread(large_layers))
     else:
         (layer, *_) = viewer.open(str(path), plugin="napari-gigaclf")
         slide = layer.metadata["slide"]

@@ -16,7 +16,7 @@ from napari_gigaclf.geometry import swap_xy
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.demo import settle, wait_until
 from napari_gigaclf.viewer.returning.host import found_in
-from napari_gigaclf.viewer.sample import sample_slide
+from napari_gigaclf.viewer.sample import sample_layers
 from napari_gigaclf.viewer.taking import canvas_is_sharp
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
@@ -39,7 +39,7 @@ class Studio:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.viewer: Any = napari.Viewer(show=True, show_welcome_screen=False)
-        for data, kwargs, kind in sample_slide():
+        for data, kwargs, kind in sample_layers():
             getattr(self.viewer, f"add_{kind}")(data, **kwargs)
         self.widget = ClassifyWidget(self.viewer)
         self.viewer.window.add_dock_widget(self.widget, name="Classify slide", area="right")

@@ -34,11 +34,28 @@ LIBRARY_ERRORS: tuple[type[BaseException], ...] = (
 )
 """Types the decoding libraries raise for damaged files."""
 
+DAMAGE: tuple[type[BaseException], ...] = (
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    AssertionError,
+    SyntaxError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
+"""Of these, what a library raises when it trips over bytes it did not expect: its words mean nothing to a person."""
+DAMAGE_NAMES = ("TiffFileError", "UnidentifiedImageError")
+"""Types that mean the same, of libraries which are not imported for this."""
+DAMAGED = "it seems to be damaged or cut short; copy it again"
 _MAX_REASON = 200
 
 
-def _reason(error: BaseException, doing: str) -> str:
-    """Return one line that says what failed."""
+def _reason(error: BaseException, doing: str, path: str | Path) -> str:
+    """Return one line that says what failed, and what to do where that is known."""
     if type(error) is FileNotFoundError and error.errno is not None:
         return "there is no such file or folder"
     if isinstance(error, PermissionError):
@@ -46,7 +63,10 @@ def _reason(error: BaseException, doing: str) -> str:
     if isinstance(error, MemoryError):
         return f"{doing}: not enough memory"
     text = " ".join(str(error).split())[:_MAX_REASON]
-    return f"{doing}: {text} ({type(error).__name__})" if text else f"{doing}: {type(error).__name__}"
+    kind = type(error).__name__
+    if (isinstance(error, DAMAGE) or kind in DAMAGE_NAMES) and Path(path).exists():
+        return f"{doing}: {DAMAGED} ({kind}: {text})" if text else f"{doing}: {DAMAGED} ({kind})"
+    return f"{doing}: {text} ({kind})" if text else f"{doing}: {kind}"
 
 
 @contextmanager
@@ -65,4 +85,4 @@ def slide_errors(path: str | Path, doing: str = "cannot be opened", *extra: type
     try:
         yield
     except (*LIBRARY_ERRORS, *extra) as error:
-        raise SlideError(path, _reason(error, doing)) from error
+        raise SlideError(path, _reason(error, doing, path)) from error

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from napari_gigaclf.viewer.texts import NO_TISSUE, probabilities_text
+from napari_gigaclf.viewer.texts import NO_TISSUE, pixels_text, probabilities_text
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import PlaceGradient, RegionAnswer
@@ -64,4 +64,4 @@ def why_text(found: "PlaceGradient") -> str:
 
 
 def _size(answer: "RegionAnswer") -> str:
-    return f"{answer.area_px:.0f} px²" if answer.area_um2 is None else f"{answer.area_um2 / 1e6:.4g} mm²"
+    return pixels_text(answer.area_px) if answer.area_um2 is None else f"{answer.area_um2 / 1e6:.4g} mm²"

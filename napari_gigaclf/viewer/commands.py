@@ -6,8 +6,10 @@ Each command is a function of the viewer, as napari's palette calls it. The mani
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from napari_gigaclf.viewer.addressee import Addressee
+from napari_gigaclf.viewer.canvas import BLINDFOLDED
 from napari_gigaclf.viewer.controllers.objective import Objective
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
@@ -20,8 +22,21 @@ ZOOM_STEP = 2.0**0.5
 CURTAIN_STEPS = 2
 """A key of the canvas moves the curtain by so many of its steps."""
 NOTHING_CUT = "Curtain: both sides show the same, since nothing one sees lies over the slide yet."
+HIDDEN = "This is hidden until you have recorded your own call (Hotspots, Reader first)."
 PLUS = "+"
 """napari knows no key of this name: it arrives as unknown. The navigator listens for it itself."""
+
+
+class Toggled(Protocol):
+    """What is on or off."""
+
+    def toggle(self) -> None:
+        """Switch it."""
+        ...
+
+
+RULERS: Addressee[Toggled] = Addressee("Navigate", "Navigate was opened: its ruler measures what you drag over")
+"""The button of the ruler of each viewer."""
 
 
 def fit_slide(viewer: "napari.viewer.Viewer") -> None:
@@ -156,6 +171,11 @@ def toggle_profile(viewer: "napari.viewer.Viewer") -> None:
         show_error(str(error))
 
 
+def toggle_ruler(viewer: "napari.viewer.Viewer") -> None:
+    """Let a drag measure a length, or move the view again."""
+    RULERS.tell(viewer, lambda ruler: ruler.toggle())
+
+
 def save_snapshot(viewer: "napari.viewer.Viewer") -> None:
     """Ask for a file and save what is shown, with scale bar and legend."""
     from napari_gigaclf.viewer.widgets.snapshot_dialog import ask_and_save
@@ -204,6 +224,7 @@ COMMANDS = (
     Command(title="Curtain to the left", run=curtain_left, keys=("Alt-Left",)),
     Command(title="Curtain to the right", run=curtain_right, keys=("Alt-Right",)),
     Command(title="Colour profile of the slide: on or off", run=toggle_profile),
+    Command(title="Ruler: on or off", run=toggle_ruler, keys=("Alt-D",)),
     Command(title="Save a snapshot", run=save_snapshot, keys=("Alt-S",)),
     Command(title="List the keys", run=show_shortcuts, keys=("Alt-K",)),
 )
@@ -240,6 +261,11 @@ def _toggle(viewer: Any, *kinds: str) -> None:  # noqa: ANN401 - napari has no s
         for layer in viewer.layers
         if slide is not None and layer.metadata.get("slide_id") == slide.id and layer.metadata.get("kind") in kinds
     ]
+    if any(layer.metadata.get(BLINDFOLDED) and not layer.visible for layer in over):
+        from napari.utils.notifications import show_info
+
+        show_info(HIDDEN)
+        return
     visible = any(layer.visible for layer in over)
     last = max((kinds.index(layer.metadata["kind"]) for layer in over), default=0)
     for layer in over:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from napari_gigaclf.viewer.texts import count_text
+from napari_gigaclf.viewer.texts import count_text, pixels_text
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
@@ -58,7 +58,7 @@ def who_text(entry: "Entry") -> str:
 
 def tally_text(tally: "Tally", num_hotspots: int, class_name: str, *, complete: bool) -> str:
     """Return how much reaches the threshold."""
-    area = f"{tally.area_px:.4g} px²" if tally.area_mm2 is None else f"{tally.area_mm2:.4g} mm²"
+    area = pixels_text(tally.area_px) if tally.area_mm2 is None else f"{tally.area_mm2:.4g} mm²"
     foci = "1 focus" if tally.num_foci == 1 else f"{count_text(tally.num_foci, 'foci').removesuffix('s')}"
     text = f"{count_text(num_hotspots, 'hotspot')}, {foci}, {area} of {class_name} at {tally.threshold:.2f} or more"
     return text if complete else f"{text}; the run was stopped, this is a part"
@@ -80,7 +80,7 @@ def position_text(entries: "Sequence[Entry]", shown: "Sequence[int]", current: i
 
 def lesion_cells(lesion: "Lesion", number: int) -> list[str]:
     """Return one row of the table of lesions."""
-    area = f"{lesion.area_px:.3g} px²" if lesion.area_mm2 is None else f"{lesion.area_mm2:.3g} mm²"
+    area = pixels_text(lesion.area_px) if lesion.area_mm2 is None else f"{lesion.area_mm2:.3g} mm²"
     longest = f"{lesion.diameter_px:.4g} px" if lesion.diameter_mm is None else f"{lesion.diameter_mm:.2f} mm"
     return [str(number), str(lesion.section), str(lesion.num_foci), area, longest, lesion.size_class or ""]
 

@@ -72,6 +72,11 @@ def count_text(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}".replace(",", " ")
 
 
+def pixels_text(area: float) -> str:
+    """Return an area in level-0 pixels, thousands apart: what is said where the scale is unknown."""
+    return f"{area:,.0f} px²".replace(",", " ")
+
+
 def scale_text(um_per_px: tuple[float, float] | None) -> str:
     """Return micrometres per pixel, one number where both axes agree to three digits."""
     if um_per_px is None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 NEW = "not opened"
 OPENING = "opening..."
 OPEN = "open"
+UNREADABLE = "cannot be opened"
 EMPTY = "Choose a folder of slides, or a table that names them (CSV, Parquet)."
 LISTING = "listing..."
 RUN_LOST = "a run on it is under way and would be stopped; what it has found so far would not be kept"
@@ -59,7 +60,8 @@ def list_text(current: int | None, known: Sequence["Known | None"], problems: Se
 def problem_status(problem: str, name: str) -> str:
     """Return why a slide cannot be opened, without the path that stands in the row already."""
     _, found, reason = problem.rpartition(f"{name}: ")
-    return f"cannot be opened: {reason if found else problem}"
+    reason = reason if found else problem
+    return reason if reason.startswith(UNREADABLE) else f"{UNREADABLE}: {reason}"
 
 
 def leaving_text(name: str, lost: Sequence[str], num_lost: int) -> str:

@@ -335,9 +335,9 @@ def test_the_sentences(opened):
     found, _reaching = widget.tallies[-1]
     one = dataclasses.replace(found, num_foci=1, area_mm2=1.5, threshold=0.5)
     assert tally_text(one, 1, "tumour", complete=True) == "1 hotspot, 1 focus, 1.5 mm² of tumour at 0.50 or more"
-    many = dataclasses.replace(found, num_foci=1200, area_mm2=None, area_px=300.0, threshold=0.5)
+    many = dataclasses.replace(found, num_foci=1200, area_mm2=None, area_px=300_000.0, threshold=0.5)
     text = tally_text(many, 3, "tumour", complete=False)
-    assert text == "3 hotspots, 1 200 foci, 300 px² of tumour at 0.50 or more; the run was stopped, this is a part"
+    assert text == "3 hotspots, 1 200 foci, 300 000 px² of tumour at 0.50 or more; the run was stopped, this is a part"
     assert "the highest tumour is 0.31: lower" in empty_text(0.31, "tumour", 0.5)
     assert empty_text(None, "tumour", 0.5) == "No place was found for tumour."
     lesion = dataclasses.replace(widget.lesions[0], diameter_mm=0.35, area_mm2=0.02, size_class="micro", foci=(1, 2))

@@ -1,9 +1,12 @@
 """napari finds everything the manifest promises, and looking for it imports no torch."""
 
 import importlib
+import inspect
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from npe2 import PluginManifest
@@ -35,32 +38,46 @@ def test_every_command_exists(manifest: PluginManifest) -> None:
 
 def test_the_widgets_are_in_the_classify_menu_and_settings_are_declared(manifest: PluginManifest) -> None:
     menu = manifest.contributions.menus["napari/layers/classify"]
-    assert [item.command for item in menu[:-2]] == [
+    assert [item.command for item in menu[:4]] == [
         "napari-gigaclf.classify",
         "napari-gigaclf.hotspots",
         "napari-gigaclf.teach",
         "napari-gigaclf.train",
-    ]
-    asking = manifest.contributions.menus[menu[-2].submenu]
-    assert [item.command for item in asking] == [
-        f"napari-gigaclf.{name}" for name in ("ask_middle", "ask_view", "ask_shape", "explain")
     ]
     computing = manifest.contributions.configurations["computing"]
     assert set(computing.properties) == {"device", "threads", "memory"}
     assert set(manifest.contributions.configurations["slides"].properties) == {"return_slides"}
 
 
-def test_every_command_of_teaching_is_in_the_palette_and_in_the_menu(manifest: PluginManifest) -> None:
-    from napari_gigaclf.viewer import teach_commands
-
-    submenu = manifest.contributions.menus["napari/layers/classify"][-1].submenu
-    functions = [name for name in vars(teach_commands) if name.startswith("teach_")]
-    assert len(functions) == 9
-    assert [item.command for item in manifest.contributions.menus[submenu]] == [
-        f"napari-gigaclf.{name}" for name in functions
-    ]
+@pytest.mark.parametrize(
+    ("modules", "menu", "title", "count"),
+    [
+        (("run_commands",), "run", "Classify the slide: ", 4),
+        (("ask_commands", "run_commands"), "ask", "", 6),
+        (("hotspot_commands",), "places", "Hotspots: ", 9),
+        (("teach_commands",), "teaching", "Teach: ", 9),
+    ],
+)
+def test_every_command_of_a_widget_is_in_the_palette_and_in_a_menu(
+    manifest: PluginManifest, modules: tuple[str, ...], menu: str, title: str, count: int
+) -> None:
+    functions = set()
+    for each in modules:
+        module = importlib.import_module(f"napari_gigaclf.viewer.{each}")
+        ours = [name for name, what in vars(module).items() if getattr(what, "__module__", "") == module.__name__]
+        functions |= {name for name in ours if name[0].islower() and list(_parameters(module, name)) == ["viewer"]}
+    functions = {name for name in functions if name.startswith("run_") == (menu == "run") and name != "key_actions"}
+    submenu = f"napari-gigaclf/{menu}"
+    assert submenu in [getattr(item, "submenu", "") for item in manifest.contributions.menus["napari/layers/classify"]]
+    listed = [item.command.removeprefix("napari-gigaclf.") for item in manifest.contributions.menus[submenu]]
+    assert sorted(listed) == sorted(functions)
+    assert len(listed) == count
     titles = {command.id: command.title for command in manifest.contributions.commands}
-    assert all(titles[f"napari-gigaclf.{name}"].startswith("Teach: ") for name in functions)
+    assert all(titles[f"napari-gigaclf.{name}"].startswith(title) for name in functions)
+
+
+def _parameters(module: ModuleType, name: str) -> Iterable[str]:
+    return inspect.signature(getattr(module, name)).parameters
 
 
 def test_every_command_of_the_view_is_in_the_palette_and_in_the_menu(manifest: PluginManifest) -> None:
@@ -90,6 +107,8 @@ def test_slide_suffixes_are_claimed(manifest: PluginManifest, name: str) -> None
         "commands",
         "ask_commands",
         "teach_commands",
+        "run_commands",
+        "hotspot_commands",
         "widgets.classify",
         "widgets.train",
         "widgets.hotspots",

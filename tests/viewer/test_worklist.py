@@ -204,6 +204,7 @@ def test_a_slide_that_a_person_has_opened_is_taken_forward(work, folder):
 def test_the_sentences():
     assert list_text(1, [None, None], ["", "x"], "") == "2 of 2 slides: 0 opened, 0 with a result, 1 cannot be opened"
     assert problem_status("/a/b/bad.svs: no TIFF", "bad.svs") == "cannot be opened: no TIFF"
+    assert problem_status("/a/bad.svs: cannot be opened: damaged", "bad.svs") == "cannot be opened: damaged"
     assert problem_status("the file is empty", "bad.svs") == "cannot be opened: the file is empty"
     assert leaving_text("a", [], 0) == ""
     assert "would be stopped" in leaving_text("a", [RUN_LOST], 0)

@@ -34,6 +34,7 @@ from napari_gigaclf.viewer.controllers.wishes import Wishes
 from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD, painted_tissue
 from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.preferences import Preferences
+from napari_gigaclf.viewer.run_commands import CLASSIFIERS
 from napari_gigaclf.viewer.set_aside import set_aside
 from napari_gigaclf.viewer.texts import estimate_text, problem_text, result_lines
 from napari_gigaclf.viewer.warm_up import build_units, import_readers, take_units
@@ -374,6 +375,7 @@ class ClassifyWidget(Docked):
         self._disconnect = (
             self.canvas.watch(self.show_slides, self.book.layer_removed),
             self.canvas.watch_view(self.runs.giving_way.moved),
+            CLASSIFIERS.register(self.canvas.viewer, self),
         )
         workers = (self.quick, self.long, self.asking.stored, self.asking.network, self.asking.gradients)
         self.destroyed.connect(lambda: [worker.close() for worker in workers])

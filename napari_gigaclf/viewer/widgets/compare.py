@@ -20,7 +20,7 @@ SMALLEST = (280, 240)
 """Width and height below which a canvas is no use."""
 SCALE_BAR_MS = 150
 """The scale bar comes so much after the slide: napari renders its letters one by one, a quarter of a second long."""
-FIRST_ONLY = ("save_snapshot", "show_shortcuts")
+FIRST_ONLY = ("toggle_ruler", "save_snapshot", "show_shortcuts")
 """Commands that belong to napari's own canvas."""
 
 

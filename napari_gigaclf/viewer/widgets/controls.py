@@ -90,11 +90,11 @@ class Eliding(QComboBox):
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
 
-def combo_box(tooltip: str) -> QComboBox:
-    """Return a list that may be narrower than its longest entry."""
+def combo_box(tooltip: str, letters: int = 12) -> QComboBox:
+    """Return a list that may be narrower than its longest entry, but shows so many letters of it."""
     combo = Eliding(tooltip)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(12)
+    combo.setMinimumContentsLength(letters)
     combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return combo
 
@@ -156,6 +156,10 @@ class Column(QScrollArea):
         """Return a size as wide as the content."""
         width = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
         return QSize(width, super().minimumSizeHint().height())
+
+    def sizeHint(self) -> QSize:
+        """Begin no wider than needed: what is left of the window is the slide's."""
+        return QSize(self.minimumSizeHint().width(), super().sizeHint().height())
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Follow the content when its own layout changes."""

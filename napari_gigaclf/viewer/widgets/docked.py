@@ -54,14 +54,15 @@ class Docked(QWidget):
             return True
         return not (dock_of(self) or self).visibleRegion().isEmpty()
 
-    def come_forward(self) -> None:
-        """Show the dock, in front of those it shares a place with."""
+    def come_forward(self, *, take_focus: bool = True) -> None:
+        """Show the dock, in front of those it shares a place with; keys go on to it unless they are to stay."""
         widget: QWidget | None = self
         while widget is not None and not isinstance(widget, QMainWindow):
             widget.show()
             widget.raise_()
             widget = widget.parentWidget()
-        self.setFocus()
+        if take_focus:
+            self.setFocus()
 
     def event(self, event: QEvent) -> bool:
         """Notice being docked (the window is watched for its end) and being taken out of the dock for good."""

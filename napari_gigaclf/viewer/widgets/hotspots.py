@@ -30,6 +30,7 @@ from napari_gigaclf.viewer.findings_texts import (
     position_text,
     tally_text,
 )
+from napari_gigaclf.viewer.hotspot_commands import REVIEWERS, key_actions
 from napari_gigaclf.viewer.result_marks import ResultMarks
 from napari_gigaclf.viewer.result_watch import Result, ResultWatch
 from napari_gigaclf.viewer.slide_notes import HotspotsShown, notes_of
@@ -95,15 +96,8 @@ class HotspotsWidget(Docked):
         self._numbering = when_resting(self, lambda: self.marks.number(self.findings.entries, self.findings.shown))
         self._set_up()
         self._lay_out()
-        actions = {
-            "N": lambda: self.findings.step(1),
-            "P": lambda: self.findings.step(-1),
-            "A": lambda: self.findings.judge("accepted"),
-            "X": lambda: self.findings.judge("rejected"),
-            "R": self.list.begin_relabel,
-            "M": self.list.begin_note,
-            "U": self.findings.undo,
-        }
+        self._forget = REVIEWERS.register(napari_viewer, self)
+        actions = key_actions(napari_viewer)
         self.keys = CanvasKeys(napari_viewer, actions)
         for key, action in actions.items():
             shortcut = QShortcut(QKeySequence(key), self)
@@ -233,6 +227,12 @@ class HotspotsWidget(Docked):
         origin = (0.0, 0.0) if slide is None else qupath_origin(slide.properties)
         self.findings.export(folder, stem, origin)
 
+    def ask_where_to_export(self) -> None:
+        """Ask for a folder and write hotspots and lesions into it."""
+        folder = QFileDialog.getExistingDirectory(self, "Folder for hotspots and lesions")
+        if folder:
+            self.export_to(Path(folder))
+
     def shut_down(self) -> None:
         """Write what is not yet written, give the keys back and let go of the viewer."""
         if self._closed:
@@ -244,6 +244,7 @@ class HotspotsWidget(Docked):
         self._let_go()
         self.watch.stop()
         self._stop_zoom()
+        self._forget()
         self.keys.stop()
         self._post.close()
         self.findings.close()
@@ -341,11 +342,6 @@ class HotspotsWidget(Docked):
         findings = self.findings
         self.list.position_note.setText(position_text(findings.entries, findings.shown, findings.current))
 
-    def _export(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder for hotspots and lesions")
-        if folder:
-            self.export_to(Path(folder))
-
     def _set_up(self) -> None:
         self.findings.reader = self.choices.reader_box.text()
         what = "Hotspots with verdicts, who and when, as GeoJSON for QuPath and CSV; lesions as CSV"
@@ -388,7 +384,7 @@ class HotspotsWidget(Docked):
         self.reader.mark_wanted.connect(self.marks.begin_own)
         self.reader.call_given.connect(self._call_given)
         self.reader.place_wanted.connect(self._look_at)
-        self.export_button.clicked.connect(self._export)
+        self.export_button.clicked.connect(self.ask_where_to_export)
         workers = (self.saver, self.quick, self.pictures)
         self.destroyed.connect(lambda: [worker.close() for worker in workers])
 

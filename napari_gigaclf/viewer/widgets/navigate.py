@@ -135,7 +135,7 @@ class NavigateWidget(Docked):
             "turn": _button("Turn", "Turn the slide by a quarter (Alt+R)"),
             "mirror": _button("Mirror", "Exchange left and right (Alt+M)"),
             "upright": _button("Upright", "Show the slide as its file has it (Alt+U)"),
-            "ruler": _button("Ruler", "Drag over the slide to measure a length"),
+            "ruler": _button("Ruler", "Drag over the slide to measure a length (Alt+D)"),
             "snapshot": _button("Snapshot", "Save what is shown, with scale bar and legend (Alt+S)"),
             "keys": _button("Keys", "List the keys of the canvas (Alt+K)"),
             "properties": _button("Properties", "What the slide says about itself"),
@@ -186,6 +186,7 @@ class NavigateWidget(Docked):
             self.canvas.watch_view(self._follow),
             self._watch_layers(),
             CanvasKeys(viewer, commands.key_actions(viewer)).stop,
+            commands.RULERS.register(viewer, self.buttons["ruler"]),
         )
         worker = self.worker
         self.destroyed.connect(lambda: worker.close())

@@ -6,6 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QProgressBar,
@@ -22,6 +23,8 @@ from napari_gigaclf.viewer.texts import progress_text
 from napari_gigaclf.viewer.widgets.controls import combo_box, note, refill
 
 SIGNED, UNSIGNED = "signed", "unsigned"
+SHORT = 8
+"""Letters that a list has room for at least: the panel takes the slide no more room than the one above it."""
 
 
 class WhyPanel(QWidget):
@@ -38,8 +41,8 @@ class WhyPanel(QWidget):
             "How the logit of the chosen answer changes with every pixel it depends on: the exact gradient (key W)"
         )
         self.cancel_button = QPushButton("Cancel")
-        self.class_box = combo_box("Class whose logit is differentiated")
-        self.sign_box = combo_box("Blue lowers and orange raises the logit when brighter; or magnitude alone")
+        self.class_box = combo_box("Class whose logit is differentiated", SHORT)
+        self.sign_box = combo_box("Blue lowers and orange raises the logit when brighter; or magnitude alone", SHORT)
         self.of_box = combo_box("Of the answer itself, or of all its cells alike (where the model takes the highest)")
         self.smooth_box = QCheckBox("SmoothGrad")
         self.smooth_box.setToolTip(
@@ -109,24 +112,26 @@ class WhyPanel(QWidget):
         refill(self.sign_box, [("signed", SIGNED), ("unsigned", UNSIGNED)])
         refill(self.of_box, [("of the answer", "answer"), ("of all its cells", "cells")])
         self._set_up_numbers()
-        first, second, third = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        first, second, third = QHBoxLayout(), QHBoxLayout(), QGridLayout()
         first.addWidget(self.why_button)
         first.addWidget(self.class_box, 1)
         first.addWidget(self.cancel_button)
-        for widget in (self.sign_box, self.of_box, self.smooth_box):
-            second.addWidget(widget)
+        second.addWidget(self.sign_box)
+        second.addWidget(self.of_box, 1)
         third.setContentsMargins(0, 0, 0, 0)
         names = ("noise", "copies", "seed")
-        for name, box in zip(names, (self.noise_box, self.samples_box, self.seed_box), strict=True):
-            third.addWidget(QLabel(name))
-            third.addWidget(box, 1)
+        for number, box in enumerate((self.noise_box, self.samples_box, self.seed_box)):
+            third.addWidget(QLabel(names[number]), number // 2, number % 2 * 2)
+            third.addWidget(box, number // 2, number % 2 * 2 + 1)
+        third.setColumnStretch(1, 1)
+        third.setColumnStretch(3, 1)
         self.settings.setLayout(third)
         self.settings.setVisible(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(first)
         layout.addLayout(second)
-        for widget in (self.settings, self.bar, self.stage_note, self.why_note):
+        for widget in (self.smooth_box, self.settings, self.bar, self.stage_note, self.why_note):
             layout.addWidget(widget)
         self.show_why("")
 

@@ -26,6 +26,26 @@ def test_a_lost_tile_is_an_error_not_glass(tmp_path: Path, keep: float) -> None:
         slide.read(0, 400, 500, 400, 500)
 
 
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("a.tif", b"II*\0 broken"),
+        ("b.tif", b"II*\0"),
+        ("c.tif", b"MM\0*\0\0\0\x08\0"),
+        ("d.png", b"\x89PNG\r\n\x1a\n12"),
+        ("e.jpg", b"\xff\xd8\xff\xe0"),
+        ("f.zip", b"PK\3\4xx"),
+    ],
+)
+def test_a_damaged_file_says_what_to_do_in_words_of_ours(tmp_path: Path, name: str, head: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(head)
+    with pytest.raises(
+        SlideError, match=rf"{name}: cannot be opened: it seems to be damaged or cut short; copy it again"
+    ):
+        open_slide(path)
+
+
 def test_what_is_there_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "cut.tif"
     cut(path, 0.6)

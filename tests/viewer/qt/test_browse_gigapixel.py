@@ -11,7 +11,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 
 from napari_gigaclf.viewer.progressive.shown_level import is_sharp
-from napari_gigaclf.viewer.sample import large_phantom
+from napari_gigaclf.viewer.sample import large_layers
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
 
@@ -24,7 +24,7 @@ def desk(make_napari_viewer, qtbot):
     """A shown window with the gigapixel phantom and the navigator; the layer, the widget and the draws so far."""
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1280, 800)
-    ((levels, kwargs, _),) = large_phantom()
+    ((levels, kwargs, _),) = large_layers()
     layer = viewer.add_image(levels, **kwargs)
     widget = NavigateWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Navigate")

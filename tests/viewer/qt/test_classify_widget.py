@@ -6,8 +6,10 @@ import time
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QFileDialog
 
 from napari_gigaclf.slides import open_slide
+from napari_gigaclf.viewer import ask_commands, run_commands
 from napari_gigaclf.viewer.controllers.giving_way import MOVING_SECONDS
 from napari_gigaclf.viewer.controllers.run_view import State
 
@@ -104,6 +106,29 @@ def test_cancel_is_answered_at_once_and_the_partial_result_says_so(widget, show,
     assert "partial" in overlay(widget, large, "probability").name
     assert "Partial" in widget.run_panel.result_note.text()
     assert widget.run_panel.run_button.isEnabled()
+
+
+def test_the_palette_presses_the_buttons(widget, show, large, ready, qtbot, viewer, tmp_path, monkeypatch):
+    show(large)
+    ready(large)
+    run_commands.run_tissue(viewer)
+    qtbot.waitUntil(lambda: overlay(widget, large, "mask") is not None, timeout=60_000)
+    run_commands.run_start(viewer)
+    qtbot.waitUntil(lambda: widget.runs.running, timeout=60_000)
+    run_commands.run_cancel(viewer)
+    qtbot.waitUntil(lambda: not widget.runs.running, timeout=60_000)
+    assert "Partial" in widget.run_panel.result_note.text()
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_asked: str(tmp_path))
+    run_commands.run_export(viewer)
+    qtbot.waitUntil(lambda: "Exported" in widget.run_panel.estimate_note.text(), timeout=60_000)
+    run_commands.ask_clicks(viewer)
+    assert widget.tool.on
+    run_commands.ask_clicks(viewer)
+    assert not widget.tool.on
+    ask_commands.ask_middle(viewer)
+    qtbot.waitUntil(lambda: bool(widget.probes.rows), timeout=60_000)
+    run_commands.ask_clear(viewer)
+    assert widget.probes.rows == []
 
 
 def test_a_moving_view_is_noticed_until_the_widget_closes(widget, viewer):

@@ -16,7 +16,7 @@ from napari_gigaclf.testing.slide_files import write_svs
 from napari_gigaclf.viewer.companions import companions
 from napari_gigaclf.viewer.layers import Frame, probability_layer
 from napari_gigaclf.viewer.progressive.shown_level import is_sharp
-from napari_gigaclf.viewer.sample import large_phantom
+from napari_gigaclf.viewer.sample import large_layers
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.compare import CompareWidget
 
@@ -179,7 +179,7 @@ def test_closing_it_frees_everything(viewer, show, slide, dock, qtbot):
 
 def test_nothing_of_a_gigapixel_slide_is_read_on_the_windows_thread(make_napari_viewer, qtbot, monkeypatch):
     """Neither when its first layer is added nor when the second canvas opens, its coarsest level included."""
-    ((levels, kwargs, _),) = large_phantom()
+    ((levels, kwargs, _),) = large_layers()
     level = type(levels[-1].level)
     read, waited = level.read_inside, []
 

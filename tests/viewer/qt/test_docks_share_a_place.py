@@ -4,6 +4,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
+from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.docked import dock_of
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
@@ -46,6 +47,16 @@ def test_they_become_tabs_with_the_latest_in_front(viewer, dock, qtbot):
         qtbot.waitUntil(lambda latest=latest: latest.height() > 0.9 * height, timeout=10_000)  # once it is laid out
     first.come_forward()
     qtbot.waitUntil(lambda: seen(first) and not seen(latest), timeout=10_000)
+
+
+@pytest.mark.parametrize(("kind", "share"), [(NavigateWidget, 0.45), (ClassifyWidget, 0.33)])
+def test_on_a_small_screen_the_slide_keeps_its_share_of_the_window(viewer, dock, qtbot, kind, share):
+    widget = dock(kind, name=kind.__name__)
+    canvas = viewer.window._qt_viewer.canvas.native
+    assert viewer.window._qt_window.width() == 1280
+    qtbot.waitUntil(lambda: seen(widget) and canvas.width() > share * 1280, timeout=10_000)
+    qtbot.wait(100)  # once more, when everything is laid out
+    assert canvas.width() > share * 1280
 
 
 def test_what_a_person_moved_and_what_is_not_ours_stays_where_it_is(viewer, dock, qtbot):

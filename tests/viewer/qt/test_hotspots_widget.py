@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_gigaclf.inference import Prediction
 from napari_gigaclf.inference.findings.review_file import reviews_folder
 from napari_gigaclf.slides import open_slide
+from napari_gigaclf.viewer import hotspot_commands as commands
+from napari_gigaclf.viewer.commands import toggle_probability
 from napari_gigaclf.viewer.layers import Frame, prediction_layers
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 
@@ -200,6 +202,49 @@ def test_five_places_by_keys_over_the_slide(hotspots, press, big, viewer, qtbot)
     assert hotspots.note.text() == "That was the first place."
     press("N")
     assert hotspots.note.text() == ""
+
+
+def test_the_palette_goes_through_the_places(hotspots, qtbot, tmp_path, monkeypatch, viewer):
+    commands.hotspots_next(viewer)
+    commands.hotspots_accept(viewer)
+    commands.hotspots_next(viewer)
+    commands.hotspots_reject(viewer)
+    commands.hotspots_undo(viewer)
+    commands.hotspots_previous(viewer)
+    commands.hotspots_note(viewer)
+    assert QApplication.focusWidget() is hotspots.list.note_box
+    qtbot.keyClicks(hotspots.list.note_box, "clear")
+    qtbot.keyClick(hotspots.list.note_box, Qt.Key.Key_Return)
+    assert verdicts(hotspots)[:2] == ["accepted: clear", ""]
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_asked: str(tmp_path))
+    commands.hotspots_export(viewer)
+    qtbot.waitUntil(lambda: "Exported" in hotspots.note.text(), timeout=20_000)
+    assert len(list(tmp_path.glob("*-hotspots.csv"))) == 1
+    commands.hotspots_reader_first(viewer)
+    assert hotspots.list.table.rowCount() == 0
+    commands.hotspots_reader_first(viewer)
+    assert verdicts(hotspots)[0] == "accepted: clear"
+
+
+def test_without_the_widget_a_command_opens_it(viewer, monkeypatch):
+    opened = []
+    monkeypatch.setattr(viewer.window, "add_plugin_dock_widget", lambda *names: opened.append(names))
+    commands.hotspots_next(viewer)
+    assert opened == [("napari-gigaclf", "Hotspots")]
+
+
+def test_what_is_written_is_seen_though_another_tab_was_in_front(hotspots, press, viewer, widget, qtbot):
+    press("N")
+    widget.come_forward()
+    qtbot.waitUntil(lambda: hotspots.visibleRegion().isEmpty(), timeout=10_000)
+    press("R")
+    qtbot.waitUntil(lambda: not hotspots.visibleRegion().isEmpty(), timeout=10_000)
+    field = hotspots.list.class_box
+    assert QApplication.focusWidget() is field
+    qtbot.keyClicks(field, "normal")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert verdicts(hotspots)[0] == "is normal"
+    assert QApplication.focusWidget() is viewer.window._qt_viewer.canvas.native
 
 
 def test_they_return_after_the_program_was_killed(
@@ -412,6 +457,8 @@ def test_reader_first_hides_everything_until_the_call_is_recorded(
     assert not hotspots.tally_note.isVisibleTo(hotspots)
     assert not hotspots.choices.slider.isVisibleTo(hotspots)
     assert hotspots.note.text().startswith("Say what you see")
+    toggle_probability(viewer)
+    assert not probability.visible, "a key pressed out of habit shows nothing"
     qtbot.mouseClick(panel.mark_button, Qt.MouseButton.LeftButton)
     own = widget.canvas.overlay(big.id, "own call")
     assert str(own.mode) == "add"

@@ -148,6 +148,16 @@ def test_turned_and_mirrored_the_same_tissue_is_seen_from_another_side(
     assert seen == ["upper left", "upper right", "lower right", "lower left", "upper left"]
 
 
+def test_a_key_takes_the_ruler_and_lays_it_down(navigator, show, slide, viewer, press):
+    show(slide)
+    press(Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
+    assert navigator.buttons["ruler"].isChecked()
+    assert not viewer.scene.camera.mouse_pan
+    press(Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
+    assert not navigator.buttons["ruler"].isChecked()
+    assert viewer.scene.camera.mouse_pan
+
+
 def test_what_lies_under_the_cursor(viewer, navigator, show, slide, qtbot):
     from napari.utils.interactions import mouse_move_callbacks
 

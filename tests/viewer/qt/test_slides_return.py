@@ -74,6 +74,30 @@ def test_what_was_shown_when_the_window_closed_is_shown_again(opened, qtbot):
     assert list_states(states_folder())[0].num_drawn == 2
 
 
+@pytest.mark.parametrize("sample", ["phantom", "large-phantom"])
+def test_a_sample_slide_returns_too(make_napari_viewer, plugin, qtbot, sample):
+    def opened_sample():
+        viewer = make_napari_viewer(show=True)
+        layer = viewer.open_sample("napari-gigaclf", sample)[0]
+        qtbot.waitUntil(lambda: found_in(viewer.window._qt_window) is not None, timeout=20_000)
+        controller, slide = found_in(viewer.window._qt_window).controller, layer.metadata["slide"]
+        qtbot.waitUntil(lambda: slide.id in controller._open and controller._open[slide.id].ready, timeout=20_000)
+        return viewer, slide
+
+    viewer, slide = opened_sample()
+    Viewpoint(viewer).set_zoom(slide, 4.0)
+    Viewpoint(viewer).look_at(slide, (3000.0, 2000.0))
+    names = [layer.name for layer in viewer.layers]
+    viewer.add_shapes([np.array([[10, 10], [10, 60], [50, 60.0]])], shape_type="polygon", name="mine")
+    viewer.close()
+
+    viewer, slide = opened_sample()
+    assert Viewpoint(viewer).zoom(slide) == pytest.approx(4.0)
+    assert Viewpoint(viewer).box(slide).centre == pytest.approx((3000.0, 2000.0))
+    assert [layer.name for layer in viewer.layers] == [*names, "mine"]
+    assert len(viewer.layers["mine"].data) == 1
+
+
 def test_strokes_points_and_notes_are_written_soon_without_a_close(opened, qtbot):
     viewer, layer, host = opened()
     slide_id = layer.metadata["slide"].id
