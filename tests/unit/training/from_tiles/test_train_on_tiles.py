@@ -32,6 +32,7 @@ from napari_gigaclf.training.from_tiles.start import prepared
 from napari_gigaclf.training.runs import best, state
 from napari_gigaclf.training.runs import run as run_module
 from napari_gigaclf.training.runs.settings import with_settings
+from napari_gigaclf.training.runs.workers import Workers
 
 
 def go(source, recipe, folder, **options):
@@ -292,7 +293,9 @@ def test_rare_classes_weigh_more(large_tiles, quick, tmp_path):
     for weigh in (False, True):
         changed = dataclasses.replace(recipe, class_weights=weigh)
         tiles = check_source(large_tiles, changed).tiles
-        learner = prepared(tiles, changed, tmp_path / str(weigh), resume=False, device="cpu").learner
+        cpu = torch.device("cpu")
+        run = prepared(tiles, changed, tmp_path / str(weigh), resume=False, device=cpu, workers=Workers())
+        learner = run.learner
         batch = learner.batches(0)[0]
         losses.append(learner.gradient(batch, 0, lambda _: None, None).losses)
     counts = Counter(row.labels[0] for row in tiles.cohort.of_split("train").rows)
