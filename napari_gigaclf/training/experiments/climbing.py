@@ -112,13 +112,15 @@ class Climb:
     def _look(self, name: str, seed: int) -> None:
         """Measure where a trained network looks on test slides."""
         key = digest(self._key(name, seed), self.experiment.num_looked_at)
-        paths = {of: gazes_path(self.output, of, name, seed) for of in looked_at(self.name)}
-        if all(key_of_gazes(path) == key for path in paths.values()):
+        paths = {each: gazes_path(self.output, each, name, seed) for each in looked_at(self.name)}
+        missing = {each: path for each, path in paths.items() if key_of_gazes(path) != key}
+        if not missing:
             return
         network, _ = self._network(name, seed, self._key(name, seed))
-        for of, path in paths.items():
-            gazes = gazes_of(network, RUNGS[name], self.test_sets[of], self.experiment.num_looked_at)
-            write_gazes(path, gazes, key)
+        for each, path in missing.items():
+            of, label = looked_at(self.name)[each]
+            count = self.experiment.num_looked_at
+            write_gazes(path, gazes_of(network, RUNGS[name], self.test_sets[of], label, count), key)
 
     def _key(self, name: str, seed: int) -> str:
         """Return a digest of all that a network and its answers depend on."""

@@ -29,7 +29,7 @@ from napari_gigaclf.training.experiments.maps import SlideMap
 from napari_gigaclf.training.experiments.on_maps import OnMaps
 from napari_gigaclf.training.experiments.painted import painted
 from napari_gigaclf.training.mosaics import SlidePlan, TilePool
-from napari_gigaclf.training.mosaics.plan import TUMOUR
+from napari_gigaclf.training.mosaics.plan import SHAM, TUMOUR
 from napari_gigaclf.writing import replacing
 
 logger = logging.getLogger(__name__)
@@ -110,10 +110,10 @@ def saliency(model: Classifier, one: SlideMap, pool: TilePool) -> NDArray[np.flo
 
 
 def lesion_cells(plan: SlidePlan, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Return which cells of the map, (rows, columns), have their middle in a tumour tile."""
+    """Return which cells of the map, (rows, columns), have their middle in a tumour tile, of label 0 in a sham."""
     grid = plan.grid
     tumour = np.zeros((grid.num, grid.num), bool)
-    where = plan.cells[plan.roles == TUMOUR]
+    where = plan.cells[plan.roles == (TUMOUR if plan.label == 1 else SHAM)]
     tumour[where[:, 0], where[:, 1]] = True
     first = grid.offset_px + grid.overlap_px / 2
     rows, columns = (

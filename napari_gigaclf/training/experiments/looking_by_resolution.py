@@ -22,11 +22,20 @@ from napari_gigaclf.training.mosaics.settings import Lesion
 
 LOOKED_AT: Final[tuple[Lesion, ...]] = ("macro", "micro")
 """Lesions that the gaze is measured on: of smaller ones hardly a cell is inside."""
+SHAM_SET: Final = ", sham"
+"""Behind the name of a set: its slides without tumour."""
 
 
-def looked_at(experiment: str) -> list[str]:
-    """Return the sets of test slides on which is measured where networks look."""
-    return [f"{experiment}, {lesion}" for lesion in LOOKED_AT]
+def looked_at(experiment: str) -> dict[str, tuple[str, int]]:
+    """Return what is looked at by name: a set of test slides, and the label of those that are.
+
+    Twins without tumour have shams in the lesion's place, of the same colours: what draws a network there is no tumour.
+    """
+    found = {}
+    for lesion in LOOKED_AT:
+        found[f"{experiment}, {lesion}"] = (f"{experiment}, {lesion}", 1)
+        found[f"{experiment}, {lesion}{SHAM_SET}"] = (f"{experiment}, {lesion}", 0)
+    return found
 
 
 def gazes_path(folder: Path, of: str, rung: str, seed: int) -> Path:
@@ -39,10 +48,10 @@ def gazes_paths(folder: Path, of: str, rung: str) -> list[Path]:
     return sorted(gazes_path(folder, of, rung, 0).parent.glob(f"{of}, {rung}, [0-9]*.json"))
 
 
-def gazes_of(network: Ladder, rung: Rung, slides: SlideSet, count: int) -> list[Gaze]:
-    """Return where a network looks on the first ``count`` slides with tumour."""
-    positive = [plan for plan in slides.plans if plan.label == 1][:count]
-    return [gaze(network.eval(), rung, plan, slides.pool) for plan in positive]
+def gazes_of(network: Ladder, rung: Rung, slides: SlideSet, label: int, count: int) -> list[Gaze]:
+    """Return where a network looks on the first ``count`` slides of a label."""
+    chosen = [plan for plan in slides.plans if plan.label == label][:count]
+    return [gaze(network.eval(), rung, plan, slides.pool) for plan in chosen]
 
 
 def gaze(network: Ladder, rung: Rung, plan: SlidePlan, pool: TilePool) -> Gaze:

@@ -97,6 +97,15 @@ def test_training_on_slides_lowers_the_loss(slides):
     assert np.isfinite(answers(network, rung, slides, "tumour")).all()
 
 
+def test_a_sham_lies_where_the_lesion_of_its_twin_does(slides):
+    first, second = slides.plans[:2]
+    assert first.group == second.group
+    assert first.label != second.label
+    found = [lesion_cells(plan, (18, 18)) for plan in (first, second)]
+    assert found[0].any()
+    assert (found[0] == found[1]).all()
+
+
 @pytest.mark.parametrize("name", RUNGS)
 def test_where_a_network_looks_is_what_the_whole_image_says(slides, name):
     """The cells of highest margin and of largest gradient, streamed, are those without the engine."""
@@ -157,7 +166,8 @@ def test_rungs_run_go_on_and_are_reported(large_pool, tmp_path, name, kind, side
     results = read_results(tmp_path, of)
     assert {one.arm for one in results} == {*rungs, *(f"{rung}, before" for rung in rungs)}
     looked = {path.name for path in (tmp_path / "looking").glob("*.json")}
-    of_sets = ("resolution, macro", "resolution, micro") if kind == "metastasis" else ()
+    lesions = ("macro", "macro, sham", "micro", "micro, sham") if kind == "metastasis" else ()
+    of_sets = [f"resolution, {each}" for each in lesions]
     assert looked == {f"{each}, {rung}, 1.json" for each in of_sets for rung in rungs}
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
     climb.run((1,))
