@@ -77,7 +77,7 @@ def draw_gazes_by_resolution(axes: "Axes", figures: dict[tuple[str, str], GazeFi
             if what != "chance":
                 axes.vlines(places, [one.low for one in found], [one.high for one in found], color=colour, lw=1)
     axes.set_xticks(range(len(RUNGS)), [rung.replace(", ", ",\n") for rung in RUNGS])
-    axes.set(ylabel="top 1 % of cells in the lesion", xlabel="resolution (bars: 95 % over slides)", ylim=(-0.02, 1.02))
+    axes.set(ylabel="top 1 % of cells inside", xlabel="resolution (bars: 95 % over slides)", ylim=(-0.02, 1.02))
     axes.legend(fontsize="x-small")
 
 
