@@ -2,6 +2,7 @@
 
 import dataclasses
 import json as json_text
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -77,6 +78,11 @@ def teller(*, json: bool) -> "Callable[[Epoch], None]":
         say(f"epoch {epoch.number}: loss {epoch.train_loss:.4f}; tuning: {tuning or 'nothing kept aside'}{best}")
 
     return tell
+
+
+def speaks() -> bool:
+    """Return whether this process says what came of a run: of several, the first one does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def say_what_is_kept(output: Path) -> None:

@@ -1,7 +1,6 @@
 """``train``: check a table of slides, then train on it; Ctrl-C keeps the state, and ``--resume`` goes on with it."""
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari_gigaclf.cli.bar import progress_bar
 from napari_gigaclf.cli.configs import Config, TrainConfig
 from napari_gigaclf.cli.interrupt import interruptible
-from napari_gigaclf.cli.runs import recipe_of, say_what_is_kept, show, summarise, teller
+from napari_gigaclf.cli.runs import recipe_of, say_what_is_kept, show, speaks, summarise, teller
 from napari_gigaclf.cli.say import note, say
 from napari_gigaclf.errors import Cancelled, CohortError
 from napari_gigaclf.training.cohort import (
@@ -80,7 +79,7 @@ def _train(config: TrainConfig, cohort: Cohort, recipe: "Recipe", output: Path) 
     except (Cancelled, KeyboardInterrupt):
         say_what_is_kept(output)
         raise
-    if os.environ.get("RANK", "0") == "0":  # of several processes, one speaks
+    if speaks():
         _summarise(config, result)
     return 0
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from napari_gigaclf.cli.bar import progress_bar
 from napari_gigaclf.cli.configs import Config, TrainTilesConfig
 from napari_gigaclf.cli.interrupt import interruptible
-from napari_gigaclf.cli.runs import recipe_of, say_what_is_kept, show, summarise, teller
+from napari_gigaclf.cli.runs import recipe_of, say_what_is_kept, show, speaks, summarise, teller
 from napari_gigaclf.cli.say import note, say
 from napari_gigaclf.errors import Cancelled, CohortError
 from napari_gigaclf.training.from_tiles import PRESETS
@@ -24,17 +24,20 @@ def run(config: Config) -> int:
     recipe = recipe_of(config, PRESETS)
     with interruptible() as stop, progress_bar("tiles") as progress:
         report = check_source(
-            config.source, recipe, classes=config.classes, group=config.group, progress=progress, cancel=stop
-        )
+            config.source, recipe, classes=config.classes, group=config.group,
+            progress=progress if speaks() else None, cancel=stop,
+        )  # fmt: skip
     if config.check:
         return show(report, json=config.json)
-    for problem in (*report.errors, *report.warnings):
+    for problem in (*report.errors, *report.warnings) if speaks() else ():
         note(f"{config.source.name}: {problem}")
     if report.errors:
         raise CohortError(f"{config.source}: {len(report.errors)} errors, listed above; nothing was run")
     if config.output is None:
         raise CohortError("--output RUN is missing: the folder for the model, the log and the state")
     result = _train(config, report, recipe, config.output)
+    if not speaks():
+        return 0
     for text in result.warnings:
         note(f"tiles drawn: {text}")
     summarise(result, json=config.json)

@@ -1,6 +1,9 @@
-"""What tests ask of a run's folder: its log, its losses, its weights; and of a report, which problems it has."""
+"""What tests ask of a run's folder (log, losses, weights) and of a report (its problems); runs in two processes."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +26,17 @@ def lines_of(run: Path) -> list[dict[str, Any]]:
 def losses_of(run: Path) -> list[float]:
     """Return the loss of each step of a run."""
     return [line["loss"] for line in lines_of(run) if line["what"] == "step"]
+
+
+def run_in_two_processes(*arguments: str) -> str:
+    """Run ``napari-gigaclf`` in two processes by ``torchrun``, one thread each; return what they wrote to stdout."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0", "--standalone"]
+    command += ["-m", "napari_gigaclf", *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=280, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def weights_of(run: Path) -> "dict[str, Tensor]":

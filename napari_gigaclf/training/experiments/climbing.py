@@ -15,6 +15,8 @@ from napari_gigaclf.training.builtin.loop import positive_scores, tile_logits
 from napari_gigaclf.training.experiments.bench import SLIDES_SEED
 from napari_gigaclf.training.experiments.configs import ResolutionExperiment
 from napari_gigaclf.training.experiments.ladder import RUNGS, Ladder, Task
+from napari_gigaclf.training.experiments.looking import key_of_gazes, write_gazes
+from napari_gigaclf.training.experiments.looking_by_resolution import gazes_of, gazes_path, looked_at
 from napari_gigaclf.training.experiments.resolution import (
     SlideSet,
     answers,
@@ -69,6 +71,8 @@ class Climb:
             self._score_tiles(name)
             for seed in (BEFORE, *seeds):
                 self._run_one(name, seed)
+            for seed in seeds if self.task == "tumour" else ():
+                self._look(name, seed)
 
     @cached_property
     def test_sets(self) -> dict[str, SlideSet]:
@@ -81,7 +85,7 @@ class Climb:
     def _run_one(self, name: str, seed: int) -> None:
         """Score the test slides of one rung and seed that have no result yet."""
         arm = name if seed != BEFORE else f"{name}, before"
-        key = digest(name, seed, plain(self.experiment))
+        key = self._key(name, seed)
         paths = {of: result_path(self.output, of, arm, seed) for of in self.test_sets}
         if all(path.is_file() and read_result(path).key == key for path in paths.values()):
             logger.info("%s, seed %d: from before", arm, seed)
@@ -104,6 +108,25 @@ class Climb:
             )
             write_result(paths[of], result)
             logger.info("%s, %s, seed %d: %.3f", of, arm, seed, result.test.figure)
+
+    def _look(self, name: str, seed: int) -> None:
+        """Measure where a trained network looks on test slides."""
+        key = digest(self._key(name, seed), self.experiment.num_looked_at)
+        paths = {each: gazes_path(self.output, each, name, seed) for each in looked_at(self.name)}
+        missing = {each: path for each, path in paths.items() if key_of_gazes(path) != key}
+        if not missing:
+            return
+        network, _ = self._network(name, seed, self._key(name, seed))
+        for each, path in missing.items():
+            of, label = looked_at(self.name)[each]
+            count = self.experiment.num_looked_at
+            write_gazes(path, gazes_of(network, RUNGS[name], self.test_sets[of], label, count), key)
+
+    def _key(self, name: str, seed: int) -> str:
+        """Return a digest of all that a network and its answers depend on."""
+        whole = plain(self.experiment)
+        assert isinstance(whole, dict)
+        return digest(name, seed, {k: v for k, v in whole.items() if k != "num_looked_at"})
 
     def _score_tiles(self, name: str) -> None:
         """Score the test tiles that are matched in colour, each alone, with the network that has seen no slide yet."""

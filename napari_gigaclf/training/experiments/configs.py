@@ -75,11 +75,13 @@ class ResolutionExperiment:
     epochs: int = 3
     batch_size: int = 4
     learning_rate: float = 5e-4
+    num_looked_at: int = 12
+    """Test slides with tumour, of macro and of micro, on which is measured where a network looks."""
 
     def small(self) -> "ResolutionExperiment":
         """Return the same in minutes: to see that it runs, not what comes out."""
         return dataclasses.replace(
-            self, tile_epochs=1, num_tiles=256, num_tuning_tiles=64, num_train=8, num_test=8, epochs=1
+            self, tile_epochs=1, num_tiles=256, num_tuning_tiles=64, num_train=8, num_test=8, epochs=1, num_looked_at=2
         )
 
 

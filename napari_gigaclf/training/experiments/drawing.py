@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from napari_gigaclf.training.evaluation import Interval
 from napari_gigaclf.training.experiments.comparing import ArmFigures
+from napari_gigaclf.training.experiments.gaze_figures import GazeFigures
 from napari_gigaclf.training.experiments.ladder import RUNGS
 from napari_gigaclf.training.experiments.looking import Gaze
+from napari_gigaclf.training.experiments.looking_by_resolution import SHAM_SET
 from napari_gigaclf.writing import replacing
 
 if TYPE_CHECKING:
@@ -57,6 +60,25 @@ def draw_gazes(axes: "Axes", gazes: dict[str, list[Gaze]]) -> None:
     axes.axvline(chance, color="0.6", ls=":")
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlabel="share of the top 1 % of cells inside the lesion (dotted: chance)", xlim=(-0.02, 1.02))
+
+
+def draw_gazes_by_resolution(axes: "Axes", figures: dict[tuple[str, str], GazeFigures]) -> None:
+    """Draw where networks look over resolution: saliency and chance of each set; ``figures`` as above."""
+    sets = list(dict.fromkeys(of for of, _ in figures))
+    for number, of in enumerate(sets):
+        there = [(place, figures[of, rung]) for place, rung in enumerate(RUNGS) if (of, rung) in figures]
+        of_sham = of.endswith(SHAM_SET)
+        colour = f"C{sets.index(of.removesuffix(SHAM_SET))}"
+        for what, line in (("saliency", "--s" if of_sham else "-o"), *([] if of_sham else [("chance", ":")])):
+            places = [place + 0.04 * number for place, _ in there]
+            found: list[Interval] = [getattr(one, what) for _, one in there]
+            label = f"{of}, {what}"
+            axes.plot(places, [one.value for one in found], line, ms=4, lw=1.2, color=colour, label=label)
+            if what != "chance":
+                axes.vlines(places, [one.low for one in found], [one.high for one in found], color=colour, lw=1)
+    axes.set_xticks(range(len(RUNGS)), [rung.replace(", ", ",\n") for rung in RUNGS])
+    axes.set(ylabel="top 1 % of cells inside", xlabel="resolution (bars: 95 % over slides)", ylim=(-0.02, 1.02))
+    axes.legend(fontsize="x-small")
 
 
 def save(path: Path, draw: Callable[["Axes"], None]) -> None:

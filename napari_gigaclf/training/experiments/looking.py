@@ -14,7 +14,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from napari_gigaclf.training.experiments.maps import SlideMap
 from napari_gigaclf.training.experiments.on_maps import OnMaps
 from napari_gigaclf.training.experiments.painted import painted
 from napari_gigaclf.training.mosaics import SlidePlan, TilePool
-from napari_gigaclf.training.mosaics.plan import TUMOUR
+from napari_gigaclf.training.mosaics.plan import SHAM, TUMOUR
 from napari_gigaclf.writing import replacing
 
 logger = logging.getLogger(__name__)
@@ -61,22 +61,36 @@ def looking_path(folder: Path, experiment: str, arm: str) -> Path:
 def look(bench: Bench, model: Classifier, path: Path) -> None:
     """Measure where a model looks on the first positive test slides, and write it."""
     positive = [one for one in bench.test if one.plan.label == 1][: bench.experiment.num_looked_at]
-    gazes = [gaze(model, one, bench.pools["test"]) for one in positive]
-    with replacing(path) as beside:
-        beside.write_text(json.dumps([asdict(one) for one in gazes]) + "\n", encoding="utf-8")
-    logger.info("looked at %d slides: %s", len(gazes), path.name)
+    write_gazes(path, [gaze(model, one, bench.pools["test"]) for one in positive])
 
 
 def gaze(model: Classifier, one: SlideMap, pool: TilePool) -> Gaze:
     """Return where a model looks on a slide."""
     tissue = one.cells_hw.numpy()
-    inside = lesion_cells(one.plan, tissue.shape)[tissue]
     with torch.no_grad():
         _, logits = OnMaps(model).eval().map_logits(one.features_Fhw[None])
     margin = (logits[0, 1] - logits[0, 0]).numpy()[tissue]
     salient = block_means(saliency(model, one, pool), CELL_PX)[: tissue.shape[0], : tissue.shape[1]][tissue]
+    return measured(one.plan, tissue, margin, salient)
+
+
+def measured(
+    plan: SlidePlan, tissue: NDArray[np.bool_], margin: NDArray[np.float32], salient: NDArray[np.float32]
+) -> Gaze:  # fmt: skip
+    """Return where a network looked.
+
+    Parameters
+    ----------
+    plan
+        Of the slide.
+    tissue
+        Which cells of the map (rows, columns) are tissue.
+    margin, salient
+        Of these cells, in order.
+    """
+    inside = lesion_cells(plan, tissue.shape)[tissue]
     return Gaze(
-        slide=one.plan.name,
+        slide=plan.name,
         chance=float(inside.mean()),
         probability=share_in(margin, inside),
         saliency=share_in(salient, inside, above=0.0),
@@ -96,10 +110,10 @@ def saliency(model: Classifier, one: SlideMap, pool: TilePool) -> NDArray[np.flo
 
 
 def lesion_cells(plan: SlidePlan, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Return which cells of the map, (rows, columns), have their middle in a tumour tile."""
+    """Return which cells of the map, (rows, columns), have their middle in a tumour tile, of label 0 in a sham."""
     grid = plan.grid
     tumour = np.zeros((grid.num, grid.num), bool)
-    where = plan.cells[plan.roles == TUMOUR]
+    where = plan.cells[plan.roles == (TUMOUR if plan.label == 1 else SHAM)]
     tumour[where[:, 0], where[:, 1]] = True
     first = grid.offset_px + grid.overlap_px / 2
     rows, columns = (
@@ -122,6 +136,24 @@ def share_in(values: NDArray[np.float32], inside: NDArray[np.bool_], above: floa
     return float(inside[np.argsort(-values, kind="stable")[:count]].mean())
 
 
+def write_gazes(path: Path, gazes: Sequence[Gaze], key: str = "") -> None:
+    """Write gazes, whole or not at all, with a digest of what they depend on."""
+    with replacing(path) as beside:
+        text = json.dumps({"key": key, "gazes": [asdict(one) for one in gazes]})
+        beside.write_text(text + "\n", encoding="utf-8")
+    logger.info("looked at %d slides: %s", len(gazes), path.name)
+
+
 def read_gazes(path: Path) -> list[Gaze]:
-    """Read what ``look`` wrote."""
-    return [Gaze(**one) for one in json.loads(path.read_text(encoding="utf-8"))]
+    """Read what ``write_gazes`` wrote."""
+    return [Gaze(**one) for one in _read(path)["gazes"]]
+
+
+def key_of_gazes(path: Path) -> str:
+    """Return the digest of what gazes depend on; empty where there are none."""
+    return str(_read(path)["key"]) if path.is_file() else ""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return found if isinstance(found, dict) else {"key": "", "gazes": found}  # a bare list until 2026-11-30

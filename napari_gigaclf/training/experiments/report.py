@@ -12,6 +12,7 @@ from napari_gigaclf.training.experiments.arms import ARMS
 from napari_gigaclf.training.experiments.comparing import ArmFigures, compared, figures_of_arm
 from napari_gigaclf.training.experiments.configs import EXPERIMENTS, RESOLUTIONS
 from napari_gigaclf.training.experiments.drawing import draw_aucs, draw_gazes, save
+from napari_gigaclf.training.experiments.gaze_figures import gaze_figures, gaze_table
 from napari_gigaclf.training.experiments.looking import looking_path, read_gazes
 from napari_gigaclf.training.experiments.report_resolution import resolution_section
 from napari_gigaclf.training.experiments.results import Result, results_by_arm
@@ -87,19 +88,5 @@ def _gaze_lines(folder: Path, docs: Path, name: str) -> list[str]:
     if not gazes:
         return []
     save(docs / f"{name}-looking.png", lambda axes: draw_gazes(axes, gazes))
-    lines = [
-        "Share of the top 1 % of tissue cells that lies in the lesion, mean over slides (interval over slides):", "",
-        "| | slides | chance | of highest probability | of highest saliency | highest cell inside |",
-        "|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    for arm, found in gazes.items():
-        columns = [_mean([getattr(gaze, what) for gaze in found]) for what in ("chance", "probability", "saliency")]
-        lines.append(f"| {arm} | {len(found)} | {' | '.join(columns)} | {sum(gaze.hit for gaze in found)} |")
-    return [*lines, "", f"![Where networks look]({name}-looking.png)", ""]
-
-
-def _mean(values: Sequence[float]) -> str:
-    """Return a mean with its bootstrap interval over slides."""
-    drawn = np.random.default_rng(0).choice(np.asarray(values), (2000, len(values))).mean(1)
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return f"{np.mean(values):.2f} ({low:.2f} to {high:.2f})"
+    table = gaze_table("", {arm: gaze_figures([found]) for arm, found in gazes.items()})
+    return [*table, "", f"![Where networks look]({name}-looking.png)", ""]

@@ -7,8 +7,11 @@ import numpy as np
 
 from napari_gigaclf.training.evaluation import holm
 from napari_gigaclf.training.experiments.comparing import ArmFigures, compared, figures_of_arm
-from napari_gigaclf.training.experiments.drawing import draw_resolutions, save
+from napari_gigaclf.training.experiments.drawing import draw_gazes_by_resolution, draw_resolutions, save
+from napari_gigaclf.training.experiments.gaze_figures import GazeFigures, gaze_figures, gaze_table
 from napari_gigaclf.training.experiments.ladder import RUNGS
+from napari_gigaclf.training.experiments.looking import read_gazes
+from napari_gigaclf.training.experiments.looking_by_resolution import gazes_paths, looked_at
 from napari_gigaclf.training.experiments.results import Result, results_by_arm, tiles_of
 from napari_gigaclf.training.mosaics.settings import LESION_TILES
 
@@ -34,7 +37,8 @@ def resolution_section(folder: Path, docs: Path, name: str) -> str:
     ]  # fmt: skip
     rows = [(of, rung) for of in sets for rung in RUNGS if (of, rung) in figures]
     lines += [_row(of, rung, figures, p.get((of, rung), "")) for of, rung in rows]
-    return "\n".join([*lines, "", f"![{figure} by resolution]({name}.png)", "", *_tile_lines(folder, name)])
+    lines += ["", f"![{figure} by resolution]({name}.png)", ""]
+    return "\n".join([*lines, *_gaze_lines(folder, docs, name), *_tile_lines(folder, name)])
 
 
 def _against_full(sets: dict[str, dict[str, list[Result]]]) -> dict[tuple[str, str], str]:
@@ -46,6 +50,21 @@ def _against_full(sets: dict[str, dict[str, list[Result]]]) -> dict[tuple[str, s
             p |= {(of, arm): found[0] for arm, found in compared(by_arm[FULL], others).items()}
     corrected = holm({"|".join(key): value for key, value in p.items()})
     return {key: f"{value:.4f} ({corrected['|'.join(key)]:.4f})" for key, value in p.items()}
+
+
+def _gaze_lines(folder: Path, docs: Path, name: str) -> list[str]:
+    """Return the table of where networks look, over all seeds, and draw it; empty without results."""
+    figures: dict[tuple[str, str], GazeFigures] = {}
+    for of in looked_at(name):
+        for rung in RUNGS:
+            seeds = [read_gazes(path) for path in gazes_paths(folder, of, rung)]
+            if seeds:
+                figures[of, rung] = gaze_figures(seeds)
+    if not figures:
+        return []
+    save(docs / f"{name}-looking.png", lambda axes: draw_gazes_by_resolution(axes, figures))
+    table = gaze_table("test slides | network", {f"{of} | {rung}": one for (of, rung), one in figures.items()})
+    return [*table, "", f"![Where networks look, by resolution]({name}-looking.png)", ""]
 
 
 def _tile_lines(folder: Path, name: str) -> list[str]:

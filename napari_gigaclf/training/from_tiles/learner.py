@@ -1,7 +1,8 @@
 """Learning from batches of tiles: AdamW, a learning rate that rises and falls once, weights averaged over steps.
 
 Everything drawn (order, changes of the tiles, dropout) is a function of the seed, the epoch and the batch alone, so
-that a run that was stopped goes on with the same draws.
+that a run that was stopped goes on with the same draws. Of several processes each has every n-th tile of a batch, and
+batch norms see all of it (``whole_norm``), so that they learn what one would.
 """
 
 import math
@@ -11,10 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from napari_gigaclf.errors import Cancelled, TrainingError
+from napari_gigaclf.errors import Cancelled, CohortError, TrainingError
 from napari_gigaclf.models import Classifier
 from napari_gigaclf.progress import CancelToken
 from napari_gigaclf.training.augment import augment
@@ -46,8 +48,8 @@ class TileLearner:
     weights: Tensor | None
     """Of the classes, (classes,); None: all the same."""
     recipe: TileRecipe
+    workers: Workers
     unit: str = "tile"
-    workers: Workers = field(default_factory=Workers)
     _learnt_from: tuple[CohortRow, ...] = field(init=False)
     """The tiles of split "train"."""
 
@@ -77,19 +79,20 @@ class TileLearner:
         return nn.ModuleDict({"trained": self.network, "averaged": self.averaged})
 
     @property
-    def _batch_size(self) -> int:
+    def batch_size(self) -> int:
+        """Tiles of a mini-batch."""
         return min(self.recipe.batch_size, len(self._learnt_from))
 
     def batches(self, epoch: int) -> list[list[CohortRow]]:
         """Return the mini-batches of an epoch, each full: the few tiles left over have their turn in another epoch."""
         rows = self._learnt_from
         order = np.random.default_rng([self.recipe.seed, epoch]).permutation(len(rows))
-        size = self._batch_size
+        size = self.batch_size
         return [[rows[i] for i in order[start : start + size]] for start in range(0, len(rows) - size + 1, size)]
 
     def learning_rate(self, counters: Counters) -> float:
         """Return the learning rate of the next step."""
-        per_epoch = len(self._learnt_from) // self._batch_size
+        per_epoch = len(self._learnt_from) // self.batch_size
         return self.recipe.learning_rate * one_cycle(counters.step, per_epoch * self.recipe.epochs)
 
     def gradient(
@@ -106,11 +109,10 @@ class TileLearner:
         Cancelled
             If the caller asked to stop.
         """
-        if cancel is not None and cancel.is_set():
-            raise Cancelled("stopped")
+        images = self._read(batch, cancel)
         before = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         try:
-            losses, norm = self._gradients(batch, epoch)
+            losses, norm = self._gradients(batch, images, epoch)
             on_done(len(batch))
         except BaseException:
             self.optimiser.zero_grad(set_to_none=True)
@@ -125,25 +127,47 @@ class TileLearner:
         self.optimiser.zero_grad(set_to_none=True)
         self.averaged.update_parameters(self.network)
 
-    def _gradients(self, batch: Sequence[CohortRow], epoch: int) -> tuple[list[float], float]:
-        """Leave the gradient of a batch at the parameters; return the tiles' losses and the gradient's length."""
+    def _read(self, batch: Sequence[CohortRow], cancel: CancelToken | None) -> NDArray[np.uint8]:
+        """Read this process's tiles of a batch; where one process is stopped, or cannot read one, all of them raise."""
+        error: Exception | None = Cancelled("stopped") if cancel is not None and cancel.is_set() else None
+        images = np.empty(0, np.uint8)
+        if error is None:
+            try:
+                images = self.tiles.images(self.workers.share(batch))
+            except CohortError as found:
+                error = found
+        self.workers.raise_together(error)
+        return images
+
+    def _gradients(
+        self, batch: Sequence[CohortRow], pixels: NDArray[np.uint8], epoch: int
+    ) -> tuple[list[float], float]:  # fmt: skip
+        """Leave the gradient of a batch, over all processes, at the parameters.
+
+        Returns
+        -------
+        tuple
+            The losses of this process's tiles, and the gradient's length.
+        """
         words = np.random.SeedSequence([self.recipe.seed, epoch, batch[0].number, 1]).generate_state(1, np.uint64)
         seed = int(words[0] >> np.uint64(1))
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        images = augment(self.tiles.images(batch), self.recipe.augmentation, generator).to(self.device)
-        labels = torch.tensor([row.labels[0] for row in batch], device=self.device)
+        part = self.workers.part(len(batch))
+        images = augment(pixels, self.recipe.augmentation, generator, part).to(self.device)
+        labels = torch.tensor([row.labels[0] for row in self.workers.share(batch)], device=self.device)
         self.network.train()
         bfloat16 = self.recipe.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16) if bfloat16 else nullcontext():
-            logits = self.network(images).float()
+            logits = self.network(images, part).float()
         losses = nn.functional.cross_entropy(
             logits, labels, self.weights, reduction="none", label_smoothing=self.recipe.label_smoothing
         )
         values: list[float] = losses.detach().tolist()
-        self._check_finite(values, batch, epoch)
-        losses.mean().backward()  # type: ignore[no-untyped-call]
+        self._check_finite(self.workers.joined(values), batch, epoch)
+        (losses.sum() / len(batch)).backward()  # type: ignore[no-untyped-call]
         parameters = [p for p in self.network.parameters() if p.requires_grad]
+        self.workers.add_up(p.grad for p in parameters if p.grad is not None)
         limit = math.inf if self.recipe.clip_norm is None else self.recipe.clip_norm
         norm = float(nn.utils.clip_grad_norm_(parameters, limit))
         if not math.isfinite(norm):
@@ -170,17 +194,21 @@ class TileLearner:
             return None
         network = self.best_network
         network.eval()
-        logits, losses = [], []
-        for start in range(0, len(cohort), AT_ONCE):
-            if cancel is not None and cancel.is_set():
-                raise Cancelled("stopped")
-            rows = cohort.rows[start : start + AT_ONCE]
-            images = torch.from_numpy(self.tiles.images(rows)).to(self.device)
+        own: list[tuple[list[float], float]] = []
+        # All processes go round equally often, the last time perhaps some of them with nothing.
+        at_once = AT_ONCE * self.workers.count
+        for start in range(0, len(cohort), at_once):
+            part = cohort.rows[start : start + at_once]
+            pixels = self._read(part, cancel)
+            if not len(pixels):
+                continue
+            images = torch.from_numpy(pixels).to(self.device)
             found = network(images.permute(0, 3, 1, 2).float() / 255.0).double()
-            labels = torch.tensor([row.labels[0] for row in rows], device=self.device)
-            logits.append(found.cpu().numpy())
-            losses.append(nn.functional.cross_entropy(found, labels, reduction="none").cpu().numpy())
-        return Tuning(cohort=cohort, logits=np.concatenate(logits), losses=np.concatenate(losses))
+            labels = torch.tensor([row.labels[0] for row in self.workers.share(part)], device=self.device)
+            losses = nn.functional.cross_entropy(found, labels, reduction="none")
+            own += zip(found.tolist(), losses.tolist(), strict=True)
+        logits, of_each = zip(*self.workers.joined(own), strict=True)
+        return Tuning(cohort=cohort, logits=np.array(logits), losses=np.array(of_each))
 
     def close(self) -> None:
         """Close the archive of tiles."""

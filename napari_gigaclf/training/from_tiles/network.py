@@ -12,6 +12,7 @@ from napari_gigaclf.errors import CohortError
 from napari_gigaclf.models import Classifier
 from napari_gigaclf.models.networks.cell_net import without_padding
 from napari_gigaclf.training.from_tiles.recipe import USUAL_NETWORK, TileRecipe
+from napari_gigaclf.training.part import Part
 from napari_gigaclf.training.runs.networks import build_network, freeze, rest_frozen
 
 LEAST_BATCH = 2
@@ -35,13 +36,30 @@ class TileNetwork(nn.Module):
         self.frozen = tuple(frozen)
         freeze(model, self.frozen)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits (B, classes) of tiles (B, 3, H, W) in [0, 1]."""
+    def forward(self, images: Tensor, part: Part | None = None) -> Tensor:
+        """Return logits (B, classes) of tiles.
+
+        Parameters
+        ----------
+        images
+            (B, 3, H, W) in [0, 1].
+        part
+            Which tiles of a mini-batch these are, where other processes have the others: dropout, which is before the
+            last layer, is then drawn for the whole of it, and a tile's does not depend on who has it.
+        """
+        pooled = self.pooled(images)
+        if part is None:
+            return self.model.cell_logits(pooled)
+        whole = pooled.new_zeros(part.whole, pooled.shape[1])
+        whole[part.rows] = pooled
+        return self.model.cell_logits(whole)[part.rows]
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Return what the last layers see of tiles, (B, features)."""
         features = self.cells(images)
         if features.shape[2] == 1:
-            return self.model.cell_logits(features[:, :, 0])
-        pooled = [self.model.pool(cells.T) for cells in features]
-        return self.model.cell_logits(torch.stack(pooled))
+            return features[:, :, 0]
+        return torch.stack([self.model.pool(cells.T) for cells in features])
 
     def cells(self, images: Tensor) -> Tensor:
         """Return the cells (B, features, N) that see nothing but the tile."""

@@ -40,6 +40,7 @@ def finished(run: Run) -> TrainResult:
             run.keep()
             raise
         figures = run.calibrated()
+        run.learner.workers.wait()  # for the one that writes: where another fails in leaving, torchrun ends it, too
         return TrainResult(
             model=run.folder.model,
             epochs=run.counters.epoch,

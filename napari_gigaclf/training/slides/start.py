@@ -1,7 +1,6 @@
 """``train``: a cohort and a recipe become a model, in a folder that records how."""
 
 import dataclasses
-import os
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 
 from napari_gigaclf.errors import CohortError
-from napari_gigaclf.inference.devices import find_device
 from napari_gigaclf.progress import CancelToken, ProgressCallback
 from napari_gigaclf.training.cohort import Cohort, write_cohort
 from napari_gigaclf.training.runs.best import BestModel
@@ -20,7 +18,7 @@ from napari_gigaclf.training.runs.networks import last_layer
 from napari_gigaclf.training.runs.result import TrainResult, finished
 from napari_gigaclf.training.runs.run import Run
 from napari_gigaclf.training.runs.state import Counters, load_state
-from napari_gigaclf.training.runs.workers import join_workers
+from napari_gigaclf.training.runs.workers import join_workers, own_device
 from napari_gigaclf.training.slides.initialise import colour_spread, unit_variance
 from napari_gigaclf.training.slides.learner import SlideLearner
 from napari_gigaclf.training.slides.losses import loss_of
@@ -89,7 +87,7 @@ def prepared(
         raise CohortError(f"{output}: a run is there already; go on with it (--resume) or give another folder")
     if recipe.deterministic:
         torch.use_deterministic_algorithms(mode=True)
-    target = torch.device(_own_device(device))
+    target = own_device(device)
     workers = join_workers(target)
     folder, slides, loss = RunFolder(output, writes=workers.is_first), Slides(recipe), loss_of(recipe, cohort)
     model = slide_network(recipe, cohort.task, cohort.classes, model_name(output)).to(target)
@@ -170,10 +168,3 @@ def _begin_weights(
         network.train()
         before = unit_variance(network.features, lambda: (slides.drawn(row, 0) for row in some), recipe.memory, cancel)
         folder.log("lsuv", {"deviations_before": before})
-
-
-def _own_device(device: str) -> str:
-    """Return torch's name of the device of this process."""
-    if device in ("auto", "cuda") and "LOCAL_RANK" in os.environ and torch.cuda.is_available():
-        return f"cuda:{os.environ['LOCAL_RANK']}"
-    return find_device(device).key

@@ -8,7 +8,10 @@ from napari_gigaclf.inference.network import cell_axes
 from napari_gigaclf.streaming import stream
 from napari_gigaclf.training.experiments.climbing import Climb
 from napari_gigaclf.training.experiments.configs import ResolutionExperiment
+from napari_gigaclf.training.experiments.gaze_figures import gaze_figures, gaze_table
 from napari_gigaclf.training.experiments.ladder import RUNGS, Ladder
+from napari_gigaclf.training.experiments.looking import Gaze, lesion_cells
+from napari_gigaclf.training.experiments.looking_by_resolution import gaze
 from napari_gigaclf.training.experiments.painted import painted
 from napari_gigaclf.training.experiments.report import write_report
 from napari_gigaclf.training.experiments.resolution import (
@@ -94,6 +97,54 @@ def test_training_on_slides_lowers_the_loss(slides):
     assert np.isfinite(answers(network, rung, slides, "tumour")).all()
 
 
+def test_a_sham_lies_where_the_lesion_of_its_twin_does(slides):
+    first, second = slides.plans[:2]
+    assert first.group == second.group
+    assert first.label != second.label
+    found = [lesion_cells(plan, (18, 18)) for plan in (first, second)]
+    assert found[0].any()
+    assert (found[0] == found[1]).all()
+
+
+@pytest.mark.parametrize("name", RUNGS)
+def test_where_a_network_looks_is_what_the_whole_image_says(slides, name):
+    """The cells of highest margin and of largest gradient, streamed, are those without the engine."""
+    rung, plan = RUNGS[name], next(one for one in slides.plans if one.label == 1)
+    torch.manual_seed(3)
+    network = Ladder(rung).eval()
+    with painted(plan, slides.pool, rung.factor) as view:
+        side = 576 // rung.factor
+        image = torch.from_numpy(view.whole.read(slice(0, side), slice(0, side)))[None].requires_grad_()
+        cells = torch.from_numpy(view.cells(cell_axes(stream(network.features)), (18, 18)))
+        tissue = view.whole.shown(slice(0, side), slice(0, side))
+    found = network.features(image)[0][:, cells].T
+    network.slide(found, "tumour").backward()
+    raw = image.grad[0].abs().amax(0).numpy() * tissue
+    salient = raw.reshape(18, rung.stride_px, 18, rung.stride_px).mean((1, 3))[cells.numpy()]
+    margin = torch.diff(network.head(found), dim=1)[:, 0].detach().numpy()
+    inside = lesion_cells(plan, (18, 18))[cells.numpy()]
+    assert 0 < inside.mean() < 1
+    looked = gaze(network, rung, plan, slides.pool)
+    assert looked.slide == plan.name
+    assert looked.chance == inside.mean()
+    assert looked.hit == inside[margin.argmax()]
+    count = round(0.01 * len(margin))
+    assert looked.probability == inside[np.argsort(-margin)[:count]].mean()
+    assert looked.saliency == inside[np.argsort(-salient)[:count]].mean()
+
+
+def test_the_gaze_of_several_seeds_is_the_mean_of_each_slide():
+    def of(*values: float) -> list[Gaze]:
+        return [Gaze(slide=f"{v}", chance=0.1, probability=v, saliency=v / 2, hit=v > 0.5) for v in values]
+
+    found = gaze_figures([of(0.0, 1.0), of(1.0, 1.0)])
+    assert (found.slides, found.hits) == (2, 1.5)
+    assert (found.probability.value, found.probability.low, found.probability.high) == (0.75, 0.5, 1.0)
+    assert gaze_table("a | b", {"x | y": found})[-1] == (
+        "| x | y | 2 | 0.10 (0.10 to 0.10) | 0.75 (0.50 to 1.00) | 0.38 (0.25 to 0.50) | 1.5 |"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "side_px", "of"),
     [("resolution", "metastasis", 1056, "resolution, micro"), ("regression", "regression", 1344, "regression")],
@@ -114,6 +165,10 @@ def test_rungs_run_go_on_and_are_reported(large_pool, tmp_path, name, kind, side
     climb.run((1,))
     results = read_results(tmp_path, of)
     assert {one.arm for one in results} == {*rungs, *(f"{rung}, before" for rung in rungs)}
+    looked = {path.name for path in (tmp_path / "looking").glob("*.json")}
+    lesions = ("macro", "macro, sham", "micro", "micro, sham") if kind == "metastasis" else ()
+    of_sets = [f"resolution, {each}" for each in lesions]
+    assert looked == {f"{each}, {rung}, 1.json" for each in of_sets for rung in rungs}
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
     climb.run((1,))
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")} == before
@@ -122,4 +177,20 @@ def test_rungs_run_go_on_and_are_reported(large_pool, tmp_path, name, kind, side
     tiles = {one.arm: one.test for one in read_results(tmp_path, f"{name}, tiles")}
     assert {len(found.labels) for found in tiles.values()} == {len(pool.tumour) + len(pool.sham)}
     assert all(f"| {rung} | {found.auc:.3f} (" in text for rung, found in tiles.items())
-    assert (tmp_path / "docs" / f"{name}.png").stat().st_size < 200_000
+    plots = [f"{name}.png", *([f"{name}-looking.png"] if looked else [])]
+    assert all(2000 < (tmp_path / "docs" / plot).stat().st_size < 200_000 for plot in plots)
+    assert text.count("| resolution, macro | half | 1 |") == bool(looked)
+    if looked:
+        _a_gaze_that_is_lost_or_of_another_network_is_measured_again(climb)
+
+
+def _a_gaze_that_is_lost_or_of_another_network_is_measured_again(climb: Climb) -> None:
+    results = {path: path.stat().st_mtime_ns for path in (climb.output / "results").glob("*.json")}
+    path = climb.output / "looking" / "resolution, macro, half, 1.json"
+    path.unlink()
+    other = climb.output / "looking" / "resolution, micro, half, 1.json"
+    other.write_text(other.read_text().replace('"key": "', '"key": "another '))
+    climb.run((1,))
+    assert path.is_file()
+    assert "another" not in other.read_text()
+    assert {path: path.stat().st_mtime_ns for path in (climb.output / "results").glob("*.json")} == results

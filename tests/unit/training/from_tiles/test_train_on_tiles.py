@@ -32,6 +32,7 @@ from napari_gigaclf.training.from_tiles.start import prepared
 from napari_gigaclf.training.runs import best, state
 from napari_gigaclf.training.runs import run as run_module
 from napari_gigaclf.training.runs.settings import with_settings
+from napari_gigaclf.training.runs.workers import Workers
 
 
 def go(source, recipe, folder, **options):
@@ -292,7 +293,8 @@ def test_rare_classes_weigh_more(large_tiles, quick, tmp_path):
     for weigh in (False, True):
         changed = dataclasses.replace(recipe, class_weights=weigh)
         tiles = check_source(large_tiles, changed).tiles
-        learner = prepared(tiles, changed, tmp_path / str(weigh), resume=False, device="cpu").learner
+        alone = {"device": torch.device("cpu"), "workers": Workers()}
+        learner = prepared(tiles, changed, tmp_path / str(weigh), resume=False, **alone).learner
         batch = learner.batches(0)[0]
         losses.append(learner.gradient(batch, 0, lambda _: None, None).losses)
     counts = Counter(row.labels[0] for row in tiles.cohort.of_split("train").rows)
@@ -463,9 +465,10 @@ def test_colours_are_measured_tile_by_tile_in_little_memory(tmp_path, quick):
     tiles = check_source(tmp_path / "tiles", quick).tiles
     rows = tiles.cohort.of_split("train").rows
     images = tiles.images(rows)
-    prepared(tiles, quick, tmp_path / "first", resume=False, device="cpu").board.close()  # what it needs is imported
+    alone = {"device": torch.device("cpu"), "workers": Workers()}
+    prepared(tiles, quick, tmp_path / "first", resume=False, **alone).board.close()  # what it needs is imported
     tracemalloc.start()
-    run = prepared(tiles, quick, tmp_path / "run", resume=False, device="cpu")
+    run = prepared(tiles, quick, tmp_path / "run", resume=False, **alone)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     run.close()

@@ -1,16 +1,13 @@
 """Two processes learn what one would."""
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 
 from napari_gigaclf.models import load_model
+from napari_gigaclf.testing.runs import lines_of, run_in_two_processes
 from napari_gigaclf.training.slides import dump_recipe, train
 
 
@@ -19,16 +16,10 @@ def test_two_processes_give_the_gradients_of_one(slides_folder, cohort, quick, t
     recipe = dataclasses.replace(quick, batch_size=4, epochs=1, memory="300MB")  # batches of 4 and 2
     train(cohort, recipe, tmp_path / "one")
     (tmp_path / "recipe.json").write_text(dump_recipe(recipe))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0", "--standalone"]
-    command += ["-m", "napari_gigaclf", "train", str(slides_folder / "cohort.csv"), "--output", str(tmp_path / "two")]
-    command += ["--recipe", str(tmp_path / "recipe.json")]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=240, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    assert done.returncode == 0, done.stderr
-    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("one", "two")]
-    steps = [[line for line in map(json.loads, log) if line["what"] == "step"] for log in logs]
-    assert done.stdout.count("best:") == 1
+    table, recipe_file = str(slides_folder / "cohort.csv"), str(tmp_path / "recipe.json")
+    said = run_in_two_processes("train", table, "--output", str(tmp_path / "two"), "--recipe", recipe_file)
+    steps = [[line for line in lines_of(tmp_path / name) if line["what"] == "step"] for name in ("one", "two")]
+    assert said.count("best:") == 1
     for what in ("loss", "gradient_norm"):
         one, two = ([step[what] for step in part] for part in steps)
         np.testing.assert_allclose(two, one, rtol=1e-4)
