@@ -14,6 +14,7 @@ import logging
 from pathlib import Path
 
 from napari_gigaclf.models import Classifier, load_model, save_model
+from napari_gigaclf.models.config import NetworkName
 from napari_gigaclf.models.slide_answer import SlideAnswer
 from napari_gigaclf.training.builtin.cell_model import prepare, train_cell_model
 from napari_gigaclf.training.builtin.colour_groups import colour_groups, leave_groups_out
@@ -33,10 +34,10 @@ STAGE = SlideStage(
     mosaics=MosaicSettings(side_px=1024, lesions=("macro", "micro", "micro", "isolated")), augmentation=VARIED, seed=1
 )
 """Small slides: what teaches is a slide's label."""
-STAND_IN = TrainSettings(epochs=8, seed=1)
+STAND_IN = TrainSettings(epochs=8)
 NUM_CALIBRATION = 100
 """Slides of each side that the answer is fitted on."""
-VERSION = "2.1"
+VERSION = "1.1"
 CARD = dataclasses.replace(
     TILE_CARD,
     slide_score="mean of the ten most suspicious cells, fitted on mosaics of 1 to 4 mm2; see the card",
@@ -67,7 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     model = load_model(chosen.model)
     if chosen.steps:
         model = learnt_from_slides(model, tiles, chosen.steps)
-    answer = calibrated(tiles, chosen.stand_in)
+    answer = calibrated(tiles, chosen.stand_in, model.config.network)
     logger.info("%s", answer)
     card = dataclasses.replace(
         CARD, measured=model.card.measured, measured_with=model.card.measured_with,
@@ -85,13 +86,14 @@ def learnt_from_slides(model: Classifier, tiles: Tiles, steps: int) -> Classifie
     return train_on_slides(model, pools["train"], train, dataclasses.replace(STAGE, steps=steps))
 
 
-def calibrated(tiles: Tiles, folder: Path) -> SlideAnswer:
+def calibrated(tiles: Tiles, folder: Path, network: NetworkName) -> SlideAnswer:
     """Return the slides' answer, fitted with a stand-in on mosaics of colours that it has never seen."""
     kept, left_out = leave_groups_out(colour_groups(tiles.images), NUM_GROUPS_OUT, seed=5)
     main_tiles = tiles.subset(kept)
     if not folder.is_dir():
         learn, choose_by = split(main_tiles.labels, NUM_SELECTION, 0)
-        train_cell_model(CONFIG, main_tiles.subset(learn), main_tiles.subset(choose_by), STAND_IN, folder)
+        config = dataclasses.replace(CONFIG, network=network)
+        train_cell_model(config, main_tiles.subset(learn), main_tiles.subset(choose_by), STAND_IN, folder)
     pool = make_pools(main_tiles, tiles.subset(left_out), tune_share=0, seed=SEED)["test"]
     logger.info("%d pairs and %d background tiles of other colours", len(pool.tumour), len(pool.background))
     stand_in = load_model(str(folder))
