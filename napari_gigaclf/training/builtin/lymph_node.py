@@ -61,8 +61,8 @@ CARD = ModelCard(
         "The tiles of the final figure were looked at once before, half way, with another network (AUC 0.929) that was "
         "given up, and three times since, with networks that were no better and were not taken: this one trained on "
         "for 12 epochs with more varied stains (0.940; 0.962 on the selection tiles), a network of twice the "
-        "arithmetic that imitated two teachers for 22 epochs (0.940; 0.960 on the selection tiles), and one of twice the "
-        "arithmetic that sees every pixel in its first layers (0.940; 0.958 on the selection tiles).",
+        "arithmetic that imitated two teachers for 22 epochs (0.940; 0.960 on the selection tiles), and one of twice "
+        "the arithmetic that sees every pixel in its first layers (0.940; 0.958 on the selection tiles).",
         "Where one field of 96 px per square millimetre of normal tissue may be called tumour, it finds less than half "
         "of the tumour fields; where one cell of 32 px may be, one in eight (with 1 500 normal tiles that threshold is "
         "the second highest of them, so that the figure is coarse).",
