@@ -97,7 +97,7 @@ class SlideCanvas:
 
     def close_slide(self, slide_id: str) -> None:
         """Take a slide away, after all that lies over it; shapes that were drawn on it go as well."""
-        ours = [each for each in self.viewer.layers if belongs_to(each.metadata, slide_id)]
+        ours = (each for each in self.viewer.layers if belongs_to(each.metadata, slide_id))
         self._remove(sorted(ours, key=lambda each: each.metadata.get("slide") is None))
 
     def bring_forward(self, slide: Any) -> None:  # noqa: ANN401
