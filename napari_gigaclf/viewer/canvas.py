@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box, corner_to_napari_data, napari_data_to_corner
-from napari_gigaclf.viewer.layers import Frame, LayerData, belongs_to
+from napari_gigaclf.viewer.layers import RULER, Frame, LayerData, belongs_to, drawn_at, length_features
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
@@ -37,12 +37,6 @@ def _rank(layer: Any) -> int:  # noqa: ANN401
     """Return an overlay's place from the bottom; layers that are not ours lie above all."""
     kind = layer.metadata.get("kind")
     return ORDER.index(kind) if kind in ORDER else len(ORDER)
-
-
-def _drawn_at(layer: Any, scale: NDArray[np.float64]) -> bool:  # noqa: ANN401
-    """Return whether a person drew this layer in the pixels of a slide of this scale."""
-    drawn = type(layer).__name__ in ("Shapes", "Points") and "kind" not in layer.metadata
-    return drawn and layer.ndim == len(scale) and np.allclose(layer.scale, scale) and not np.any(layer.translate)
 
 
 def layer_key(layer: Any) -> str:  # noqa: ANN401
@@ -132,7 +126,7 @@ class SlideCanvas:
             old = layer.metadata.get("slide")
             over = (layer.metadata.get("slide_id"), layer.metadata.get("drawn_on"))
             ours = (old is not None and old.id == slide.id) or slide.id in over
-            if not ours and not (alone and _drawn_at(layer, old_scale)):
+            if not ours and not (alone and drawn_at(layer, old_scale)):
                 continue
             if old is not None:
                 layer.metadata["slide"] = slide  # before its scale: whoever watches that finds the slide of today
@@ -142,6 +136,8 @@ class SlideCanvas:
             with layer.events.units.blocker():
                 layer.units = place["units"]
             layer.scale, layer.translate = place["scale"], place["translate"]
+            if layer.metadata.get("kind") == RULER:
+                layer.features = length_features(slide, layer.data)
         camera = self.viewer.scene.camera
         on_screen = ratio[::-1] if Viewpoint(self.viewer).exchanged else ratio
         camera.center = (*camera.center[:-2], *(float(value) for value in np.asarray(camera.center[-2:]) * on_screen))
@@ -216,9 +212,9 @@ class SlideCanvas:
         ]
         layers.move(layers.index(layer), max(below, default=-1) + 1)
 
-    def remove(self, slide_id: str, kind: str | None = None) -> None:
-        """Take the overlays of one kind, or all, away."""
-        self._remove(list(self.overlays(slide_id, kind)))
+    def remove(self, slide_id: str, kind: str | None = None, *, keep: str | None = None) -> None:
+        """Take the overlays of one kind, or all (but those of a kind to ``keep``), away."""
+        self._remove([each for each in self.overlays(slide_id, kind) if keep is None or each.metadata["kind"] != keep])
 
     def _remove(self, layers: list[Any]) -> None:
         """Take layers away together, the last first: napari tidies up once, a third of a second, not after each."""
@@ -253,10 +249,10 @@ class SlideCanvas:
         """Turn level-0 corner coordinates into napari data coordinates of a layer that lies as level 0 does."""
         return corner_to_napari_data(corner)
 
-    def drawn_classes(self) -> dict[str, int]:
-        """Return how many shapes of each class a person drew or opened, by class name; those without one under ""."""
+    def drawn_classes(self, slide: Any) -> dict[str, int]:  # noqa: ANN401 - a Slide or None
+        """Return how many shapes of each class are drawn on a slide, by class name; those without one under ""."""
         found: dict[str, int] = {}
-        for layer in self._shape_layers(selected_only=False):
+        for layer in [] if slide is None else self._layers_drawn_on(slide):
             classes = layer.features.get("class")
             for index in range(len(layer.data)):
                 name = "" if classes is None else _text(classes.iloc[index])
@@ -264,9 +260,9 @@ class SlideCanvas:
         return found
 
     def drawn(self, slide: Any, *, selected_only: bool) -> "list[DrawnShape]":  # noqa: ANN401
-        """Return what a person drew over a slide: the selected shapes, or those of every Shapes layer not ours."""
+        """Return what a person drew: the selected shapes, or those of every Shapes layer that lies on the slide."""
         shapes: list[DrawnShape] = []
-        for layer in self._shape_layers(selected_only):
+        for layer in self._layer_with_selection() if selected_only else self._layers_drawn_on(slide):
             shapes += self.shapes_of(layer, slide, sorted(layer.selected_data) if selected_only else None)
         return shapes
 
@@ -299,7 +295,9 @@ class SlideCanvas:
         shapes = self.drawn(slide, selected_only=True)
         if not shapes:
             raise RegionError("no shape is selected: draw one in a Shapes layer and select it")
-        return _area_of(shapes)
+        from napari_gigaclf.viewer.shapes import area_of
+
+        return area_of(shapes)
 
     def class_area(self, slide: Any, class_name: str) -> "BaseGeometry":  # noqa: ANN401
         """Return the area of all shapes of a class together, (x, y) level-0 corner coordinates; lines have none.
@@ -313,7 +311,9 @@ class SlideCanvas:
         areas = [shape for shape in shapes if shape.kind != "line"]
         if not areas:
             raise RegionError(f"no drawn area is of the class {class_name!r}")
-        return _area_of(areas)
+        from napari_gigaclf.viewer.shapes import area_of
+
+        return area_of(areas)
 
     def look_at(self, slide: Any, corner: tuple[float, float]) -> None:  # noqa: ANN401
         """Move the view to a place, (y, x) level-0 corner coordinates."""
@@ -361,27 +361,23 @@ class SlideCanvas:
 
         return stop
 
-    def _shape_layers(self, selected_only: bool) -> list[Any]:
-        shapes = [layer for layer in self.viewer.layers if type(layer).__name__ == "Shapes"]
-        if selected_only:
-            active = self.viewer.layers.selection.active
-            with_selection = [layer for layer in shapes if layer.selected_data]
-            return [active] if active in with_selection else with_selection[:1]
-        return [layer for layer in shapes if layer.metadata.get("kind") in (None, "annotations")]
+    def _shape_layers(self) -> list[Any]:
+        return [layer for layer in self.viewer.layers if type(layer).__name__ == "Shapes"]
+
+    def _layer_with_selection(self) -> list[Any]:
+        """Return the one layer whose selected shapes are meant, if any are selected."""
+        active = self.viewer.layers.selection.active
+        with_selection = [layer for layer in self._shape_layers() if layer.selected_data]
+        return [active] if active in with_selection else with_selection[:1]
+
+    def _layers_drawn_on(self, slide: Any) -> list[Any]:  # noqa: ANN401
+        """Return a person's shapes on a slide, and those of which nobody knows on which slide they were drawn."""
+        drawn = [layer for layer in self._shape_layers() if layer.metadata.get("kind") in (None, "annotations")]
+        return [layer for layer in drawn if layer.metadata.get("drawn_on") in (None, slide.id)]
 
     def _layer_to_world(self, layer: Any, vertices: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ANN401
         scale, translate = np.asarray(layer.scale)[-2:], np.asarray(layer.translate)[-2:]
         return np.asarray(vertices[:, -2:] * scale + translate)
-
-
-def _area_of(shapes: "Sequence[DrawnShape]") -> "BaseGeometry":
-    """Return the area that shapes cover together; where they overlap it counts once."""
-    import shapely
-
-    from napari_gigaclf.viewer.shapes import geometry_of, polygons_of
-
-    areas = [polygon for shape in shapes for polygon in polygons_of(geometry_of(shape.vertices, shape.kind))]
-    return areas[0] if len(areas) == 1 else shapely.union_all(areas)
 
 
 def _text(value: object) -> str:

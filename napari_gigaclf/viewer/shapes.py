@@ -70,6 +70,18 @@ def geometry_of(data_yx: NDArray[np.floating], kind: str) -> BaseGeometry:
     return area
 
 
+def area_of(shapes: Sequence[DrawnShape]) -> BaseGeometry:
+    """Return the area that shapes cover together, as ``geometry_of`` gives it; where they overlap it counts once.
+
+    Raises
+    ------
+    RegionError
+        One of them has no area.
+    """
+    areas = [polygon for shape in shapes for polygon in polygons_of(geometry_of(shape.vertices, shape.kind))]
+    return areas[0] if len(areas) == 1 else shapely.union_all(areas)
+
+
 def split_rings(vertices: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """Split concatenated closed rings, (N, 2); one ring that was not closed comes back as it is.
 

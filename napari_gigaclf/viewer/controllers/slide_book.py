@@ -9,7 +9,7 @@ from napari_gigaclf.viewer.canvas import SlideCanvas, layer_key
 from napari_gigaclf.viewer.controllers.jobs import adopt_layer, open_place, slide_with_scale
 from napari_gigaclf.viewer.controllers.probe import ProbeController
 from napari_gigaclf.viewer.controllers.run import RunController
-from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD
+from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD, RULER
 from napari_gigaclf.viewer.reader import start_overviews
 from napari_gigaclf.viewer.worker import Post, Worker
 
@@ -125,12 +125,12 @@ class SlideBook:
         self._view.show_slides()
 
     def give_scale(self, slide: "Slide", um_per_px: float) -> None:
-        """Give a slide another scale; what was found at the old one is wrong and goes."""
+        """Give a slide another scale; what was found at the old one is wrong and goes, a ruler's line is read anew."""
 
         def rescaled(scaled: "Slide") -> None:
             if slide.um_per_px is not None:
                 self._forget(scaled.id)
-                self._canvas.remove(scaled.id)
+                self._canvas.remove(scaled.id, keep=RULER)
             self._canvas.rescale(scaled)
             self._runs.shelf.forget(scaled.id)
             self._view.plan_again()

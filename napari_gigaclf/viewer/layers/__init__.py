@@ -9,7 +9,7 @@ is transparent.
 
 from napari_gigaclf.viewer.layers.annotations import annotation_layer, point_layer
 from napari_gigaclf.viewer.layers.colours import fading_inferno, rising_blue, score_colours
-from napari_gigaclf.viewer.layers.frame import AXIS_LABELS, FILE, Frame, LayerData, belongs_to
+from napari_gigaclf.viewer.layers.frame import AXIS_LABELS, FILE, Frame, LayerData, belongs_to, drawn_at
 from napari_gigaclf.viewer.layers.maps import (
     DEFAULT_THRESHOLD,
     PROBABILITY_OPACITY,
@@ -28,7 +28,7 @@ from napari_gigaclf.viewer.layers.outlines import (
     tissue_layer,
     truth_layer,
 )
-from napari_gigaclf.viewer.layers.ruler_line import RULER, ruler_layer
+from napari_gigaclf.viewer.layers.ruler_line import RULER, length_features, ruler_layer
 from napari_gigaclf.viewer.layers.slides import ChannelPlane, contrast_limits, is_colour, plane_of, slide_layers
 
 __all__ = [
@@ -43,10 +43,12 @@ __all__ = [
     "annotation_layer",
     "belongs_to",
     "contrast_limits",
+    "drawn_at",
     "fading_inferno",
     "field_layer",
     "finding_layers",
     "is_colour",
+    "length_features",
     "mask_layer",
     "outline_layer",
     "painted_tissue",

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_gigaclf.geometry import PixelGrid
 
 if TYPE_CHECKING:
@@ -59,3 +62,9 @@ def belongs_to(metadata: dict[str, Any], slide_id: str) -> bool:
     slide = metadata.get("slide")
     over = slide_id in (metadata.get("slide_id"), metadata.get("drawn_on"))
     return over or (slide is not None and slide.id == slide_id)
+
+
+def drawn_at(layer: Any, scale: NDArray[np.float64]) -> bool:  # noqa: ANN401
+    """Return whether a person drew this layer in the pixels of a slide of this scale."""
+    drawn = type(layer).__name__ in ("Shapes", "Points") and "kind" not in layer.metadata
+    return drawn and layer.ndim == len(scale) and np.allclose(layer.scale, scale) and not np.any(layer.translate)

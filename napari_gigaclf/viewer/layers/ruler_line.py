@@ -1,6 +1,7 @@
 """The line of the ruler as a layer over its slide, with its length beside it."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,13 @@ def length_text(begin: tuple[float, float], end: tuple[float, float], *, in_um: 
     return f"{length / UM_PER_MM:.3f} mm" if length >= UM_PER_MM / 10 else f"{length:.1f} µm"
 
 
+def length_features(slide: "Slide", lines: "Sequence[NDArray[np.float64]]") -> dict[str, list[str]]:
+    """Return the lengths of lines, (2, 2) as (y, x) in napari's data coordinates of level 0, as a layer's features."""
+    unit = np.asarray(slide.um_per_px or (1.0, 1.0))
+    ends = [(np.asarray(line, dtype=np.float64) * unit).tolist() for line in lines]
+    return {"length": [length_text(begin, end, in_um=slide.um_per_px is not None) for begin, end in ends]}
+
+
 def ruler_layer(slide: "Slide", line: "NDArray[np.float64]", width: float) -> LayerData:
     """Return the layer of a line.
 
@@ -46,12 +54,11 @@ def ruler_layer(slide: "Slide", line: "NDArray[np.float64]", width: float) -> La
         Width of the line in level-0 pixels.
     """
     frame = Frame.of_slide(slide)
-    begin, end = (line * np.asarray(frame.place()["scale"])).tolist()
     kwargs = {
         "shape_type": "line",
         "edge_color": np.array([COLOUR]),
         "edge_width": width,
-        "features": {"length": [length_text(begin, end, in_um=slide.um_per_px is not None)]},
+        "features": length_features(slide, [line]),
         "text": {"string": "{length}", "color": COLOUR, "size": TEXT_SIZE, "anchor": "upper_left"},
         "name": RULER,
         "metadata": {"kind": RULER, "slide_id": slide.id},

@@ -171,7 +171,7 @@ class AskSection(QWidget):
 
     def ask_class(self, class_name: str) -> None:
         """Ask about all drawn shapes of a class, together."""
-        count = count_text(self._canvas.drawn_classes().get(class_name, 0), "annotation")
+        count = count_text(self._canvas.drawn_classes(self._chosen_slide()).get(class_name, 0), "annotation")
         label = f"{count} of {class_name}" if class_name else f"{count} without a class"
         self._ask_area(label, lambda slide: self._canvas.class_area(slide, class_name))
 
@@ -386,7 +386,7 @@ class AskSection(QWidget):
         layout.addWidget(self.why)
 
     def _connect(self) -> None:
-        self.probes.drawn_classes = self._canvas.drawn_classes
+        self.probes.drawn_classes = lambda: self._canvas.drawn_classes(self._chosen_slide())
         self.probes.tool_toggled.connect(self.tool.switch)
         self.probes.measure_wanted.connect(self.ask_shape)
         self.probes.view_wanted.connect(self.ask_view)

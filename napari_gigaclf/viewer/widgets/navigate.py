@@ -1,5 +1,6 @@
 """The dock widget "Navigate": where one is on the slide, at which magnification, and what lies under the cursor."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.controllers.navigation import NavigationController
 from napari_gigaclf.viewer.controllers.objective import OBJECTIVES
 from napari_gigaclf.viewer.every_canvas import ToolOnCanvases
+from napari_gigaclf.viewer.layers import RULER
 from napari_gigaclf.viewer.ruler import Ruler
 from napari_gigaclf.viewer.widgets.controls import scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
@@ -112,6 +114,12 @@ class NavigateWidget(Docked):
     def _measured(self, text: str) -> None:
         self.show_reading([f"ruler {text}"])
 
+    def _read_lines(self, layers: Sequence[Any]) -> None:
+        """Show the length of the ruler's line among layers whose features have changed: by the mouse, or the scale."""
+        for layer in layers:
+            if getattr(layer, "metadata", {}).get("kind") == RULER and len(layer.data):
+                self._measured(str(layer.features["length"].iloc[0]))
+
     def _hover(self) -> None:
         if not self.ruler.on:  # the length that was measured stays to be read
             self.controller.hover(self._cursor)
@@ -196,13 +204,15 @@ class NavigateWidget(Docked):
         self._follow()  # the button must not stay pressed where the view does not change
 
     def _watch_layers(self) -> Any:  # noqa: ANN401 - what ends it
-        """Notice what is on top: layers moved, shown or hidden, and data replaced by complete levels."""
+        """Notice what is on top (layers moved, shown or hidden, data replaced by complete levels), and other lengths."""
         events = self.canvas.viewer.layers.events
         look = self._look_again
 
         def changed(event: Any) -> None:  # noqa: ANN401
             if event.type in ("reordered", "visible", "data"):
                 look()
+            elif event.type == "features" and self.ruler.on:
+                self._read_lines(event.sources)
 
         events.connect(changed)  # those of the layers, too
         return lambda: events.disconnect(changed)

@@ -9,12 +9,15 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_gigaclf import load_model, open_slide
+from napari_gigaclf.annotations import read_geojson
 from napari_gigaclf.inference import prepare
 from napari_gigaclf.viewer import ask_commands
 from napari_gigaclf.viewer.controllers.jobs import read_models
 from napari_gigaclf.viewer.controllers.probe import NETWORK, STORED, Question
+from napari_gigaclf.viewer.returning.host import let_slides_return
 from napari_gigaclf.viewer.shapes import filled_shapes
 from napari_gigaclf.viewer.viewpoint import Viewpoint
+from napari_gigaclf.viewer.widgets.controls import choose
 
 PLACE = (250.0, 420.0)
 """Tissue, (y, x), level-0 pixels, corner convention."""
@@ -197,6 +200,32 @@ def test_all_annotations_of_a_class_are_one_question(asking, widget, viewer, sli
     assert widget.probes.texts()[0].startswith("2 annotations of tumour: ")
     widget.asking.ask_class("nothing of this name")
     assert "no drawn area" in widget.run_panel.estimate_note.text()
+
+
+def test_what_was_drawn_on_another_slide_is_neither_asked_about_nor_exported(
+    widget, viewer, show, slide, pixels, ready, answers, qtbot, tmp_path
+):
+    returning = let_slides_return(viewer)  # notes on which slide a shape is drawn, in every window
+    other = open_slide([pixels[::-1], pixels[::-4, ::4]], um_per_px=1.0)
+    for each, place in ((other, (110, 110, 200, 200)), (slide, (300, 120, 420, 300))):
+        show(each)
+        qtbot.waitUntil(lambda each=each: returning.controller.keeps_shapes(each.id), timeout=60_000)
+        draw(viewer, each, shapely.box(*place), "tumour")
+    choose(widget.choices.slide_box, slide.id)
+    ready(slide)
+    menu = widget.probes.more_menu
+    menu.aboutToShow.emit()
+    (title,) = [action.text() for action in menu.actions() if "tumour" in action.text()]
+    assert title == "All of class tumour (1)"
+    widget.asking.ask_class("tumour")
+    (row,) = answers(1)
+    assert row.answer.area_um2 == pytest.approx(120 * 180)
+    assert widget.probes.texts()[0].startswith("1 annotation of tumour: ")
+    widget.export_to(tmp_path)
+    qtbot.waitUntil(lambda: "Exported" in widget.run_panel.estimate_note.text(), timeout=60_000)
+    (annotation,) = read_geojson(next(tmp_path.glob("*.geojson")))
+    assert annotation.geometry.bounds == (300, 120, 420, 300)
+    returning.shut_down()
 
 
 def test_the_palette_asks_about_the_view_its_middle_and_why(asking, widget, viewer, slide, look, answers, qtbot):

@@ -61,7 +61,9 @@ def test_everything_goes_where_it_belongs(widget, viewer, drop, tmp_path, pixels
     shapes = viewer.layers["regions.geojson"]
     assert shapes.metadata["drawn_on"] == slide.id
     assert (list(shapes.features["class"]), shapes.data[0].min(axis=0).tolist()) == (["tumour"], [19.5, 9.5])
-    assert widget.canvas.drawn_classes() == {"tumour": 1}, "it is asked about and exported like what was drawn here"
+    assert widget.canvas.drawn_classes(slide) == {"tumour": 1}, (
+        "it is asked about and exported like what was drawn here"
+    )
 
     drop(stray)
     assert any("is the result of another slide" in each.message for each in records[before:])
