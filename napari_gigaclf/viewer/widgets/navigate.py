@@ -204,7 +204,7 @@ class NavigateWidget(Docked):
         self._follow()  # the button must not stay pressed where the view does not change
 
     def _watch_layers(self) -> Any:  # noqa: ANN401 - what ends it
-        """Notice what is on top (layers moved, shown or hidden, data replaced by complete levels), and other lengths."""
+        """Notice what is on top (layers moved, shown or hidden, data replaced by complete levels), and new lengths."""
         events = self.canvas.viewer.layers.events
         look = self._look_again
 
