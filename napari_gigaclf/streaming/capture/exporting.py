@@ -26,8 +26,9 @@ from napari_gigaclf.streaming.capture.conditions import (
     conditions_of,
     symbolic_axes,
 )
+from napari_gigaclf.streaming.capture.following import followed
 from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed
-from napari_gigaclf.streaming.capture.tracing import INNER, ONE_AT_A_TIME, Shell, random_state
+from napari_gigaclf.streaming.capture.tracing import INNER, Shell
 from napari_gigaclf.streaming.capture.watching import watched
 from napari_gigaclf.streaming.network.graph import module_weights
 
@@ -162,14 +163,18 @@ def exported(module: nn.Module, example: ImageKind, *, one_shape: bool = False) 
     UnsupportedOperation
         If its code cannot be followed, decides by values or memory layout, or draws random numbers.
     """
-    name, watch, before = type(module).__name__, _Watch(), random_state()
+    name, watch = type(module).__name__, _Watch()
     shell = _WatchedShell(module, watch)
     with FakeTensorMode(allow_non_fake_inputs=True):
         image = torch.zeros(example.shape, dtype=example.dtype, device=example.device)
     varying = {} if one_shape else symbolic_axes(example.shape)
+
+    def follow() -> torch.export.ExportedProgram:
+        with _quiet(), torch.inference_mode(False), torch.enable_grad():
+            return torch.export.export(shell, (image,), dynamic_shapes={"image": varying}, strict=False)
+
     try:
-        with ONE_AT_A_TIME, _quiet(), torch.inference_mode(False), torch.enable_grad():
-            program = torch.export.export(shell, (image,), dynamic_shapes={"image": varying}, strict=False)
+        program = followed(follow, name)
     except _FAILURES as error:
         by_values = isinstance(error, GuardOnDataDependentSymNode)  # no other example would help
         raise (UnsupportedOperation if by_values else CodeNotFollowed)(
@@ -177,11 +182,6 @@ def exported(module: nn.Module, example: ImageKind, *, one_shape: bool = False) 
             f"cannot follow ({_first_line(error)}); make forward a fixed sequence of operations, or stream its "
             "convolutional part alone"
         ) from error
-    if before != random_state():
-        raise UnsupportedOperation(
-            f"cannot stream {name}: its forward draws random numbers, which would differ from tile to tile; draw them "
-            "outside the streamed module"
-        )
     if watch.layout:
         raise UnsupportedOperation(
             f"cannot stream {name}: its forward looks at how a map lies in memory ({watch.layout}), which differs "

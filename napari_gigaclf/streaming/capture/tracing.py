@@ -7,17 +7,16 @@ changed in place) must not send the code another way than a real image goes.
 import builtins
 import dis
 import operator
-import random
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
 from napari_gigaclf.errors import UnsupportedOperation
+from napari_gigaclf.streaming.capture.following import followed
 from napari_gigaclf.streaming.capture.modules import module_call
 from napari_gigaclf.streaming.capture.refusals import CodeNotFollowed
 from napari_gigaclf.streaming.capture.watching import watched
@@ -25,9 +24,6 @@ from napari_gigaclf.streaming.network.patches import Patchwise
 
 INNER = "module"
 """Name of the captured module inside the tracer's outer shell."""
-
-ONE_AT_A_TIME = threading.Lock()
-"""While it traces, ``torch.fx`` replaces ``nn.Module``'s call for the whole process: one thread at a time."""
 
 _plain_isinstance = isinstance
 _A_TENSOR = torch.empty(0)
@@ -135,10 +131,14 @@ def trace(module: nn.Module) -> tuple[Shell, fx.Graph]:
     UnsupportedOperation
         If it decides by looking at the image, draws random numbers, or switches gradients or autocast.
     """
-    shell, before = Shell(module), random_state()
+    shell = Shell(module)
+
+    def follow() -> fx.Graph:
+        with torch.enable_grad(), watched(module), _taken_for_tensors():
+            return _Tracer().trace(shell)
+
     try:
-        with ONE_AT_A_TIME, torch.enable_grad(), watched(module), _taken_for_tensors():
-            traced = _Tracer().trace(shell)
+        return shell, followed(follow, type(module).__name__)
     except UnsupportedOperation:
         raise
     except (
@@ -156,12 +156,6 @@ def trace(module: nn.Module) -> tuple[Shell, fx.Graph]:
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
             "make forward a fixed sequence of operations, or stream its convolutional part alone"
         ) from error
-    if before != random_state():
-        raise UnsupportedOperation(
-            f"cannot stream {type(module).__name__}: its forward draws random numbers, which would differ from tile to "
-            "tile; draw them outside the streamed module"
-        )
-    return shell, traced
 
 
 @contextmanager
@@ -188,9 +182,3 @@ def _taken_for_tensors() -> Iterator[None]:
 
 def _autocast_state() -> tuple[bool, ...]:
     return tuple(torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda"))
-
-
-def random_state() -> tuple[object, ...]:
-    """Return the states of the generators that code draws from, to be compared."""
-    numpy_state = np.random.get_state(legacy=True)  # noqa: NPY002 - the generator that other people's code draws from
-    return torch.get_rng_state().numpy().tobytes(), random.getstate(), str(numpy_state[2:]), numpy_state[1].tobytes()  # type: ignore[index]
