@@ -82,11 +82,17 @@ def switch_profile(layer: Any) -> str:  # noqa: ANN401 - a napari layer
 
     slide, feed = layer.metadata["slide"], feed_of(layer)
     if feed is not None and feed.looks is not None:
-        feed.look_through(None)
+        _look_through(layer, feed, None)
         return f"{slide.name}: colours as they lie in the file"
     profile = colour_profile(slide) if is_colour(slide) and feed is not None else None
     if profile is None or feed is None:
         return f"{slide.name} has no colour profile that can be read: colours are shown as they lie in the file"
     colours = ScreenColours(profile)
-    feed.look_through(colours)
+    _look_through(layer, feed, colours)
     return f"{slide.name}: colours through its profile ({colours.name}), for the eye alone; models get the file's own"
+
+
+def _look_through(layer: Any, feed: Any, colours: ScreenColours | None) -> None:  # noqa: ANN401 - a layer and its feed
+    """Have a layer drawn in other colours, also the coarsest level, of which napari holds an array of its own."""
+    feed.look_through(colours)
+    layer.data = layer.data

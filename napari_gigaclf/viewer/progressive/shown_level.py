@@ -19,6 +19,8 @@ from napari_gigaclf.viewer.progressive.redrawing import Redrawing, window_post
 
 SLICING: Final = "napari.layers._scalar_field._slice"
 """The module in which napari cuts what it draws out of a level."""
+KEEPING: Final = "napari.layers._scalar_field.scalar_field"
+"""The module in which napari makes an array of the whole coarsest level, to be kept with the layer and drawn from."""
 
 
 class ShownLevel:
@@ -74,8 +76,14 @@ class ShownLevel:
         return self
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401 - numpy's
-        """Return the whole level exactly; napari does this with the coarsest one, which is kept and read-only."""
+        """Return the whole level exactly; napari does this with the coarsest one, which is kept and read-only.
+
+        napari gets it as it is to be seen, as it gets the tiles of the other levels.
+        """
         kept = self.feed.coarsest() if self.index == len(self.feed.levels) - 1 else None
+        looks = self.feed.looks if sys._getframe(1).f_globals.get("__name__") == KEEPING else None
+        if looks is not None:
+            return np.asarray(self._of_channel(looks(self._exact(...) if kept is None else kept)), dtype=dtype)
         if kept is not None:
             return self._of_channel(kept).astype(self.dtype if dtype is None else dtype, copy=bool(copy))
         if copy is False:

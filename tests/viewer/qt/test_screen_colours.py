@@ -16,6 +16,7 @@ from napari_gigaclf.viewer import commands
 from napari_gigaclf.viewer.progressive.shown_level import is_sharp
 from napari_gigaclf.viewer.screen_colours import ScreenColours
 from napari_gigaclf.viewer.taking import PROFILED, take_snapshot
+from napari_gigaclf.viewer.widgets.compare import CompareWidget
 
 
 def profile_bytes():
@@ -24,11 +25,11 @@ def profile_bytes():
     return plain.replace(b"rXYZ", b"swap").replace(b"bXYZ", b"rXYZ").replace(b"swap", b"bXYZ")
 
 
-def write(path, profile):
+def write(path, profile, num_levels=3):
     pixels = picture_of_tissue(1024, 1280)
     pixels[400:600, 500:700] = (230, 190, 60)
     with tifffile.TiffWriter(path) as writer:
-        for number, level in enumerate((pixels, halved(pixels), halved(pixels, 2))):
+        for number, level in enumerate((pixels, halved(pixels), halved(pixels, 2))[:num_levels]):
             writer.write(
                 level,
                 tile=(256, 256),
@@ -91,6 +92,40 @@ def test_on_the_screen_alone_and_back(viewer, show, tmp_path, qtbot, notes):
     assert PROFILED not in take_snapshot(viewer).caption
     viewer.layers.clear()
     slide.close()
+
+
+@pytest.mark.parametrize("num_levels", [1, 3])
+def test_the_coarsest_level_too_on_both_canvases(viewer, show, tmp_path, qtbot, num_levels):
+    """It is what one sees of the whole slide, and all that a small picture has; napari keeps an array of it."""
+    slide = open_slide(write(tmp_path / "s.tif", profile_bytes(), num_levels))
+    layer = show(slide)
+    compare = CompareWidget(viewer)
+    viewer.window.add_dock_widget(compare, name="Compare", area="right")
+    exact = np.asarray(slide.levels[-1][:]).copy()
+
+    def seen():
+        for each, drawn_by in ((viewer, viewer.window._qt_viewer), (compare.second, compare.qt_viewer)):
+            each.scene.camera.zoom = 0.01
+            drawn_by.canvas.on_draw(None)
+            (shown,) = [layer for layer in each.layers if layer.metadata.get("slide") is not None]
+            qtbot.waitUntil(lambda shown=shown: shown.data_level == num_levels - 1, timeout=20_000)
+            yield displayed(shown).astype(int)
+
+    try:
+        assert all(np.array_equal(each, exact) for each in seen())
+        commands.toggle_profile(viewer)
+        qtbot.wait(100)
+        for each in seen():
+            assert np.abs(each[..., ::-1] - exact).max() <= 3, "red and blue are exchanged"
+            assert np.abs(each - exact).max() > 100
+        assert np.array_equal(np.asarray(layer.data[-1]), exact), "what a script reads of the layer"
+        commands.toggle_profile(viewer)
+        qtbot.wait(100)
+        assert all(np.array_equal(each, exact) for each in seen())
+    finally:
+        compare.shut_down()
+        viewer.layers.clear()
+        slide.close()
 
 
 def test_without_a_profile_and_with_a_damaged_one_it_says_so(viewer, show, tmp_path, notes):
