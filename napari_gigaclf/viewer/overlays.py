@@ -12,6 +12,7 @@ from napari_gigaclf.viewer.layers import (
     probability_layer,
     probability_name,
 )
+from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
@@ -26,6 +27,20 @@ class Overlays:
 
     def __init__(self, canvas: SlideCanvas) -> None:
         self._canvas = canvas
+
+    def show_on_top(self, slide_id: str) -> None:
+        """Lay a slide over the others, if it is not on top already."""
+        layer = self._canvas.layer_of(slide_id)
+        top = Viewpoint(self._canvas.viewer).slide()
+        if layer is not None and (top is None or top.id != slide_id):
+            self._canvas.bring_forward(layer.metadata["slide"])
+
+    def go_to(self, slide_id: str, corner: tuple[float, float]) -> None:
+        """Look at a place of a slide, (y, x) level-0 corner coordinates, and lay the slide on top."""
+        layer = self._canvas.layer_of(slide_id)
+        if layer is not None:
+            self.show_on_top(slide_id)
+            self._canvas.look_at(layer.metadata["slide"], corner)
 
     def begin(self, slide: "Slide", live: "LiveMap", layers: "Sequence[LayerData]") -> None:
         """Show the empty map of a run that begins and what it looks at; the saliency of an earlier one goes."""

@@ -311,9 +311,9 @@ class AskSection(QWidget):
         return ClickTool(viewer, clicked, boxed, acts=self._in_front, idle=idle)
 
     def _slide_on(self, beside: Any) -> "Slide | None":  # noqa: ANN401 - a companion of the viewer
-        """Return the slide that is chosen here, or the one that a companion shows."""
-        if beside is None:
-            return self._chosen_slide()
+        """Return the slide that one sees on top here, or on a companion."""
+        if beside is None:  # what is chosen may lie under another slide
+            return Viewpoint(self._canvas.viewer).slide() or self._chosen_slide()
         slide = Viewpoint(beside).slide()
         if slide is None:
             self.show_problem(f"the {SECOND_CANVAS} shows no slide")
@@ -362,9 +362,7 @@ class AskSection(QWidget):
             self.why.offer_classes(list(row.answer.mean), self._shown_class() or "")
 
     def _go_to(self, row: ProbeRow) -> None:
-        slide = self._chosen_slide()
-        if slide is not None and slide.id == row.slide_id:
-            self._canvas.look_at(slide, row.position)
+        self._overlays.go_to(row.slide_id, row.position)
 
     def _clear(self) -> None:
         slides = {row.slide_id for row in self.probes.rows}

@@ -29,6 +29,8 @@ class ChoicesPanel(QWidget):
     """Lists and fields of a run; ``changed`` is emitted once they have settled."""
 
     changed = Signal()
+    slide_wanted = Signal(str)
+    """A person has chosen a slide, which they want to see."""
     scale_given = Signal(float)
     preview_wanted = Signal()
     paint_wanted = Signal(bool)
@@ -136,6 +138,7 @@ class ChoicesPanel(QWidget):
         lists = (self.slide_box, self.model_box, self.level_box, self.region_box, self.device_box, self.saliency_box)
         for box in lists:
             box.currentIndexChanged.connect(self._settle_start)
+        self.slide_box.activated.connect(lambda _index: self.slide_wanted.emit(str(self.slide_box.currentData())))
         self.scale_button.clicked.connect(self._give_scale)
         self.preview_button.clicked.connect(self.preview_wanted)
 

@@ -76,8 +76,7 @@ class ClassifyWidget(Docked):
         self._post = GuiPost(self)
         self.quick = Worker("gigaclf-quick", self._post)
         self.long = Worker("gigaclf-run", self._post)
-        shelf = Shelf()
-        self.runs = RunController(self, quick=self.quick, long=self.long, post=self._post, shelf=shelf)
+        self.runs = RunController(self, quick=self.quick, long=self.long, post=self._post, shelf=Shelf())
         self.asking = AskSection(
             self.canvas,
             self.runs,
@@ -364,6 +363,7 @@ class ClassifyWidget(Docked):
 
     def _connect(self) -> None:
         self.choices.changed.connect(self.plan_again)
+        self.choices.slide_wanted.connect(self.overlays.show_on_top)
         self.choices.scale_given.connect(self._give_scale)
         self.choices.place_row.wanted.connect(self._open_place)
         self.choices.preview_wanted.connect(self.runs.preview_tissue)

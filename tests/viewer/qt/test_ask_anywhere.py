@@ -313,6 +313,33 @@ def test_a_slide_that_was_just_chosen_answers_for_itself(asking, widget, show, s
     assert row.answer.probabilities != pytest.approx(wrong, abs=1e-6)
 
 
+def test_of_two_slides_the_one_that_is_seen_is_asked_and_the_one_that_is_chosen_is_seen(
+    asking, widget, viewer, show, slide, pixels, mouse, look, answers, qtbot
+):
+    other = open_slide([pixels[:, ::-1], pixels[::4, ::-4]], um_per_px=1.0)
+    show(other)
+    assert widget.chosen_slide() is slide, "which lies under the other one"
+    look(PLACE, 1.0)
+    mouse.click(PLACE)
+    (row,) = answers(1)
+    assert row.slide_id == other.id
+    box = widget.choices.slide_box
+    assert box.currentIndex() == 0
+    box.setFocus()
+    QTest.keyClick(box, Qt.Key.Key_Down)
+    QTest.keyClick(box, Qt.Key.Key_Up)
+    assert widget.chosen_slide() is slide
+    assert Viewpoint(viewer).slide() is slide
+    mouse.click(PLACE)
+    assert answers(2)[1].slide_id == slide.id
+    look(GLASS, 1.0)
+    cell = widget.probes.table.visualItemRect(widget.probes.table.item(0, 3)).center()
+    for press in (QTest.mouseClick, QTest.mouseDClick):
+        press(widget.probes.table.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, cell)
+    assert Viewpoint(viewer).slide() is other, "an answer is shown on its own slide"
+    assert Viewpoint(viewer).box(other).centre == pytest.approx(row.position)
+
+
 def test_the_map_on_show_is_not_explained_by_another_model(
     asking, widget, viewer, slide, run, answers, model_folder, tmp_path
 ):
