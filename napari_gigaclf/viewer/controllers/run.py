@@ -207,6 +207,10 @@ class RunController:
         self._view.show_result(slide, prediction, live, layers)
         _pool_ahead(self._quick, prediction)
 
+    def found_on(self, slide: "Slide | None") -> "tuple[Prediction, LiveMap] | None":
+        """Return the result of a slide and its map; None without one, and while a run on it is under way."""
+        return None if slide is None or self.running_on == slide.id else self.results.get(slide.id)
+
     def fitting_result(self, slide: "Slide", wishes: Wishes) -> "Prediction | None":
         """Return the slide's result if these wishes' model and scale made it: its stored features answer a click."""
         if self._made_by.get(slide.id) != (wishes.model, str(wishes.level)):

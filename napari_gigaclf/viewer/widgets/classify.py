@@ -36,7 +36,7 @@ from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.run_commands import CLASSIFIERS
 from napari_gigaclf.viewer.set_aside import set_aside
-from napari_gigaclf.viewer.texts import estimate_text, problem_text, result_lines
+from napari_gigaclf.viewer.texts import estimate_text, problem_text
 from napari_gigaclf.viewer.warm_up import build_units, import_readers, take_units
 from napari_gigaclf.viewer.widgets.asking import AskSection
 from napari_gigaclf.viewer.widgets.choices import NEW_SLIDE_MS, ChoicesPanel
@@ -177,8 +177,7 @@ class ClassifyWidget(Docked):
     ) -> None:
         """Show what a run found, complete or partial."""
         self.overlays.finish(slide, prediction, live, layers)
-        self.run_panel.offer_classes(live.classes, live.class_name, live.threshold, live.scale)
-        self.run_panel.show_lines(result_lines(prediction))
+        self.run_panel.show_found(self.runs.found_on(self.chosen_slide()))
         self.asking.ask_again(slide)
 
     def show_tissue(self, slide: "Slide", layers: "Sequence[LayerData]") -> None:
@@ -194,9 +193,8 @@ class ClassifyWidget(Docked):
         self.choices.offer_slides(self.book.entries())
         if self.choices.slide_box.currentData() == before:
             return
-        slide = self.chosen_slide()
-        self.choices.show_slide(slide)
-        if slide is None:
+        self.show_chosen()
+        if self.chosen_slide() is None:
             self.plan_again()
         else:
             self.choices.change_soon()
@@ -206,7 +204,7 @@ class ClassifyWidget(Docked):
         """Plan what is chosen now, if it is not planned already."""
         self.brush.look_now()
         slide = self.chosen_slide()
-        self.choices.show_slide(slide)
+        self.show_chosen()
         try:
             wishes = None if slide is None else self.wishes(slide)
         except RegionError as error:
@@ -223,8 +221,10 @@ class ClassifyWidget(Docked):
         self.choices.change_soon()
 
     def show_chosen(self) -> None:
-        """Show what the chosen slide is, in place of what was wished for."""
-        self.choices.show_slide(self.chosen_slide())
+        """Show what the chosen slide is and what was found on it, in place of what was wished for."""
+        slide = self.chosen_slide()
+        self.choices.show_slide(slide)
+        self.run_panel.show_found(self.runs.found_on(slide))
 
     def take_mask(self, slide: "Slide", layer: Any) -> None:  # noqa: ANN401 - a napari layer
         """Use a mask that was painted before, and let it be painted on."""

@@ -209,9 +209,11 @@ class NavigateWidget(Docked):
         look = self._look_again
 
         def changed(event: Any) -> None:  # noqa: ANN401
-            if event.type in ("reordered", "visible", "data"):
+            if event.type in ("reordered", "visible", "data", "scale"):
                 look()
-            elif event.type == "features" and self.ruler.on:
+            if event.type == "scale" and any(_shows_slide(each) for each in event.sources):
+                self.reading.setText("")  # numbers of another scale
+            elif event.type == "features":
                 self._read_lines(event.sources)
 
         events.connect(changed)  # those of the layers, too
@@ -231,6 +233,10 @@ class NavigateWidget(Docked):
             callbacks.remove(self._moved)
         self._post.close()
         self.worker.close(0)
+
+
+def _shows_slide(layer: Any) -> bool:  # noqa: ANN401 - whatever emits events in a list of layers
+    return getattr(layer, "metadata", {}).get("slide") is not None
 
 
 def _button(text: str, tooltip: str) -> QPushButton:

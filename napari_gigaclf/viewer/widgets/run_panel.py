@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -19,8 +20,12 @@ from qtpy.QtWidgets import (
 from napari_gigaclf.models.map_scale import PROBABILITY, MapScale
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.controllers.run_view import State
-from napari_gigaclf.viewer.texts import progress_text, warning_line
+from napari_gigaclf.viewer.texts import progress_text, result_lines, warning_line
 from napari_gigaclf.viewer.widgets.controls import combo_box, note, refill
+
+if TYPE_CHECKING:
+    from napari_gigaclf.inference import Prediction
+    from napari_gigaclf.viewer.controllers.mapping import LiveMap
 
 
 class RunPanel(QWidget):
@@ -98,6 +103,13 @@ class RunPanel(QWidget):
         self.result_note.setText("\n".join(lines))
         if self._plan is not None:
             self.show_plan(*self._plan)
+
+    def show_found(self, found: "tuple[Prediction, LiveMap] | None") -> None:
+        """Show the result of the chosen slide and the classes of its map; None: there is none."""
+        self.show_lines([] if found is None else result_lines(found[0]))
+        if found is not None:
+            live = found[1]
+            self.offer_classes(live.classes, live.class_name, live.threshold, live.scale)
 
     def offer_classes(
         self, classes: Sequence[str], shown: str, threshold: float, scale: MapScale = PROBABILITY

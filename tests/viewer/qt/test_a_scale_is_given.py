@@ -51,3 +51,5 @@ def test_the_line_of_the_ruler_stays_and_says_its_length_at_the_scale_of_now(
         assert np.array_equal(again, place)
         assert text == f"{length * um_per_px:.1f} µm"
         assert navigator.reading.text() == f"ruler {text}"
+        qtbot.waitUntil(lambda: "unknown" not in navigator.readout.text(), timeout=5_000)
+        navigator.buttons["ruler"].setChecked(False)  # the next scale is given with the ruler laid down
