@@ -9,10 +9,12 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.phantom import PhantomSlide
+from napari_gigaclf.viewer import commands
 from napari_gigaclf.viewer.controllers.objective import OBJECTIVES
 from napari_gigaclf.viewer.snapshot import save_snapshot
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.curtain import CurtainWidget
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
 from napari_gigaclf.viewer.widgets.shortcut_list import ShortcutList, show_list
@@ -156,6 +158,24 @@ def test_a_key_takes_the_ruler_and_lays_it_down(navigator, show, slide, viewer, 
     press(Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
     assert not navigator.buttons["ruler"].isChecked()
     assert viewer.scene.camera.mouse_pan
+
+
+def test_the_palette_shows_the_properties_in_sight_though_another_tab_was_in_front(
+    navigator, show, slide, viewer, qtbot
+):
+    viewer.window._qt_window.show()
+    show(slide)
+    other = CurtainWidget(viewer)
+    try:
+        viewer.window.add_dock_widget(other, name="Curtain")
+        qtbot.waitUntil(lambda: navigator.visibleRegion().isEmpty(), timeout=10_000)
+        commands.toggle_properties(viewer)
+        assert navigator.properties.isVisibleTo(navigator)
+        qtbot.waitUntil(lambda: not navigator.visibleRegion().isEmpty(), timeout=10_000)
+        commands.toggle_properties(viewer)
+        assert not navigator.properties.isVisibleTo(navigator)
+    finally:
+        other.shut_down()
 
 
 def test_what_lies_under_the_cursor(viewer, navigator, show, slide, qtbot):
