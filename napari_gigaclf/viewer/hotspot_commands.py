@@ -131,7 +131,7 @@ def hotspots_export(viewer: "napari.viewer.Viewer") -> None:
 
 def _say_if_not_asked(reviewer: Reviewer) -> bool:
     """Return whether no call of the reader's own is asked for now, which is said."""
-    not_asked = reviewer.reader.fields.isHidden()
+    not_asked = bool(reviewer.reader.fields.isHidden())
     if not_asked:
         reviewer.show_note(NO_CALL_ASKED)
     return not_asked

@@ -25,6 +25,10 @@ KEYS = {
     UNDO_KEY: "undo the last click or change",
 }
 """Keys of the widget, and what they do."""
+MAP_HIDDEN = (
+    "The taught map is hidden: in Hotspots, Reader first is ticked, and your own call on this slide is not recorded. "
+    "Record it there, or untick Reader first."
+)
 FEW = "Click examples of two classes: the map follows at once."
 
 
@@ -42,13 +46,25 @@ def features_text(slide: "Slide | None", base: "BaseModel | None", opened: "Open
     return said
 
 
-def check_text(check: Check | None, num_examples: int) -> str:
-    """Say how the examples agree, with their number."""
+def check_text(check: Check | None, num_examples: int, *, readable: bool = True, painted: bool = True) -> str:
+    """Say how the examples agree, with their number.
+
+    Parameters
+    ----------
+    check
+        None while it is not known.
+    readable
+        Whether the features of the slide on top are there.
+    painted
+        Whether that slide has its map.
+    """
     if num_examples == 0:
         return FEW
     examples = count_text(num_examples, "example")
     if check is None:
-        return f"{examples}; checking..."
+        if not readable:
+            return f"{examples}; the map is made as soon as this slide's features are there"
+        return f"{examples}; {'' if painted else 'making the map, then '}checking..."
     if check.accuracy is None:
         return f"{examples}: too few of two classes to say how they agree"
     how = "each left out once" if check.folds == check.num_asked else f"{check.folds} parts, each left out once"
