@@ -247,6 +247,16 @@ def test_what_is_written_is_seen_though_another_tab_was_in_front(hotspots, press
     assert QApplication.focusWidget() is viewer.window._qt_viewer.canvas.native
 
 
+def test_on_a_small_screen_the_list_has_most_of_the_room(hotspots, viewer, qtbot):
+    hotspots.choices.threshold_box.setValue(0.5)
+    assert viewer.window._qt_window.size().height() == 800
+    table = hotspots.list.table
+    seen = lambda: table.viewport().height() // table.verticalHeader().defaultSectionSize()  # noqa: E731
+    qtbot.waitUntil(lambda: seen() >= 7, timeout=5_000)
+    for part in (hotspots.list.note_box, hotspots.export_button, hotspots.lesions.table, hotspots.choices.reader_box):
+        assert not part.visibleRegion().isEmpty(), "nothing else has to be scrolled to"
+
+
 def test_they_return_after_the_program_was_killed(
     image, result, tmp_path, window, make_hotspots, show_result, qtbot, big
 ):
