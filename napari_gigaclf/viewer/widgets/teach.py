@@ -341,8 +341,7 @@ class TeachWidget(Docked):
         self.save_button.setToolTip("A model folder: the model's own trunk with the taught head; loads like any other")
         self.apply_button.setToolTip("Paint the map of every open slide; those not read yet are read first")
         self.forget_button = ForgetButton(self.teaching.forget_features, self.teaching.forget_all_features)
-        for each in (self.note, self.hidden_note):
-            each.setVisible(False)
+        self.show_note("")
 
     def _lay_out(self) -> None:
         form = QFormLayout()
