@@ -21,6 +21,7 @@ from napari_gigaclf.slides.level import LevelSource, level_step, same_picture
 from napari_gigaclf.slides.limits import MAX_ASSOCIATED_BYTES, MAX_SIDE
 from napari_gigaclf.slides.resolution import number, plausible
 from napari_gigaclf.slides.slide import UNKNOWN_SCALE
+from napari_gigaclf.slides.suffixes import KNOWN
 
 HINT = 'pip install "napari-gigaclf[openslide]"'
 SUFFIXES = (".bif", ".mrxs", ".vms", ".vmu", ".svslide", ".czi")
@@ -44,7 +45,7 @@ def open_with_openslide(path: Path) -> ArraySlide:
         raise MissingDependencyError(path, f"this format is read through OpenSlide: {HINT}") from error
     with slide_errors(path, "OpenSlide cannot open it", openslide.OpenSlideError):
         if openslide.OpenSlide.detect_format(str(path)) is None:
-            raise SlideError(path, "this is no slide format known here")
+            raise SlideError(path, f"this is no slide format known here: {KNOWN}")
         handle = openslide.OpenSlide(str(path))
         try:
             return _open(path, handle, (openslide.OpenSlideError,))

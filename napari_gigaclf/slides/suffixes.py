@@ -7,3 +7,8 @@ SLIDE_SUFFIXES = frozenset(
     }
 )
 """Lower case, with the dot."""
+KNOWN = (
+    "known are SVS, NDPI, SCN, QPTIFF, BIF, MRXS, VMS, CZI, TIFF and OME-TIFF, OME-Zarr, DICOM, PNG and JPEG; convert "
+    "others to OME-TIFF, such as with QuPath or with bfconvert of Bio-Formats"
+)
+"""What can be opened, and what to do with what cannot."""

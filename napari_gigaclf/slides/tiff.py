@@ -24,6 +24,10 @@ from napari_gigaclf.slides.tiff_vendor import Vendor, vendor_of
 
 _PROBE_CHUNKS = 12
 WHITE = 255
+NO_IMAGE = (
+    "it holds no image: where a slide consists of several files, open the one that the scanner's program opens; else "
+    "copy it or export it again"
+)
 
 
 def open_tiff(path: Path, *, scene: int | str | None = None, z: int | None = None) -> ArraySlide:
@@ -57,7 +61,7 @@ def _open(path: Path, file: Any, scene: int | str | None, z: int | None) -> Arra
     everything = list(file.series)
     images = [series for series in everything if min(image_size(series)) > 0 and series.dtype is not None]
     if not images:
-        raise SlideError(path, "it holds no image")
+        raise SlideError(path, NO_IMAGE)
     scenes = vendor.scenes(images)
     chosen = choose_scene(path, [vendor.scene_name(series, i) for i, series in enumerate(scenes)], scene)
     main = scenes[chosen]

@@ -28,8 +28,8 @@ class Blindfold:
                 continue
             if hidden(str(layer.metadata.get("slide_id"))):
                 if layer.visible:
+                    layer.metadata[BLINDFOLDED] = True  # first: whoever hears that it is hidden asks why
                     layer.visible = False
-                    layer.metadata[BLINDFOLDED] = True
                 layer.thumbnail = np.zeros((0, 0, 4), dtype=np.uint8)  # napari makes an empty one of it
             elif layer.metadata.pop(BLINDFOLDED, False):
                 layer.visible = True

@@ -31,7 +31,7 @@ class ClickTool(MouseTool):
     acts
         Asked at each press; the mouse is napari's own where it is not so, such as while the tool is out of sight.
     idle
-        Called after a click while it does not act, to say so; None says nothing.
+        Called after a click while it does not act, to say so, unless another tool took the click; None says nothing.
 
     Notes
     -----
@@ -61,7 +61,7 @@ class ClickTool(MouseTool):
 
     def _pressed(self, viewer: Any, event: Any) -> Iterator[None]:  # noqa: ANN401 - napari's mouse event
         acts = self.takes_clicks
-        if not acts and (self._idle is None or self._drawing):
+        if not acts and (self._idle is None or self._drawing or self._left_to_others):
             return
         if acts and self._boxed is not None and "Shift" in event.modifiers:
             yield from self._drag_box(viewer, event, self._boxed)

@@ -14,29 +14,47 @@ from napari_gigaclf.viewer.controllers.objective import Objective
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import napari.viewer
+    from qtpy.QtWidgets import QPushButton
 
 PAN_SHARE = 0.25
 """An arrow key moves the view by this share of the canvas."""
 ZOOM_STEP = 2.0**0.5
 CURTAIN_STEPS = 2
 """A key of the canvas moves the curtain by so many of its steps."""
+SWAPPED = "The curtain's sides are swapped; it does not hang yet: press K over the slide, or Curtain: on or off."
 NOTHING_CUT = "Curtain: both sides show the same, since nothing one sees lies over the slide yet."
 HIDDEN = "This is hidden until you have recorded your own call (Hotspots, Reader first)."
 PLUS = "+"
 """napari knows no key of this name: it arrives as unknown. The navigator listens for it itself."""
 
 
-class Toggled(Protocol):
-    """What is on or off."""
+class Button(Protocol):
+    """What can be pressed with the mouse."""
 
-    def toggle(self) -> None:
-        """Switch it."""
+    def click(self) -> None:
+        """Press it; nothing happens where it is greyed out."""
         ...
 
 
-RULERS: Addressee[Toggled] = Addressee("Navigate", "Navigate was opened: its ruler measures what you drag over")
-"""The button of the ruler of each viewer."""
+class Navigator(Protocol):
+    """What has the buttons of Navigate."""
+
+    @property
+    def buttons(self) -> "Mapping[str, QPushButton]":
+        """By name."""
+        ...
+
+    def come_forward(self) -> None:
+        """Come into sight."""
+        ...
+
+
+NAVIGATORS: Addressee[Navigator] = Addressee("Navigate", "Navigate was opened: do that again, or press its button")
+LINKS: Addressee[Button] = Addressee("Compare", "Compare was opened: the second canvas looks where this one does")
+"""The box of each viewer's second canvas that links the two."""
 
 
 def fit_slide(viewer: "napari.viewer.Viewer") -> None:
@@ -155,6 +173,25 @@ def curtain_right(viewer: "napari.viewer.Viewer") -> None:
     _step_curtain(viewer, CURTAIN_STEPS)
 
 
+def swap_curtain(viewer: "napari.viewer.Viewer") -> None:
+    """Draw on the right what the curtain has on the left, and the other way round."""
+    from napari.utils.notifications import show_info
+
+    from napari_gigaclf.viewer.widgets.curtain_line import make_curtain_line
+
+    line = make_curtain_line(viewer)
+    if line is None:
+        return
+    line.curtain.swap(line.layers)
+    if not line.curtain.on:
+        show_info(SWAPPED)
+
+
+def toggle_link(viewer: "napari.viewer.Viewer") -> None:
+    """Let the second canvas look at the same place as the first one, or go its own way."""
+    LINKS.tell(viewer, lambda box: box.click())
+
+
 def toggle_profile(viewer: "napari.viewer.Viewer") -> None:
     """Show the slide through its colour profile, or as its file has it."""
     from napari.utils.notifications import show_error, show_info
@@ -173,7 +210,18 @@ def toggle_profile(viewer: "napari.viewer.Viewer") -> None:
 
 def toggle_ruler(viewer: "napari.viewer.Viewer") -> None:
     """Let a drag measure a length, or move the view again."""
-    RULERS.tell(viewer, lambda ruler: ruler.toggle())
+    NAVIGATORS.tell(viewer, lambda navigator: navigator.buttons["ruler"].click())
+
+
+def toggle_properties(viewer: "napari.viewer.Viewer") -> None:
+    """Show what the slide says about itself, or hide it."""
+
+    def toggle(navigator: Navigator) -> None:
+        navigator.buttons["properties"].click()
+        if navigator.buttons["properties"].isChecked():
+            navigator.come_forward()
+
+    NAVIGATORS.tell(viewer, toggle)
 
 
 def save_snapshot(viewer: "napari.viewer.Viewer") -> None:
@@ -223,8 +271,11 @@ COMMANDS = (
     Command(title="Curtain: on or off", run=toggle_curtain, keys=("K",)),
     Command(title="Curtain to the left", run=curtain_left, keys=("Alt-Left",)),
     Command(title="Curtain to the right", run=curtain_right, keys=("Alt-Right",)),
+    Command(title="Curtain: swap the sides", run=swap_curtain),
+    Command(title="Compare: link the two canvases, or not", run=toggle_link),
     Command(title="Colour profile of the slide: on or off", run=toggle_profile),
     Command(title="Ruler: on or off", run=toggle_ruler, keys=("Alt-D",)),
+    Command(title="Properties of the slide: show or hide", run=toggle_properties),
     Command(title="Save a snapshot", run=save_snapshot, keys=("Alt-S",)),
     Command(title="List the keys", run=show_shortcuts, keys=("Alt-K",)),
 )

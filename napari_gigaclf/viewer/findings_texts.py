@@ -26,6 +26,8 @@ KEYS = {
 NOTHING = "Classify a slide, or open a saved result: its most suspicious places are listed here."
 ONLY_SCORES = "Hotspots are places of high probability. This model gives scores, which its map shows."
 
+NO_CALL_ASKED = "Your own call is asked for while Reader first is on, a result is open, and no call is recorded yet."
+LOOK_FIRST = "Look at the class above: a recorded call cannot be changed. If it is right, press Record my call."
 BLIND = "Say what you see and record it: what the model found is hidden until then."
 
 

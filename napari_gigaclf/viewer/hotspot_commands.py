@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from napari_gigaclf.viewer.addressee import Addressee
+from napari_gigaclf.viewer.findings_texts import LOOK_FIRST, NO_CALL_ASKED
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -36,8 +37,16 @@ class Reviewer(Protocol):
         """The places, and the fields for another class and a note."""
         ...
 
+    def in_front(self) -> bool:
+        """Whether a person sees the widget."""
+        ...
+
     def come_forward(self, *, take_focus: bool) -> None:
         """Come into sight, whatever tab was in front."""
+        ...
+
+    def show_note(self, text: str) -> None:
+        """Show one line."""
         ...
 
     def ask_where_to_export(self) -> None:
@@ -90,9 +99,42 @@ def hotspots_reader_first(viewer: "napari.viewer.Viewer") -> None:
     REVIEWERS.tell(viewer, lambda reviewer: reviewer.reader.switch.toggle())
 
 
+def hotspots_mark(viewer: "napari.viewer.Viewer") -> None:
+    """Let clicks mark the places of the reader's own call."""
+
+    def mark(reviewer: Reviewer) -> None:
+        if not _say_if_not_asked(reviewer):
+            reviewer.reader.mark_button.click()
+
+    REVIEWERS.tell(viewer, mark)
+
+
+def hotspots_record(viewer: "napari.viewer.Viewer") -> None:
+    """Keep the reader's own call; in sight only, since it cannot be changed afterwards."""
+
+    def record(reviewer: Reviewer) -> None:
+        if _say_if_not_asked(reviewer):
+            return
+        if reviewer.in_front():
+            reviewer.reader.record_button.click()
+        else:
+            reviewer.come_forward(take_focus=False)
+            reviewer.show_note(LOOK_FIRST)
+
+    REVIEWERS.tell(viewer, record)
+
+
 def hotspots_export(viewer: "napari.viewer.Viewer") -> None:
     """Ask for a folder and write hotspots and lesions into it."""
     REVIEWERS.tell(viewer, lambda reviewer: reviewer.ask_where_to_export())
+
+
+def _say_if_not_asked(reviewer: Reviewer) -> bool:
+    """Return whether no call of the reader's own is asked for now, which is said."""
+    not_asked = bool(reviewer.reader.fields.isHidden())
+    if not_asked:
+        reviewer.show_note(NO_CALL_ASKED)
+    return not_asked
 
 
 def _in_sight(reviewer: Reviewer) -> "HotspotList":

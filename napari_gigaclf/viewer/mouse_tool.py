@@ -25,6 +25,11 @@ class MouseTool:
         """True while the mouse is followed."""
         return self._on
 
+    @property
+    def takes_clicks(self) -> bool:
+        """Whether a click over the canvas is this tool's now."""
+        return self._on
+
     def switch(self, on: bool) -> None:
         """Switch the tool on or off."""
         if on == self._on:
@@ -36,6 +41,12 @@ class MouseTool:
     def stop(self) -> None:
         """Switch the tool off and let go of the viewer."""
         self.switch(False)
+
+    @property
+    def _left_to_others(self) -> bool:
+        """Whether a click over the canvas is another tool's now."""
+        tools = (getattr(each, "__self__", None) for each in self._viewer.mouse_drag_callbacks)
+        return any(isinstance(each, MouseTool) and each is not self and each.takes_clicks for each in tools)
 
     def _pressed(self, viewer: Any, event: Any) -> Iterator[None]:  # noqa: ANN401 - napari's mouse event
         """Follow one press until the button is released, in napari's way: yield after each event."""

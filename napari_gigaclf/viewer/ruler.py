@@ -8,11 +8,8 @@ import numpy as np
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.layers import RULER, Frame, ruler_layer
 from napari_gigaclf.viewer.mouse_tool import MouseTool, world_position
+from napari_gigaclf.viewer.ruler_on_canvas import add_ruler, width_at
 from napari_gigaclf.viewer.viewpoint import Viewpoint
-from napari_gigaclf.viewer.with_slide import go_with_slide
-
-SCREEN_WIDTH = 3.0
-"""Width of the line in pixels of the screen when it is drawn."""
 
 
 class Ruler(MouseTool):
@@ -52,7 +49,7 @@ class Ruler(MouseTool):
         if slide is None:
             return
         unit = np.asarray(Frame.of_slide(slide).place()["scale"])
-        width = SCREEN_WIDTH / self._viewer.scene.camera.zoom / float(unit.mean())
+        width = width_at(self._viewer, float(unit.mean()))
         data, kwargs, _ = ruler_layer(slide, np.array([begin, end]) / unit, width)
         layer = SlideCanvas(self._viewer).overlay(slide.id, RULER)
         if layer is None:
@@ -65,6 +62,6 @@ class Ruler(MouseTool):
 
     def _add(self, data: Any, kwargs: dict[str, Any]) -> None:  # noqa: ANN401 - a list of an array
         active = self._viewer.layers.selection.active
-        go_with_slide(self._viewer.layers, self._viewer.add_shapes(data, **kwargs))
+        add_ruler(self._viewer, data, kwargs)
         self._viewer.layers.selection.active = active
         self._viewer.scene.camera.mouse_pan = False

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_gigaclf.viewer.controllers.teach import TeachController
+    from napari_gigaclf.viewer.widgets.teach_classes import ClassList
+    from napari_gigaclf.viewer.widgets.teach_examples import ExampleList
 
 
 class Teacher(Protocol):
@@ -20,6 +22,20 @@ class Teacher(Protocol):
     @property
     def teaching(self) -> "TeachController":
         """Decides what happens."""
+        ...
+
+    @property
+    def classes(self) -> "ClassList":
+        """The classes, and the field for the name of a new one."""
+        ...
+
+    @property
+    def examples(self) -> "ExampleList":
+        """What was clicked."""
+        ...
+
+    def come_forward(self, *, take_focus: bool) -> None:
+        """Come into sight, whatever tab was in front."""
         ...
 
     def toggle_clicks(self) -> None:
@@ -69,6 +85,26 @@ def teach_undo(viewer: "napari.viewer.Viewer") -> None:
     TEACHERS.tell(viewer, lambda teacher: teacher.teaching.undo())
 
 
+def teach_add_class(viewer: "napari.viewer.Viewer") -> None:
+    """Let the name of a new class be typed; Enter adds it."""
+
+    def begin(teacher: Teacher) -> None:
+        teacher.come_forward(take_focus=False)
+        teacher.classes.name_box.setFocus()
+
+    TEACHERS.tell(viewer, begin)
+
+
+def teach_remove_class(viewer: "napari.viewer.Viewer") -> None:
+    """Remove the chosen class and its examples, which can be undone."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.classes.remove_button.click())
+
+
+def teach_remove_example(viewer: "napari.viewer.Viewer") -> None:
+    """Remove the example that is chosen in the list, which can be undone."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.teaching.remove(teacher.examples.chosen))
+
+
 def teach_new_lesson(viewer: "napari.viewer.Viewer") -> None:
     """Begin a new lesson."""
     TEACHERS.tell(viewer, lambda teacher: teacher.teaching.choose_lesson(None))
@@ -87,3 +123,13 @@ def teach_apply(viewer: "napari.viewer.Viewer") -> None:
 def teach_save(viewer: "napari.viewer.Viewer") -> None:
     """Ask for a place and write the taught model there."""
     TEACHERS.tell(viewer, lambda teacher: teacher.ask_where_to_save())
+
+
+def teach_delete_features(viewer: "napari.viewer.Viewer") -> None:
+    """Delete the features that are kept of the slide by the model."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.teaching.forget_features())
+
+
+def teach_delete_all_features(viewer: "napari.viewer.Viewer") -> None:
+    """Delete the features that are kept of all slides."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.teaching.forget_all_features())

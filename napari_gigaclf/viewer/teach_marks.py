@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gigaclf.geometry import corner_to_napari_data
-from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.canvas import BLINDFOLDED, SlideCanvas
 from napari_gigaclf.viewer.controllers.teach_view import Shown
 from napari_gigaclf.viewer.layers import Frame, LayerData, probability_layer
 
@@ -60,6 +60,11 @@ class TeachMarks:
         if layer is not None:
             layer.refresh(extent=False, thumbnail=False)
         return layer is not None
+
+    def map_waits_for_call(self, slide_id: str) -> bool:
+        """Return whether a map is there but hidden until the slide's reader has made a call."""
+        layer = self._canvas.overlay(slide_id, MAP)
+        return layer is not None and not layer.visible and bool(layer.metadata.get(BLINDFOLDED))
 
     def hide_map(self, slide_id: str) -> None:
         """Take a map away."""

@@ -14,6 +14,7 @@ THERE = "The slide's features are there already: click."
 BUSY = "A slide is being read already."
 NOTHING_READ = "No slide is being read."
 NO_LESSON = "There is no lesson yet: choose a model first."
+NO_EXAMPLE = "Choose in the list below which example is to be removed; Undo takes the last one back."
 NO_CELL = "There are no features here: glass, or a part of the slide that was not computed."
 READING = "streaming the slide through the model..."
 TOO_FEW = "Teach two classes first: click some examples of each."
@@ -24,6 +25,10 @@ KEYS = {
     UNDO_KEY: "undo the last click or change",
 }
 """Keys of the widget, and what they do."""
+MAP_HIDDEN = (
+    "The taught map is hidden: in Hotspots, Reader first is ticked, and your own call on this slide is not recorded. "
+    "Record it there, or untick Reader first."
+)
 FEW = "Click examples of two classes: the map follows at once."
 
 
@@ -41,13 +46,25 @@ def features_text(slide: "Slide | None", base: "BaseModel | None", opened: "Open
     return said
 
 
-def check_text(check: Check | None, num_examples: int) -> str:
-    """Say how the examples agree, with their number."""
+def check_text(check: Check | None, num_examples: int, *, readable: bool = True, painted: bool = True) -> str:
+    """Say how the examples agree, with their number.
+
+    Parameters
+    ----------
+    check
+        None while it is not known.
+    readable
+        Whether the features of the slide on top are there.
+    painted
+        Whether that slide has its map.
+    """
     if num_examples == 0:
         return FEW
     examples = count_text(num_examples, "example")
     if check is None:
-        return f"{examples}; checking..."
+        if not readable:
+            return f"{examples}; the map is made as soon as this slide's features are there"
+        return f"{examples}; {'' if painted else 'making the map, then '}checking..."
     if check.accuracy is None:
         return f"{examples}: too few of two classes to say how they agree"
     how = "each left out once" if check.folds == check.num_asked else f"{check.folds} parts, each left out once"

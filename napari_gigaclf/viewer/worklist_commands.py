@@ -19,6 +19,10 @@ class Stepper(Protocol):
         """Open the next (1) or previous (-1) slide."""
         ...
 
+    def list_again(self) -> None:
+        """Read the folder or the table once more."""
+        ...
+
 
 STEPPERS: Addressee[Stepper] = Addressee(WIDGET, OPENED)
 """The worklist of each viewer."""
@@ -32,3 +36,8 @@ def next_slide(viewer: "napari.viewer.Viewer") -> None:
 def previous_slide(viewer: "napari.viewer.Viewer") -> None:
     """Open the previous slide of the worklist."""
     STEPPERS.tell(viewer, lambda stepper: stepper.step(-1))
+
+
+def list_again(viewer: "napari.viewer.Viewer") -> None:
+    """Read the folder or the table of the worklist once more."""
+    STEPPERS.tell(viewer, lambda stepper: stepper.list_again())

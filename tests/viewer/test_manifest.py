@@ -54,8 +54,8 @@ def test_the_widgets_are_in_the_classify_menu_and_settings_are_declared(manifest
     [
         (("run_commands",), "run", "Classify the slide: ", 4),
         (("ask_commands", "run_commands"), "ask", "", 6),
-        (("hotspot_commands",), "places", "Hotspots: ", 9),
-        (("teach_commands",), "teaching", "Teach: ", 9),
+        (("hotspot_commands",), "places", "Hotspots: ", 11),
+        (("teach_commands",), "teaching", "Teach: ", 14),
     ],
 )
 def test_every_command_of_a_widget_is_in_the_palette_and_in_a_menu(
@@ -78,6 +78,14 @@ def test_every_command_of_a_widget_is_in_the_palette_and_in_a_menu(
 
 def _parameters(module: ModuleType, name: str) -> Iterable[str]:
     return inspect.signature(getattr(module, name)).parameters
+
+
+def test_every_command_of_the_worklist_is_in_the_palette_and_in_the_menu(manifest: PluginManifest) -> None:
+    listed = {command.id for command in manifest.contributions.commands}
+    menu = [getattr(item, "command", None) for item in manifest.contributions.menus["napari/layers/visualize"]]
+    for name in ("next_slide", "previous_slide", "list_again"):
+        assert f"napari-gigaclf.{name}" in listed
+        assert f"napari-gigaclf.{name}" in menu
 
 
 def test_every_command_of_the_view_is_in_the_palette_and_in_the_menu(manifest: PluginManifest) -> None:

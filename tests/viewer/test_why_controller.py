@@ -36,7 +36,7 @@ class FakeWhy:
     def show_why(self, slide, why):
         self.shown.append((slide, why))
 
-    def show_problem(self, text):
+    def show_no_why(self, text):
         self.problems.append(text)
 
 

@@ -21,9 +21,9 @@ from napari_gigaclf.viewer.returning.open_slide import OpenSlide
 from napari_gigaclf.viewer.returning.state import ResultShown
 from napari_gigaclf.viewer.returning.state_file import states_folder
 from napari_gigaclf.viewer.returning.state_store import StateStore
+from napari_gigaclf.viewer.ruler_on_canvas import add_ruler
 from napari_gigaclf.viewer.slide_notes import notes_of
 from napari_gigaclf.viewer.viewpoint import Viewpoint
-from napari_gigaclf.viewer.with_slide import go_with_slide
 from napari_gigaclf.viewer.worker import Post, Worker
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ class ReturningController:
                     getattr(self._canvas.viewer, f"add_{kind}")(data, **kwargs)
             elif metadata["kind"] == RULER:
                 if self._canvas.overlay(slide_id, RULER) is None:
-                    go_with_slide(layers, self._canvas.viewer.add_shapes(data, **kwargs))
+                    add_ruler(self._canvas.viewer, data, kwargs)
             elif not (has_mask if metadata["kind"] == MASK else has_result):
                 self._canvas.put(slide_id, (data, kwargs, kind))
         if each.state is not None:

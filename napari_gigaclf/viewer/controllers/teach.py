@@ -196,8 +196,11 @@ class TeachController:
         )
         self._change(lambda lesson: lesson.with_slide(at.about).with_example(example))
 
-    def remove(self, example: Example) -> None:
-        """Take an example back; that can be undone."""
+    def remove(self, example: Example | None) -> None:
+        """Take an example back, which can be undone; None if none is chosen."""
+        if example is None:
+            self._view.show_note(texts.NO_EXAMPLE)
+            return
         self._change(lambda lesson: lesson.without_example(example))
 
     def undo(self) -> None:
@@ -289,10 +292,10 @@ class TeachController:
     def forget_features(self) -> None:
         """Delete what is kept of the slide by the model; what is in memory stays until the slide is closed."""
         slide, base = self.slide, self.base
-        if slide is not None and base is not None:
-            self._long.submit(
-                lambda _job: self.kept.forget(slide.id, base.identity), self._forgotten, self._view.show_note
-            )
+        if slide is None or base is None:
+            self._view.show_note(texts.features_text(slide, base, None))
+            return
+        self._long.submit(lambda _job: self.kept.forget(slide.id, base.identity), self._forgotten, self._view.show_note)
 
     def forget_all_features(self) -> None:
         """Delete what is kept of all slides."""

@@ -57,8 +57,8 @@ class WhyView(Protocol):
         """Show the gradient over its slide."""
         ...
 
-    def show_problem(self, text: str) -> None:
-        """Show one line that says why there is none."""
+    def show_no_why(self, text: str) -> None:
+        """Show one line that says why there is none, where the gradient would be described."""
         ...
 
 
@@ -195,7 +195,7 @@ class WhyController:
         if generation == self._generation:
             self._job = None
             self._view.show_working("")
-            self._view.show_problem(text or "cancelled: no gradient was made")
+            self._view.show_no_why(text or "cancelled: no gradient was made")
 
     def _drop(self) -> None:
         """Stop what is being made and let none of its answers through."""

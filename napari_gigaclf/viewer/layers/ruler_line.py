@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 RULER = "ruler"
 """Kind of the layer."""
-COLOUR = (0.0, 0.75, 0.25, 1.0)
-TEXT_SIZE = 14
+ON_BRIGHT, ON_DARK = (0.0, 0.0, 0.5, 1.0), (1.0, 1.0, 0.4, 1.0)
+"""Line and length are dark on brightfield, of which stain is the darkest, and light on fluorescence."""
+TEXT_SIZE = 16
 
 
 def length_text(begin: tuple[float, float], end: tuple[float, float], *, in_um: bool) -> str:
@@ -54,12 +55,14 @@ def ruler_layer(slide: "Slide", line: "NDArray[np.float64]", width: float) -> La
         Width of the line in level-0 pixels.
     """
     frame = Frame.of_slide(slide)
+    colour = ON_DARK if slide.kind == "fluorescence" else ON_BRIGHT
     kwargs = {
         "shape_type": "line",
-        "edge_color": np.array([COLOUR]),
+        "edge_color": np.array([colour]),
         "edge_width": width,
+        "opacity": 1.0,
         "features": length_features(slide, [line]),
-        "text": {"string": "{length}", "color": COLOUR, "size": TEXT_SIZE, "anchor": "upper_left"},
+        "text": {"string": "{length}", "color": colour, "size": TEXT_SIZE, "anchor": "upper_left"},
         "name": RULER,
         "metadata": {"kind": RULER, "slide_id": slide.id},
         **frame.place(),

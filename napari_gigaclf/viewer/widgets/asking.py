@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
     from napari_gigaclf.inference import Prediction
-    from napari_gigaclf.inference.asked import Place
     from napari_gigaclf.slides import Slide
 
 BLIND = "the model is not asked before you have recorded your own call (Hotspots, Reader first)"
@@ -130,8 +129,8 @@ class AskSection(QWidget):
         slide = self._slide_on(beside)
         if slide is not None:
             y, x = self._canvas.to_corner(slide, np.array([world]))[0].tolist()
-            threshold = self.probes.threshold
-            self._ask_on(beside, slide, Question(kind="field", place=(y, x), position=(y, x), threshold=threshold))
+            at, threshold = (y, x), self.probes.threshold
+            self._ask_on(beside, slide, Question(kind="field", place=at, position=at, threshold=threshold))
 
     def box(self, begin: tuple[float, float], end: tuple[float, float], beside: Any = None) -> None:  # noqa: ANN401
         """Ask about the box between two world positions (y, x), on napari's canvas or on that of a companion."""
@@ -248,6 +247,10 @@ class AskSection(QWidget):
         self._overlays.why(slide, why.signed if self.why.signed else why.unsigned)
         self.why.show_why(why_text(why.found))
 
+    def show_no_why(self, text: str) -> None:
+        """Say why there is no gradient; what Classify says of the run stays."""
+        self.why.show_why(problem_text(text))
+
     def hide_answers(self, hidden: bool) -> None:
         """Hide answers, and give none, until a reader has made a call of their own; or show them again."""
         before, self._blind = self._blind, hidden
@@ -257,8 +260,6 @@ class AskSection(QWidget):
                 layer = self._canvas.layer_of(slide_id)
                 if layer is not None:
                     self.ask_again(layer.metadata["slide"])
-
-    # --- closing ----------------------------------------------------------------------------------------------------
 
     def drop(self, slide_id: str) -> None:
         """Forget what was found on a slide."""
@@ -299,15 +300,14 @@ class AskSection(QWidget):
         self.asks.ask(slide, wishes, question, prediction=prediction, stored_only=True)
 
     def _ask_box(self, slide: "Slide", box: Box, label: str, beside: Any = None) -> None:  # noqa: ANN401
-        centre = ((box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2)
-        threshold = self.probes.threshold
+        centre, threshold = ((box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2), self.probes.threshold
         question = Question(kind="area", place=box, position=centre, threshold=threshold, label=label)
         self._ask_on(beside, slide, question)
 
     def _make_tool(self, viewer: Any) -> ClickTool:  # noqa: ANN401 - napari has no stubs
         beside = None if key_of(viewer) == key_of(self._canvas.viewer) else viewer
-        clicked, boxed = partial(self.click, beside=beside), partial(self.box, beside=beside)
         idle = None if beside is None else partial(say_unseen, beside, "Classify slide")
+        clicked, boxed = partial(self.click, beside=beside), partial(self.box, beside=beside)
         return ClickTool(viewer, clicked, boxed, acts=self._in_front, idle=idle)
 
     def _slide_on(self, beside: Any) -> "Slide | None":  # noqa: ANN401 - a companion of the viewer
@@ -338,9 +338,8 @@ class AskSection(QWidget):
         except RegionError as error:
             self.show_problem(str(error))
             return
-        place: Place = area
         position, threshold = (area.centroid.y, area.centroid.x), self.probes.threshold
-        self.ask(slide, Question(kind="area", place=place, position=position, threshold=threshold, label=label))
+        self.ask(slide, Question(kind="area", place=area, position=position, threshold=threshold, label=label))
 
     def _prepared(self, slide: "Slide", wishes: Wishes) -> Any:  # noqa: ANN401 - a PreparedRun or None
         """Return the plan of the run if it was made for the same slide, model, scale, tissue and device."""
@@ -373,8 +372,8 @@ class AskSection(QWidget):
         self.why.show_why("")
         for slide_id in slides:
             self.places.clear(slide_id)
-            self._canvas.remove(slide_id, "fields")
-            self._canvas.remove(slide_id, "why")
+            for kind in ("fields", "why"):
+                self._canvas.remove(slide_id, kind)
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)

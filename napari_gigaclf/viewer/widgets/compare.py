@@ -127,7 +127,10 @@ class CompareWidget(Docked):
             self.second.theme = self.viewer.theme
 
         themes.connect(themed)
-        self._disconnect: tuple[Callable[[], None], ...] = (lambda: themes.disconnect(themed),)
+        self._disconnect: tuple[Callable[[], None], ...] = (
+            lambda: themes.disconnect(themed),
+            commands.LINKS.register(self.viewer, self.link_box),
+        )
 
     def _update(self) -> None:
         if self.qt_viewer is not None:

@@ -1,4 +1,4 @@
-"""The upper part of the Hotspots widget: which result, which class, who reads, and from which probability on."""
+"""The upper part of the Hotspots widget: which result, which class, and from which probability on; and who reads."""
 
 import getpass
 
@@ -25,6 +25,7 @@ class HotspotChoices(QWidget):
         self.result_box = combo_box("Results that are open")
         self.class_box = combo_box("Class whose highest places are listed")
         self.reader_box = QLineEdit()
+        """Laid out by the widget, beside "Reader first"."""
         self.reader_box.setMaxLength(MAX_NAME)
         self.reader_box.setText(_login())
         self.reader_box.setToolTip("Your name: it stays with every verdict, and goes into the export")
@@ -67,7 +68,6 @@ class HotspotChoices(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow("Result", self.result_box)
         form.addRow("Class", self.class_box)
-        form.addRow("Reader", self.reader_box)
         row = QHBoxLayout()
         row.addWidget(self.slider, 1)
         row.addWidget(self.threshold_box)

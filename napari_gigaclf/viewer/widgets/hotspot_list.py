@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference.findings.ranking import Entry
 
 COLUMNS = ("place", "probability", "verdict")
-ICON_PX = 44
+ICON_PX = 40
 MIN_HEIGHT = 190
+SPACING = 4
 
 
 class HotspotList(QWidget):
@@ -174,7 +175,7 @@ class HotspotList(QWidget):
         self.table.setIconSize(QSize(ICON_PX, ICON_PX))
         self.table.setMinimumHeight(MIN_HEIGHT)
         self.table.verticalHeader().setVisible(False)
-        self.table.verticalHeader().setDefaultSectionSize(ICON_PX + 4)
+        self.table.verticalHeader().setDefaultSectionSize(ICON_PX + 2)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setTabKeyNavigation(False)
@@ -192,6 +193,7 @@ class HotspotList(QWidget):
     def _lay_out(self) -> None:
         buttons = QGridLayout()
         buttons.setContentsMargins(0, 0, 0, 0)
+        buttons.setSpacing(SPACING)
         rows = (
             (self.previous_button, self.next_button, self.undo_button),
             (self.accept_button, self.reject_button, self.relabel_button),
@@ -205,6 +207,7 @@ class HotspotList(QWidget):
         fields.addWidget(self.note_box, 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACING)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.position_note)
         layout.addLayout(buttons)

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference.findings.ranking import Entry
     from napari_gigaclf.inference.findings.reviews import ReaderCall, ReviewLog
 
+SPACING = 4
+"""Pixels between parts: on a small screen the list needs the room."""
+
 
 class HotspotsWidget(Docked):
     """Go through the most suspicious places of a result and say what they are.
@@ -78,8 +81,8 @@ class HotspotsWidget(Docked):
         self.blindfold = Blindfold(self.canvas)
         self._seen: set[str] = set()
         """Slides whose reader has made a call."""
-        self.reader = ReaderPanel()
         self.choices = HotspotChoices()
+        self.reader = ReaderPanel(self.choices.reader_box)
         self.tally_note = note(NOTHING)
         self.list = HotspotList()
         self.lesions = LesionTable()
@@ -354,6 +357,7 @@ class HotspotsWidget(Docked):
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setContentsMargins(4, 4, 4, 4)
+        column.setSpacing(SPACING)
         last = QHBoxLayout()
         last.addWidget(self.export_button)
         last.addWidget(self.saved_note, 1)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference.findings.lesions import Lesion
 
 COLUMNS = ("", "section", "foci", "area", "longest", "size")
-HEIGHT = 110
+ROW_PX = 22
+SEEN_ROWS = 3
+"""The table is as high as so many lesions, or lower where there are fewer: the room is the places'."""
 MOST_ROWS = 200
 """A person does not read more, and a speckled map at a low threshold has a hundred thousand."""
 
@@ -33,8 +35,8 @@ class LesionTable(QWidget):
         self.table.setToolTip(
             "Foci of one piece of tissue that lie close together; click one to go to its highest place"
         )
-        self.table.setFixedHeight(HEIGHT)
         self.table.verticalHeader().setVisible(False)
+        self.table.verticalHeader().setDefaultSectionSize(ROW_PX)
         self.table.setTabKeyNavigation(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         header = self.table.horizontalHeader()
@@ -44,6 +46,7 @@ class LesionTable(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.text)
         layout.addWidget(self.table)
+        self._fit()
         self.table.cellClicked.connect(self._clicked)
         self.table.cellActivated.connect(self._clicked)
 
@@ -58,6 +61,15 @@ class LesionTable(QWidget):
                     item = QTableWidgetItem(text)
                     item.setFlags(Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled)
                     self.table.setItem(row, column, item)
+
+        self._fit()
+
+    def _fit(self) -> None:
+        """Take no more height than the lesions need; without one there is no table."""
+        rows = min(self.table.rowCount(), SEEN_ROWS)
+        bars = self.table.horizontalHeader().sizeHint().height() + self.table.horizontalScrollBar().sizeHint().height()
+        self.table.setFixedHeight(rows * ROW_PX + bars + 2 * self.table.frameWidth())
+        self.table.setVisible(rows > 0)
 
     def _clicked(self, row: int, _column: int) -> None:
         if row < len(self.lesions):

@@ -194,7 +194,7 @@ class NavigateWidget(Docked):
             self.canvas.watch_view(self._follow),
             self._watch_layers(),
             CanvasKeys(viewer, commands.key_actions(viewer)).stop,
-            commands.RULERS.register(viewer, self.buttons["ruler"]),
+            commands.NAVIGATORS.register(viewer, self),
         )
         worker = self.worker
         self.destroyed.connect(lambda: worker.close())

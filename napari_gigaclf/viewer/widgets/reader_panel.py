@@ -16,14 +16,20 @@ if TYPE_CHECKING:
 
 
 class ReaderPanel(QWidget):
-    """The switch, the fields for the reader's own call, and the comparison."""
+    """The switch, the fields for the reader's own call, and the comparison.
+
+    Parameters
+    ----------
+    name_box
+        Where the reader's name stands.
+    """
 
     switched = Signal(bool)
     mark_wanted = Signal()
     call_given = Signal(str)
     place_wanted = Signal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, name_box: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.switch = QCheckBox("Reader first")
         self.switch.setToolTip("Hide maps, numbers and places until your own call on the slide is recorded")
@@ -42,7 +48,7 @@ class ReaderPanel(QWidget):
         self.missed_by_model.setToolTip("Go to your next place where the model has no lesion")
         self.labels: dict[tuple[int, int], QLabel] = {}
         self._missed: dict[str, list[Place]] = {"reader": [], "model": []}
-        self._lay_out()
+        self._lay_out(name_box)
         self.switch.toggled.connect(self.switched)
         self.mark_button.clicked.connect(self.mark_wanted)
         self.record_button.clicked.connect(lambda: self.call_given.emit(str(self.class_box.currentData())))
@@ -90,7 +96,15 @@ class ReaderPanel(QWidget):
             places.append(places.pop(0))
             self.place_wanted.emit(places[-1])
 
-    def _lay_out(self) -> None:
+    def _first_row(self, name_box: QWidget) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.addWidget(self.switch)
+        row.addStretch(1)
+        row.addWidget(QLabel("Reader"))
+        row.addWidget(name_box, 2)
+        return row
+
+    def _lay_out(self, name_box: QWidget) -> None:
         row = QHBoxLayout(self.fields)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.class_box, 1)
@@ -111,6 +125,6 @@ class ReaderPanel(QWidget):
         grid.addWidget(self.missed_by_model, 3, 2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.switch)
+        layout.addLayout(self._first_row(name_box))
         layout.addWidget(self.fields)
         layout.addWidget(self.compared)

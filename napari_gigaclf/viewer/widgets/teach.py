@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
@@ -28,13 +28,14 @@ from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.result_watch import ResultWatch
 from napari_gigaclf.viewer.teach_commands import TEACHERS
 from napari_gigaclf.viewer.teach_marks import TeachMarks
-from napari_gigaclf.viewer.teach_texts import SUGGESTION_KEY, UNDO_KEY, check_text, keys_text
+from napari_gigaclf.viewer.teach_texts import MAP_HIDDEN, SUGGESTION_KEY, UNDO_KEY, check_text, keys_text
 from napari_gigaclf.viewer.teach_tools import TeachTools
 from napari_gigaclf.viewer.texts import problem_text
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.controls import choose, combo_box, line, note, refill, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
+from napari_gigaclf.viewer.widgets.forget_button import ForgetButton
 from napari_gigaclf.viewer.widgets.teach_choices import TeachChoices
 from napari_gigaclf.viewer.widgets.teach_classes import ClassList
 from napari_gigaclf.viewer.widgets.teach_examples import ExampleList
@@ -76,10 +77,9 @@ class TeachWidget(Docked):
         self.examples = ExampleList()
         self.tool_box = QCheckBox("A click gives the chosen class")
         self.class_box = combo_box("Class whose probability is shown over the slide")
-        self.check_note = note()
+        self.check_note, self.hidden_note = note(), note()
         self.save_button = QPushButton("Save as model...")
         self.apply_button = QPushButton("Apply to open slides")
-        self.forget_button = QPushButton("Features")
         self.note = note()
         self.saved_note = note()
         self._shown: Shown | None = None
@@ -147,8 +147,11 @@ class TeachWidget(Docked):
 
     def show_check(self, check: "Check | None") -> None:
         """Show how the examples agree."""
-        lesson = self.teaching.lesson
-        self.check_note.setText(check_text(check, 0 if lesson is None else len(lesson.examples)))
+        teaching, slide = self.teaching, self.teaching.slide
+        number = 0 if teaching.lesson is None else len(teaching.lesson.examples)
+        painted = slide is not None and slide.id in teaching.painter.maps
+        self.check_note.setText(check_text(check, number, readable=teaching.opened is not None, painted=painted))
+        self._say_if_hidden()
 
     def show_suggestions(
         self, slide: "Slide | None", places: Sequence[tuple[float, float]], current: tuple[float, float] | None = None
@@ -296,6 +299,13 @@ class TeachWidget(Docked):
     def _layers_event(self, event: Any) -> None:  # noqa: ANN401
         if event.type in ("reordered", "visible", "scale"):
             self.slides_changed()
+            self._say_if_hidden()
+
+    def _say_if_hidden(self) -> None:
+        slide = self.teaching.slide
+        hidden = slide is not None and self.marks.map_waits_for_call(slide.id)
+        self.hidden_note.setText(MAP_HIDDEN if hidden else "")
+        self.hidden_note.setVisible(hidden)
 
     def _add_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of a model")
@@ -330,12 +340,8 @@ class TeachWidget(Docked):
         self.setToolTip(keys_text())
         self.save_button.setToolTip("A model folder: the model's own trunk with the taught head; loads like any other")
         self.apply_button.setToolTip("Paint the map of every open slide; those not read yet are read first")
-        self.forget_button.setToolTip("Features that are kept on this computer, to be deleted")
-        menu = QMenu(self.forget_button)
-        menu.addAction("Delete those of this slide and model", self.teaching.forget_features)
-        menu.addAction("Delete those of all slides", self.teaching.forget_all_features)
-        self.forget_button.setMenu(menu)
-        self.note.setVisible(False)
+        self.forget_button = ForgetButton(self.teaching.forget_features, self.teaching.forget_all_features)
+        self.show_note("")
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -351,6 +357,7 @@ class TeachWidget(Docked):
             column.addWidget(part)
         column.addLayout(form)
         column.addWidget(self.check_note)
+        column.addWidget(self.hidden_note)
         column.addWidget(self.examples, 1)
         column.addWidget(self.note)
         column.addLayout(last)

@@ -101,8 +101,7 @@ class ExampleList(QWidget):
             self.wanted.emit(self.examples[row])
 
     def _remove(self) -> None:
-        if self.chosen is not None:
-            self.removed.emit(self.chosen)
+        self.removed.emit(self.chosen)
 
     def _set_up(self) -> None:
         self.table.setHorizontalHeaderLabels(COLUMNS)

@@ -97,6 +97,14 @@ class WorklistWidget(Docked):
         """Open the next (1) or the previous (-1) slide."""
         self.controller.step(by)
 
+    def list_again(self) -> None:
+        """Read the folder or the table once more."""
+        path = self.source_row.path
+        if path is None:
+            self.show_note(EMPTY)
+        else:
+            self.controller.choose(path)
+
     # --- WorklistView -----------------------------------------------------------------------------------------------
 
     def show_list(self, worklist: Worklist) -> None:
@@ -198,11 +206,6 @@ class WorklistWidget(Docked):
         self._post.close()
         self.worker.close()
 
-    def _choose(self) -> None:
-        path = self.source_row.path
-        if path is not None:
-            self.controller.choose(path)
-
     def _ask_table(self) -> None:
         patterns = " ".join(f"*{suffix}" for suffix in TABLES)
         name = QFileDialog.getOpenFileName(self, "Table of slides", "", f"Tables ({patterns});;All files (*)")[0]
@@ -236,9 +239,9 @@ class WorklistWidget(Docked):
         column.addLayout(buttons)
 
     def _connect(self) -> None:
-        self.source_row.changed.connect(self._choose)
+        self.source_row.changed.connect(self.list_again)
         self.table_button.clicked.connect(self._ask_table)
-        self.again_button.clicked.connect(self._choose)
+        self.again_button.clicked.connect(self.list_again)
         self.next_button.clicked.connect(lambda: self.step(1))
         self.previous_button.clicked.connect(lambda: self.step(-1))
         self.table.cellDoubleClicked.connect(lambda row, _column: self.controller.open(row))

@@ -95,8 +95,8 @@ def test_formats_that_are_none(tmp_path):
     (tmp_path / "folder").mkdir()
     for name, reason in (
         ("empty.svs", "empty"),
-        ("text.mrxs", "no slide format known here"),
-        ("text.txt", "no slide format known here"),
+        ("text.mrxs", "no slide format known here: known are SVS, .*; convert others to OME-TIFF, such as with QuPath"),
+        ("text.txt", "no slide format known here: known are SVS, .*; convert others to OME-TIFF, such as with QuPath"),
         ("folder", "neither OME-Zarr nor DICOM"),
         ("absent.svs", "there is no such file"),
     ):

@@ -46,6 +46,13 @@ def test_a_damaged_file_says_what_to_do_in_words_of_ours(tmp_path: Path, name: s
         open_slide(path)
 
 
+def test_a_file_without_an_image_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "e.tif"
+    path.write_bytes(b"II*\0" + (8).to_bytes(4, "little") + bytes(6))  # one directory, with nothing in it
+    with pytest.raises(SlideError, match=r"it holds no image: .*open the one that the scanner's program opens"):
+        open_slide(path)
+
+
 def test_what_is_there_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "cut.tif"
     cut(path, 0.6)

@@ -285,12 +285,14 @@ def test_why_can_be_cancelled_and_says_what_it_lacks(asking, widget, slide, mous
     answers(1)
     widget.asking.why.smooth_box.setChecked(True)
     widget.asking.why.samples_box.setValue(1000)
+    estimate = widget.run_panel.estimate_note.text()
     widget.asking.why.why_button.click()
     qtbot.waitUntil(lambda: widget.asking.why.bar.maximum() > 0 and widget.asking.why.bar.value() > 0, timeout=60_000)
     assert "tile" in widget.asking.why.stage_note.text()
     widget.asking.why.cancel_button.click()
     qtbot.waitUntil(lambda: not widget.asking.whys.working, timeout=10_000)
     assert "cancelled" in widget.asking.why.why_note.text()
+    assert widget.run_panel.estimate_note.text() == estimate, "what a run would take is still said"
     assert widget.canvas.overlay(slide.id, "why") is None
     look(GLASS, 2.0)
     mouse.click(GLASS)

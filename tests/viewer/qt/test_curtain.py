@@ -154,6 +154,9 @@ def test_two_maps_are_compared_and_a_snapshot_says_which(viewer, layers, picture
     assert (snapshot.pixels[:, column] == 255).all()
     widget.swap_button.click()
     assert box.currentData() is Side.RIGHT
+    commands.swap_curtain(viewer)
+    assert box.currentData() is Side.LEFT
+    assert take_snapshot(viewer).caption[-1] == "Curtain, left: model A; right: model B"
     widget.usual_button.click()
     viewer.layers.remove(other)
     assert widget.table.rowCount() == len(viewer.layers)

@@ -247,6 +247,16 @@ def test_what_is_written_is_seen_though_another_tab_was_in_front(hotspots, press
     assert QApplication.focusWidget() is viewer.window._qt_viewer.canvas.native
 
 
+def test_on_a_small_screen_the_list_has_most_of_the_room(hotspots, viewer, qtbot):
+    hotspots.choices.threshold_box.setValue(0.5)
+    assert viewer.window._qt_window.size().height() == 800
+    table = hotspots.list.table
+    seen = lambda: table.viewport().height() // table.verticalHeader().defaultSectionSize()  # noqa: E731
+    qtbot.waitUntil(lambda: seen() >= 7, timeout=5_000)
+    for part in (hotspots.list.note_box, hotspots.export_button, hotspots.lesions.table, hotspots.choices.reader_box):
+        assert not part.visibleRegion().isEmpty(), "nothing else has to be scrolled to"
+
+
 def test_they_return_after_the_program_was_killed(
     image, result, tmp_path, window, make_hotspots, show_result, qtbot, big
 ):
@@ -442,6 +452,8 @@ def test_reader_first_hides_everything_until_the_call_is_recorded(
 ):
     hotspots = make_hotspots()
     panel = hotspots.reader
+    commands.hotspots_record(viewer)
+    assert hotspots.note.text().startswith("Your own call is asked for while Reader first is on")
     qtbot.mouseClick(panel.switch, Qt.MouseButton.LeftButton, pos=QPoint(8, panel.switch.height() // 2))
     assert panel.switch.isChecked()
     show(big)
@@ -459,7 +471,7 @@ def test_reader_first_hides_everything_until_the_call_is_recorded(
     assert hotspots.note.text().startswith("Say what you see")
     toggle_probability(viewer)
     assert not probability.visible, "a key pressed out of habit shows nothing"
-    qtbot.mouseClick(panel.mark_button, Qt.MouseButton.LeftButton)
+    commands.hotspots_mark(viewer)
     own = widget.canvas.overlay(big.id, "own call")
     assert str(own.mode) == "add"
     viewer.scene.camera.center = (600.0, 500.0)
@@ -467,7 +479,13 @@ def test_reader_first_hides_everything_until_the_call_is_recorded(
     canvas = viewer.window._qt_viewer.canvas.native
     qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=canvas.rect().center())
     panel.class_box.setCurrentIndex(panel.class_box.findData("normal"))
-    qtbot.mouseClick(panel.record_button, Qt.MouseButton.LeftButton)
+    widget.come_forward()
+    qtbot.waitUntil(lambda: not hotspots.in_front(), timeout=10_000)
+    commands.hotspots_record(viewer)
+    assert hotspots.findings.log.call is None, "it was not seen what would be recorded"
+    qtbot.waitUntil(hotspots.in_front, timeout=10_000)
+    assert hotspots.note.text().startswith("Look at the class above")
+    commands.hotspots_record(viewer)
     qtbot.waitUntil(lambda: panel.compared.isVisibleTo(hotspots), timeout=30_000)
     assert probability.visible
     assert hotspots.choices.slider.isVisibleTo(hotspots)

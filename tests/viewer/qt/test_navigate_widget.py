@@ -9,10 +9,12 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.phantom import PhantomSlide
+from napari_gigaclf.viewer import commands
 from napari_gigaclf.viewer.controllers.objective import OBJECTIVES
 from napari_gigaclf.viewer.snapshot import save_snapshot
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.curtain import CurtainWidget
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
 from napari_gigaclf.viewer.widgets.shortcut_list import ShortcutList, show_list
@@ -156,6 +158,55 @@ def test_a_key_takes_the_ruler_and_lays_it_down(navigator, show, slide, viewer, 
     press(Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
     assert not navigator.buttons["ruler"].isChecked()
     assert viewer.scene.camera.mouse_pan
+
+
+def test_the_line_of_the_ruler_is_as_thin_after_zooming_in_and_stands_out_from_tissue(
+    navigator, show, slide, viewer, drag_mouse, settled_picture
+):
+    show(slide)
+    Viewpoint(viewer).fit(slide)
+    navigator.buttons["ruler"].click()
+    canvas = viewer.window._qt_viewer.canvas.native
+    begin = canvas.rect().center() - QPoint(60, 20)
+    drag_mouse(canvas, begin, begin + QPoint(140, 0))
+    (line,) = [layer for layer in viewer.layers if layer.metadata.get("kind") == "ruler"]
+    navigator.buttons["ruler"].click()
+    middle = np.mean(line.data[0], axis=0) * np.asarray(line.scale)[-2:]
+    widths = []
+    for zoom in (1, 8):
+        viewer.scene.camera.center = tuple(middle)
+        viewer.scene.camera.zoom *= zoom
+        picture = settled_picture(viewer).astype(int)
+        middle_row = picture.shape[0] // 2
+        column = picture[middle_row - 7 : middle_row + 7, picture.shape[1] // 2]  # the length stands above that
+        widths.append(int((np.abs(column - (0, 0, 128)).max(axis=1) < 40).sum()))
+    assert all(2 <= width <= 4 for width in widths), widths
+    text = tuple(np.asarray(line.text.color.constant)[:3])
+    assert luminance(text) < 0.05, "dark on bright"
+
+
+def luminance(colour):
+    """Return the relative luminance of WCAG 2, 0 to 1."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def test_the_palette_shows_the_properties_in_sight_though_another_tab_was_in_front(
+    navigator, show, slide, viewer, qtbot
+):
+    viewer.window._qt_window.show()
+    show(slide)
+    other = CurtainWidget(viewer)
+    try:
+        viewer.window.add_dock_widget(other, name="Curtain")
+        qtbot.waitUntil(lambda: navigator.visibleRegion().isEmpty(), timeout=10_000)
+        commands.toggle_properties(viewer)
+        assert navigator.properties.isVisibleTo(navigator)
+        qtbot.waitUntil(lambda: not navigator.visibleRegion().isEmpty(), timeout=10_000)
+        commands.toggle_properties(viewer)
+        assert not navigator.properties.isVisibleTo(navigator)
+    finally:
+        other.shut_down()
 
 
 def test_what_lies_under_the_cursor(viewer, navigator, show, slide, qtbot):

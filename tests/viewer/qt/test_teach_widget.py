@@ -312,6 +312,21 @@ def test_the_palette_teaches(viewer, make_teach, show, first, second, result, ke
     assert viewer.scene.camera.center[-2:] == pytest.approx(
         corner_to_napari_data(np.array([place]))[0] * first.um_per_px
     )
+    teach_commands.teach_remove_example(viewer)
+    assert "Choose in the list" in widget.note.text()
+    widget.examples.table.setCurrentCell(0, 0)
+    chosen = widget.examples.chosen
+    teach_commands.teach_remove_example(viewer)
+    assert len(widget.teaching.lesson.examples) == 8
+    assert chosen not in widget.teaching.lesson.examples
+    teach_commands.teach_undo(viewer)
+    teach_commands.teach_add_class(viewer)
+    assert QApplication.focusWidget() is widget.classes.name_box
+    qtbot.keyClicks(widget.classes.name_box, "necrosis")
+    qtbot.keyClick(widget.classes.name_box, Qt.Key.Key_Return)
+    assert [each.name for each in widget.teaching.lesson.classes] == ["class 1", "class 2", "necrosis"]
+    teach_commands.teach_remove_class(viewer)
+    assert [each.name for each in widget.teaching.lesson.classes] == ["class 1", "class 2"]
     teach_commands.teach_clicks(viewer)
     assert not widget.tool_box.isChecked()
     teach_commands.teach_read(viewer)
@@ -333,6 +348,12 @@ def test_the_palette_teaches(viewer, make_teach, show, first, second, result, ke
     teach_commands.teach_apply(viewer)
     qtbot.waitUntil(lambda: widget.canvas.overlay(second.id, "taught") is not None, timeout=120_000)
     judged(widget, qtbot)
+    teach_commands.teach_delete_features(viewer)
+    qtbot.waitUntil(lambda: widget.note.text().startswith("Deleted"), timeout=30_000)
+    teach_commands.teach_delete_all_features(viewer)
+    qtbot.waitUntil(lambda: widget.note.text().startswith("Deleted"), timeout=30_000)
+    teach_commands.teach_delete_all_features(viewer)
+    qtbot.waitUntil(lambda: widget.note.text() == "No features were kept.", timeout=30_000)
     teach_commands.teach_new_lesson(viewer)
     assert widget.teaching.lesson.examples == ()
     assert widget.choices.lesson_box.count() == 2

@@ -8,6 +8,7 @@ from qtpy.QtCore import QPoint, Qt
 from napari_gigaclf.inference import classify
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.phantom import PhantomSlide
+from napari_gigaclf.viewer.commands import toggle_link
 from napari_gigaclf.viewer.layers import Frame, prediction_layers
 from napari_gigaclf.viewer.taking import canvas_is_sharp
 from napari_gigaclf.viewer.texts import problem_text
@@ -87,7 +88,8 @@ def test_a_click_and_a_box_ask_the_result_that_is_shown_there(
     widget.probes.tool_box.click()
     second = compare()
     canvas = second.qt_viewer.canvas.native
-    second.link_box.click()
+    toggle_link(viewer)
+    assert not second.link_box.isChecked()
     Viewpoint(second.second).set_zoom(slide, 0.6)
     Viewpoint(second.second).look_at(slide, (250.0, 330.0))
 
@@ -161,6 +163,33 @@ def test_a_click_there_says_what_to_do_while_the_widget_is_not_in_sight(
     qtbot.waitUntil(lambda: not widget.visibleRegion().isEmpty(), timeout=10_000)
     qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=QPoint(canvas.width() // 2, canvas.height() // 2))
     qtbot.waitUntil(lambda: len(widget.probes.rows) == 1, timeout=60_000)
+
+
+def test_a_hidden_tool_says_nothing_of_a_click_that_another_one_took(
+    viewer, widget, compare, show, ready, slide, qtbot, tmp_path
+):
+    show(slide)
+    ready(slide)
+    widget.probes.tool_box.click()
+    teach = TeachWidget(viewer, lessons=tmp_path / "lessons", features=tmp_path / "features")
+    viewer.window.add_dock_widget(teach, name="Teach")
+    try:
+        second = compare()
+        canvas = second.qt_viewer.canvas.native
+        middle = QPoint(canvas.width() // 2, canvas.height() // 2)
+        qtbot.waitUntil(lambda: teach.in_front() and not widget.in_front(), timeout=10_000)
+        widget.come_forward()
+        qtbot.waitUntil(lambda: widget.in_front() and not teach.in_front(), timeout=10_000)
+        before = second.note.text()
+        qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=middle)
+        qtbot.waitUntil(lambda: len(widget.probes.rows) == 1, timeout=60_000)
+        assert second.note.text() == before
+        widget.probes.tool_box.click()
+        qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=middle)
+        assert second.note.text().startswith("Teach is not in sight"), "now it would have been this one's"
+    finally:
+        teach.shut_down()
+        assert all(worker.close(60) for worker in (teach.quick, teach.saver, teach.long))
 
 
 def test_the_ruler_measures_there(viewer, compare, show, slide, other, drag_mouse, qtbot):

@@ -85,6 +85,19 @@ def test_through_a_folder_by_keys_and_double_click(worklist, viewer, folder, qtb
     assert not viewer.keymap
 
 
+def test_the_palette_lists_again_what_came_into_the_folder(worklist, viewer, folder, qtbot):
+    worklist_commands.list_again(viewer)
+    assert "folder" in worklist.note.text(), "there is nothing to be listed yet"
+    worklist.source_row.set_path(folder)
+    qtbot.waitUntil(lambda: worklist.table.rowCount() == 3, timeout=20_000)
+    (folder / "a.png").rename(folder / "d.png")
+    (folder / "e.png").write_bytes((folder / "d.png").read_bytes())
+    worklist_commands.list_again(viewer)
+    qtbot.waitUntil(lambda: worklist.table.rowCount() == 4, timeout=20_000)
+    names = [worklist.table.item(row, 0).text() for row in range(4)]
+    assert names == ["b-bad.svs", "c.png", "d.png", "e.png"]
+
+
 def test_points_and_painted_masks_stay_with_their_slide(worklist, viewer, folder, qtbot):
     """Made with napari's own buttons, so in whatever coordinates these give them."""
     controller, buttons = worklist.controller, viewer.window._qt_viewer.layerButtons
