@@ -72,7 +72,8 @@ def weights_digest(model: Classifier) -> str:
 
 
 def _weights_file(model: Classifier) -> bytes:
-    return save_tensors({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
+    data: bytes = save_tensors({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
+    return data
 
 
 def _check(folder: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:

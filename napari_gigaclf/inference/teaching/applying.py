@@ -75,7 +75,8 @@ def _of_cells(
     num_cells = int(store.features.shape[0])
     probabilities = np.empty((len(head.classes), num_cells), dtype=np.float32)
     scores = np.empty(num_cells, dtype=np.float32)
-    highest, answer = -np.inf, np.zeros(0)
+    highest = -np.inf
+    answer: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
     with torch.no_grad():
         for start in range(0, num_cells, CHUNK_CELLS):
             part = slice(start, min(start + CHUNK_CELLS, num_cells))
@@ -89,7 +90,7 @@ def _of_cells(
             best = int(suspicion.argmax())
             if float(suspicion[best]) > highest:
                 highest, answer = float(suspicion[best]), probabilities[:, start + best]
-    return probabilities, scores, dict(zip(head.classes, map(float, answer), strict=False))
+    return probabilities, scores, dict(zip(head.classes, answer.tolist(), strict=num_cells > 0))
 
 
 def _record(features: Prediction, model: "Classifier") -> RunRecord:
