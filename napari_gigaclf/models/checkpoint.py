@@ -56,15 +56,24 @@ def save_model(model: Classifier, folder: str | Path) -> None:
     OutputError
         If the folder cannot be written; what stood there then stays.
     """
-    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     config = dataclasses.replace(model.config, golden=golden_outputs(model))
-    data = save_tensors(weights)
+    data = _weights_file(model)
     with replacing(folder) as beside:
         beside.mkdir()
         (beside / CONFIG_NAME).write_text(dump_config(config), encoding="utf-8")
         (beside / WEIGHTS_NAME).write_bytes(data)
     model.config = config
     model.sha256 = hashlib.sha256(data).hexdigest()
+
+
+def weights_digest(model: Classifier) -> str:
+    """Return the digest that a model's weights have once it is saved, without saving it."""
+    return hashlib.sha256(_weights_file(model)).hexdigest()
+
+
+def _weights_file(model: Classifier) -> bytes:
+    data: bytes = save_tensors({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
+    return data
 
 
 def _check(folder: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.viewer.controllers.teach import TeachController
     from napari_gigaclf.viewer.widgets.teach_classes import ClassList
     from napari_gigaclf.viewer.widgets.teach_examples import ExampleList
+    from napari_gigaclf.viewer.widgets.teach_list import TeachListPanel
 
 
 class Teacher(Protocol):
@@ -48,6 +49,11 @@ class Teacher(Protocol):
 
     def apply_to_open(self) -> None:
         """Paint the map of every open slide."""
+        ...
+
+    @property
+    def list_panel(self) -> "TeachListPanel":
+        """Applies what was taught to the worklist."""
         ...
 
     def ask_where_to_save(self) -> None:
@@ -118,6 +124,16 @@ def teach_rename_lesson(viewer: "napari.viewer.Viewer") -> None:
 def teach_apply(viewer: "napari.viewer.Viewer") -> None:
     """Paint the map of every open slide."""
     TEACHERS.tell(viewer, lambda teacher: teacher.apply_to_open())
+
+
+def teach_apply_worklist(viewer: "napari.viewer.Viewer") -> None:
+    """Apply what was taught to every slide of the worklist."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.list_panel.apply())
+
+
+def teach_stop_worklist(viewer: "napari.viewer.Viewer") -> None:
+    """Stop applying to the worklist; what is done stays."""
+    TEACHERS.tell(viewer, lambda teacher: teacher.list_panel.stop())
 
 
 def teach_save(viewer: "napari.viewer.Viewer") -> None:

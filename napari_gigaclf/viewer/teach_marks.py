@@ -13,6 +13,7 @@ from napari_gigaclf.geometry import corner_to_napari_data
 from napari_gigaclf.viewer.canvas import BLINDFOLDED, SlideCanvas
 from napari_gigaclf.viewer.controllers.teach_view import Shown
 from napari_gigaclf.viewer.layers import Frame, LayerData, probability_layer
+from napari_gigaclf.viewer.returning.laying_over import cover
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
@@ -51,7 +52,7 @@ class TeachMarks:
         if self._canvas.overlay(slide.id, MAP) is None:
             for covered in ("probability", "saliency"):
                 for layer in self._canvas.overlays(slide.id, covered):
-                    layer.visible = False
+                    cover(layer)
         self._canvas.put(slide.id, (data, kwargs, kind)).colorbar.visible = True
 
     def refresh_map(self, slide: "Slide") -> bool:

@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING
 
 from napari_gigaclf.inference.teaching.checking import Check, Contested
 from napari_gigaclf.inference.teaching.lesson import MAX_CLASSES, BaseModel, Lesson
-from napari_gigaclf.viewer.texts import count_text
+from napari_gigaclf.viewer.texts import count_text, seconds_text
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
     from napari_gigaclf.viewer.controllers.teach_jobs import Opened
+    from napari_gigaclf.viewer.controllers.teach_list_jobs import ListOutcome, ListProgress
 
 THERE = "The slide's features are there already: click."
 BUSY = "A slide is being read already."
@@ -16,6 +17,15 @@ NOTHING_READ = "No slide is being read."
 NO_LESSON = "There is no lesson yet: choose a model first."
 NO_EXAMPLE = "Choose in the list below which example is to be removed; Undo takes the last one back."
 NO_CELL = "There are no features here: glass, or a part of the slide that was not computed."
+NO_WORKLIST = "There is no worklist: open Worklist, choose a folder or a table of slides, and press this again."
+NOT_RETURNING = (
+    "Slides do not return as they were left (File > Preferences > Plugins > napari-gigaclf), so what is applied to a "
+    "slide would not be there when it is opened: switch that on first."
+)
+APPLYING = "The worklist is being gone through already; Stop keeps what is done."
+PREPARING = "making the taught model..."
+MAX_FAILURES = 5
+"""Slides that are named with why nothing was applied to them."""
 READING = "streaming the slide through the model..."
 TOO_FEW = "Teach two classes first: click some examples of each."
 SUGGESTION_KEY, UNDO_KEY = "S", "Z"
@@ -79,6 +89,30 @@ def check_text(check: Check | None, num_examples: int, *, readable: bool = True,
 def contested_text(contested: "Contested | None") -> str:
     """Say what the other examples make of one; empty where they agree."""
     return "" if contested is None else f"rather {contested.found.name}, {contested.probability:.0%}"
+
+
+def list_progress_text(progress: "ListProgress") -> str:
+    """Say how far the worklist is, and how long the rest will take."""
+    if progress.done >= progress.total:
+        return f"{count_text(progress.total, 'slide')} done"
+    text = f"{progress.done + 1} of {count_text(progress.total, 'slide')}: {progress.name}"
+    if progress.reading is not None:
+        reading = progress.reading
+        text += f", {reading.phase} {reading.done} of {count_text(reading.total, reading.unit)}"
+    if progress.remaining_seconds is not None:
+        text += f"; about {seconds_text(progress.remaining_seconds)} left"
+    return text
+
+
+def list_outcome_text(outcome: "ListOutcome") -> str:
+    """Say what became of the worklist; slides that failed are named, each with why."""
+    text = f"Applied to {outcome.applied} of {count_text(outcome.total, 'slide')}"
+    if outcome.stopped:
+        text += "; stopped, what is done stays"
+    lines = [f"{name}: {reason}" for name, reason in outcome.failures[:MAX_FAILURES]]
+    more = len(outcome.failures) - len(lines)
+    lines += [f"and {count_text(more, 'slide')} more"] if more else []
+    return "\n".join([f"{text}; {len(outcome.failures)} failed:" if lines else f"{text}.", *lines])
 
 
 def undone_text(lesson: Lesson) -> str:

@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,13 +86,20 @@ class KeptFeatures:
             os.utime(path)
         return found
 
-    def keep(self, prediction: "Prediction") -> Path:
+    def keep(self, prediction: "Prediction", spare: Collection[Path] = ()) -> Path:
         """Keep the features of a result in place of earlier ones of the same slide and model.
+
+        Parameters
+        ----------
+        prediction
+            The result.
+        spare
+            Those that are not deleted to make room for it, as others are that were not used for long.
 
         Raises
         ------
         OutputError
-            They cannot be written, are larger than all that may be kept, or are not whole.
+            They cannot be written, are larger than all that may be kept beside ``spare``, or are not whole.
         """
         model = prediction.record.model
         path = self.path(prediction.record.slide.id, (model.name, model.version, model.sha256))
@@ -102,9 +110,15 @@ class KeptFeatures:
                 f"{path}: these features take {size / 1e9:.1f} GB, more than the {self.max_bytes / 1e9:.1f} GB that "
                 "are kept; the slide has to be read again when it is opened again"
             )
-        self._make_room(size, path)
+        spared = {path, *spare}
+        if size + sum(_size(each) for each in spared - {path}) > self.max_bytes:
+            raise OutputError(
+                f"{path}: there is no room: all that is kept here may take {self.max_bytes / 1e9:.1f} GB, and what was "
+                "kept together with it would have to go"
+            )
+        self._make_room(size, path, spared)
         prediction.save(path, overwrite=True, whole_features=True)
-        self._make_room(0, path)
+        self._make_room(0, path, spared)
         return path
 
     def forget(self, slide_id: str, model: Identity) -> int:
@@ -119,13 +133,11 @@ class KeptFeatures:
         """Return how many bytes all that is kept takes."""
         return sum(_size(path) for path in self._kept())
 
-    def _make_room(self, wanted: int, apart_from: Path) -> None:
+    def _make_room(self, wanted: int, own: Path, spared: Collection[Path]) -> None:
         """Delete what was not used for the longest time until so many bytes are free."""
         self._remove_leftovers()
-        others = sorted((path for path in self._kept() if path != apart_from), key=_used)
-        sizes = {path: _size(path) for path in others}
-        own = 0 if wanted else _size(apart_from)
-        total = sum(sizes.values()) + own
+        others = sorted((path for path in self._kept() if path not in spared), key=_used)
+        total = sum(_size(path) for path in self._kept() if not wanted or path != own)
         for path in others:
             if total + wanted <= self.max_bytes:
                 return

@@ -15,6 +15,7 @@ from napari_gigaclf.viewer.controllers.returning_results import ResultKeeper
 from napari_gigaclf.viewer.layers import FILE, RULER
 from napari_gigaclf.viewer.returning import drawings, looks, pieces
 from napari_gigaclf.viewer.returning.drawings import DIGEST
+from napari_gigaclf.viewer.returning.laying_over import lay_over, lay_result_over
 from napari_gigaclf.viewer.returning.looks import DRAWN_ON
 from napari_gigaclf.viewer.returning.masks import MASK, TOO_LARGE, masks_on
 from napari_gigaclf.viewer.returning.open_slide import OpenSlide
@@ -28,6 +29,7 @@ from napari_gigaclf.viewer.worker import Post, Worker
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
+    from napari_gigaclf.viewer.layers import LayerData
 
 FLUSH_SECONDS = 3.0
 """Most that closing a window waits for what is still to be written; the rest is written while it is gone already."""
@@ -75,6 +77,8 @@ class ReturningController:
         self._open: dict[str, OpenSlide] = {}
         self._stores: dict[str, StateStore] = {}
         """For the worker."""
+        self._applied: dict[str, pieces.Applied] = {}
+        """Results that were made of slides which are just being opened, by slide id."""
         self._seen: set[Any] = set()
         self._shows: dict[Any, str] = {}
         """Which slide each layer of a slide shows; one slide may be open several times."""
@@ -142,6 +146,22 @@ class ReturningController:
         self._open = {}
         return all([self._worker.finish(FLUSH_SECONDS), self._keeper.close()])
 
+    def take_result(self, applied: pieces.Applied) -> None:
+        """Take a result that was made of a slide, open or not: it is on show from now on, over the one before."""
+        if applied.slide_id in self._open:
+            self._show_applied(applied)
+            return
+        folder, stores = self._folder, self._stores
+
+        def noted(outcome: pieces.Saved) -> None:
+            if outcome.problem:
+                self._notify(outcome.problem)
+            elif applied.slide_id in self._open:  # it was opened meanwhile
+                self._show_applied(applied)
+            self.saved()
+
+        self._worker.submit(lambda _job: pieces.note_result(stores, folder, applied), noted, self._not_saved)
+
     def flush(self) -> bool:
         """Wait a little until what is to be written is written; True if it was."""
         written = threading.Event()
@@ -206,6 +226,8 @@ class ReturningController:
         there = {layer.name for layer in layers if layer.metadata.get(DRAWN_ON) == slide_id}
         has_result = self._canvas.overlay(slide_id, "probability") is not None
         has_mask = self._canvas.overlay(slide_id, MASK) is not None
+        for data in () if has_result else reopened.under:
+            lay_over(self._canvas, slide_id, data)
         for data, kwargs, kind in reopened.layers:
             metadata = kwargs["metadata"]
             if DRAWN_ON in metadata:
@@ -214,6 +236,8 @@ class ReturningController:
             elif metadata["kind"] == RULER:
                 if self._canvas.overlay(slide_id, RULER) is None:
                     add_ruler(self._canvas.viewer, data, kwargs)
+            elif metadata["kind"] == "probability" and not has_result:
+                lay_over(self._canvas, slide_id, (data, kwargs, kind))
             elif not (has_mask if metadata["kind"] == MASK else has_result):
                 self._canvas.put(slide_id, (data, kwargs, kind))
         if each.state is not None:
@@ -230,6 +254,30 @@ class ReturningController:
         if len(self._canvas.slide_layers()) == 1:
             drawings.claim(self._canvas, slide_id)
         self.look()
+        if slide_id in self._applied:
+            self._show_applied(self._applied.pop(slide_id))
+
+    def _show_applied(self, applied: pieces.Applied) -> None:
+        """Lay a result over a slide that is open, once all that it had has returned."""
+        slide_id, shown = applied.slide_id, applied.shown
+        layer = self._canvas.layer_of(slide_id)
+        if not self._open[slide_id].ready or layer is None:
+            self._applied[slide_id] = applied
+            return
+        slide = layer.metadata["slide"]
+
+        def read(layers: "list[LayerData]") -> None:
+            if self._canvas.layer_of(slide_id) is not None:
+                lay_result_over(self._canvas, slide_id, layers[0])
+                self.look()
+            else:
+                self.take_result(applied)
+
+        self._worker.submit(
+            lambda _job: pieces.result_layers(Path(shown.path), slide, shown.class_name, shown.threshold),
+            read,
+            self._not_saved,
+        )
 
     def _claim_shapes(self) -> None:
         """Let new layers of shapes belong to the slide on top."""
@@ -243,7 +291,13 @@ class ReturningController:
     def _look_at(self, each: OpenSlide, slide: "Slide") -> None:
         """Take how a slide is shown now, and say what cannot be kept."""
         told = each.masks.left_out
-        each.look(self._canvas, slide, self._results.shown(each, slide.id), self._notes.of(slide.id))
+        each.look(
+            self._canvas,
+            slide,
+            self._results.shown(each, slide.id),
+            self._results.under(slide.id),
+            self._notes.of(slide.id),
+        )
         for name in each.masks.left_out:
             if name not in told:
                 self._notify(f"{name} will not be there when {each.name} is opened again: {TOO_LARGE}")

@@ -60,6 +60,18 @@ class ResultKeeper:
         record, path = each.result
         return _shown(each, path, record.model.name)
 
+    def under(self, slide_id: str) -> tuple[ResultShown, ...]:
+        """Return the results that lie under the one on show, from the lowest, as far as they are kept somewhere."""
+        found = []
+        for layer in [*self._canvas.overlays(slide_id, "probability")][:-1]:
+            prediction, path = layer.metadata.get("prediction"), layer.metadata.get(FILE)
+            if prediction is not None and path:
+                name, threshold = str(layer.metadata["class_name"]), layer.metadata.get("threshold", DEFAULT_THRESHOLD)
+                least = None if threshold == DEFAULT_THRESHOLD else float(threshold)
+                model = prediction.record.model.name
+                found.append(ResultShown(path=str(path), class_name=name, model=model, threshold=least))
+        return tuple(found)
+
     def _take(self, each: OpenSlide, layer: Any, prediction: Any) -> None:  # noqa: ANN401 - a layer, a Prediction
         """Note the result on show; one that nobody saved is kept."""
         each.class_name = str(layer.metadata["class_name"])
@@ -78,6 +90,9 @@ class ResultKeeper:
         def kept(path: Path) -> None:
             if each.result is not None and each.result[0] is prediction.record:
                 each.result = (prediction.record, str(path))
+                for layer in self._canvas.overlays(each.store.slide_id, "probability"):
+                    if (there := layer.metadata.get("prediction")) is not None and there.record is prediction.record:
+                        layer.metadata[FILE] = str(path)  # found there also when another result lies over it
                 self._look()
                 self.late(each, _shown(each, str(path), prediction.record.model.name))
 

@@ -99,12 +99,22 @@ def find_features(
     if result is not None and fits(result, slide, base):
         return opened(result, slide, "from the result that is open"), ""
     try:
-        found = kept.find(slide.id, base.identity)
-        if found is None or not fits(found, slide, base):
-            return None, ""
-        return opened(found, slide, "kept from an earlier run"), ""
+        found = find_kept(slide, base, kept)
+        return (None, "") if found is None else (opened(found, slide, "kept from an earlier run"), "")
     except (GigaclfError, OSError) as error:
         return None, f"{error}; press Read slide to make them again"
+
+
+def find_kept(slide: "Slide", base: BaseModel, kept: KeptFeatures) -> "Prediction | None":
+    """Return the result with a slide's features that is kept; None where there is none at the scale it has now.
+
+    Raises
+    ------
+    ResultError
+        It is damaged.
+    """
+    found = kept.find(slide.id, base.identity)
+    return found if found is not None and fits(found, slide, base) else None
 
 
 def read_slide(

@@ -9,7 +9,7 @@ is transparent.
 
 from napari_gigaclf.viewer.layers.annotations import annotation_layer, point_layer
 from napari_gigaclf.viewer.layers.colours import fading_inferno, rising_blue, score_colours
-from napari_gigaclf.viewer.layers.frame import AXIS_LABELS, FILE, Frame, LayerData, belongs_to, drawn_at
+from napari_gigaclf.viewer.layers.frame import AXIS_LABELS, COVERED, FILE, Frame, LayerData, belongs_to, drawn_at
 from napari_gigaclf.viewer.layers.maps import (
     DEFAULT_THRESHOLD,
     PROBABILITY_OPACITY,
@@ -33,6 +33,7 @@ from napari_gigaclf.viewer.layers.slides import ChannelPlane, contrast_limits, i
 
 __all__ = [
     "AXIS_LABELS",
+    "COVERED",
     "DEFAULT_THRESHOLD",
     "FILE",
     "PROBABILITY_OPACITY",

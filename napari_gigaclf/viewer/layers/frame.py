@@ -17,6 +17,8 @@ LayerData = tuple[Any, dict[str, Any], str]
 AXIS_LABELS = ("y", "x")
 FILE = "file"
 """In the metadata of a layer: the path of the file that it was opened from."""
+COVERED = "covered"
+"""In the metadata of a layer that is hidden only as long as a painted map lies over it."""
 EDGE_SHARE = 500
 """An outline is 1 / 500 of the slide's longer side wide: visible on the whole slide, thin at the nucleus."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from napari_gigaclf.viewer.canvas import BLINDFOLDED, SlideCanvas
-from napari_gigaclf.viewer.layers import RULER, LayerData
+from napari_gigaclf.viewer.layers import COVERED, RULER, LayerData
 from napari_gigaclf.viewer.returning.label_colours import colormap_of, colours_of
 from napari_gigaclf.viewer.returning.state import MAX_LAYERS, LayerLook, SeenView, finite
 from napari_gigaclf.viewer.viewpoint import DOWN, RIGHT, Viewpoint
@@ -114,13 +114,16 @@ def camera_of(canvas: SlideCanvas) -> tuple[float, ...]:
 
 
 def _layers(canvas: SlideCanvas, slide_id: str) -> Iterator[tuple[str, Any]]:
-    """Yield the kind and the layer of everything that shows a slide or lies over it."""
+    """Yield the kind and the layer of everything that shows a slide or lies over it; of results the one on top."""
+    result = canvas.overlay(slide_id, "probability")
     for layer in canvas.viewer.layers:
         metadata = layer.metadata
         slide = metadata.get("slide")
         kind = metadata.get("kind", DRAWN)
         if slide is not None and slide.id == slide_id:
             yield SLIDE, layer
+        elif kind == "probability" and layer is not result:
+            continue
         elif slide_id in (metadata.get("slide_id"), metadata.get(DRAWN_ON)) and kind in RETURNING:
             yield kind, layer
 
@@ -136,7 +139,7 @@ def _look(kind: str, layer: Any) -> LayerLook:  # noqa: ANN401 - a napari layer
     return LayerLook(
         kind=kind,
         name=str(layer.name)[:1000],
-        visible=bool(layer.visible or layer.metadata.get(BLINDFOLDED)),
+        visible=bool(layer.visible or layer.metadata.get(BLINDFOLDED) or layer.metadata.get(COVERED)),
         opacity=float(layer.opacity),
         limits=limits,
         colormap=colormap,

@@ -10,7 +10,7 @@ from napari_gigaclf.viewer.returning import drawings, looks
 from napari_gigaclf.viewer.returning.drawings import Drawings
 from napari_gigaclf.viewer.returning.masks import PaintedMasks, masks_on
 from napari_gigaclf.viewer.returning.ruler_lines import line_on
-from napari_gigaclf.viewer.returning.state import MAX_FILES, ResultShown, SlideFile, SlideState
+from napari_gigaclf.viewer.returning.state import MAX_FILES, MAX_UNDER, ResultShown, SlideFile, SlideState
 from napari_gigaclf.viewer.returning.state_store import StateStore
 from napari_gigaclf.viewer.slide_notes import SlideNotes
 from napari_gigaclf.viewer.viewpoint import Viewpoint
@@ -49,7 +49,14 @@ class OpenSlide:
     unwritten: bool = False
     """The last writing has failed: what is on the disk may be older than ``saved``, ``drawn_saved`` and the masks."""
 
-    def look(self, canvas: SlideCanvas, slide: "Slide", result: ResultShown | None, notes: SlideNotes) -> None:
+    def look(
+        self,
+        canvas: SlideCanvas,
+        slide: "Slide",
+        result: ResultShown | None,
+        under: tuple[ResultShown, ...],
+        notes: SlideNotes,
+    ) -> None:
         """Take how the slide is shown now."""
         if self.drawn_changed:
             self.drawn, self.drawn_changed = drawings.drawings_on(canvas, slide), False
@@ -68,6 +75,7 @@ class OpenSlide:
             given_um_per_px=slide.um_per_px if slide.um_per_px_source == GIVEN_BY_USER else None,
             layers=looks.look_of(canvas, slide.id),
             result=result,
+            under=under[-MAX_UNDER:],
             annotations=tuple(paths),
             parts=tuple(each for each in dict.fromkeys(drawn.files) if each.path in paths),
             num_drawn=len(drawn),

@@ -26,7 +26,7 @@ from napari_gigaclf.viewer.returning.looks import DRAWN_ON, with_look
 from napari_gigaclf.viewer.returning.mask_file import MasksTooLarge, read_masks
 from napari_gigaclf.viewer.returning.masks import PaintedMask, mask_layers, recorded
 from napari_gigaclf.viewer.returning.ruler_lines import layer_of_line
-from napari_gigaclf.viewer.returning.state import SlideFile, SlideState
+from napari_gigaclf.viewer.returning.state import ResultShown, SlideFile, SlideState
 from napari_gigaclf.viewer.returning.state_store import StateStore
 
 if TYPE_CHECKING:
@@ -56,6 +56,18 @@ class Reopened:
 
     layers: tuple[LayerData, ...]
     problems: tuple[str, ...]
+    under: tuple[LayerData, ...] = ()
+    """Maps to lie under the result on show, from the lowest, hidden."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """A result of a slide that was made while nobody looked at it, and lies in a file."""
+
+    slide_id: str
+    slide_name: str
+    slide_path: Path
+    shown: ResultShown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,11 +176,29 @@ def reopen(store: StateStore, state: SlideState, slide: "Slide") -> Reopened:
             layers += result_layers(Path(result.path), slide, result.class_name, result.threshold)
     except (GigaclfError, OSError) as error:
         problems.append(str(error))
+    under: list[LayerData] = []
+    for each in state.under:
+        try:
+            found = result_layers(Path(each.path), slide, each.class_name, each.threshold)
+        except (GigaclfError, OSError) as error:
+            problems.append(str(error))
+            continue
+        under.append(_hidden(found[0]))
+        layers += [layer for layer in found[1:] if layer[1]["metadata"]["kind"] not in _kinds(layers)]
     if state.ruler is not None:
         layers.append(layer_of_line(state.ruler, slide))
     looking = tuple(with_look(layer, state.layers) for layer in layers)
     said = tuple(f"{slide.name}: not everything is shown as it was left: {problem}" for problem in problems)
-    return Reopened(layers=looking, problems=said)
+    return Reopened(layers=looking, problems=said, under=tuple(under))
+
+
+def _hidden(layer: LayerData) -> LayerData:
+    data, kwargs, kind = layer
+    return data, {**kwargs, "visible": False}, kind
+
+
+def _kinds(layers: Sequence[LayerData]) -> set[str]:
+    return {str(kwargs["metadata"].get("kind")) for _, kwargs, _ in layers}
 
 
 def annotation_file_layers(path: Path, slide: "Slide") -> list[LayerData]:
@@ -229,6 +259,24 @@ def keep_result(prediction: "Prediction", folder: Path) -> Path:
     from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
 
     return KeptFeatures(folder, MAX_RESULT_BYTES).keep(prediction)
+
+
+def note_result(stores: dict[str, StateStore], folder: Path, applied: Applied) -> Saved:
+    """Write down that a slide which is not open has a result, which is on show when it is opened."""
+    store = stores.setdefault(applied.slide_id, StateStore(folder, applied.slide_id))
+    try:
+        state = store.load()
+    except (ResultError, OutputError) as error:
+        return Saved(problem=f"{applied.slide_name} will not show what was applied to it: {error}")
+    if state is None:
+        state = SlideState(
+            slide_id=applied.slide_id,
+            slide_name=applied.slide_name[:1000],
+            file=file_of(applied.slide_path),
+            when=now(),
+            view=None,
+        )
+    return save(store, state.with_result(applied.shown), None, None)
 
 
 def save(

@@ -17,6 +17,8 @@ from napari_gigaclf.viewer.slide_notes import MAX_COORDINATE, SlideNotes
 NO_NOTES = SlideNotes()
 MAX_LAYERS = 200
 MAX_FILES = 50
+MAX_UNDER = 8
+"""Results under the one on show that return."""
 MAX_TEXT = 4000
 """Letters of a path."""
 MAX_ZOOM = 1e6
@@ -163,6 +165,8 @@ class SlideState:
     layers: tuple[LayerLook, ...] = ()
     """From the lowest to the highest."""
     result: ResultShown | None = None
+    under: tuple[ResultShown, ...] = ()
+    """Results whose maps lay under that one, from the lowest; they return hidden."""
     annotations: tuple[str, ...] = ()
     """Files of annotations that were shown, unchanged."""
     parts: tuple[FilePart, ...] = ()
@@ -180,12 +184,29 @@ class SlideState:
         """Check what a file may have brought."""
         if len(self.layers) > MAX_LAYERS or max(len(self.annotations), len(self.parts) // 2) > MAX_FILES:
             raise ValueError(f"more than {MAX_LAYERS} layers or {MAX_FILES} files of annotations")
+        if len(self.under) > MAX_UNDER:
+            raise ValueError(f"more than {MAX_UNDER} results under the one on show")
         named = (*self.annotations, *(each.path for each in self.parts))
-        paths = (*named, *(() if self.result is None else (self.result.path,)))
+        paths = (*named, *(each.path for each in (self.result, *self.under) if each is not None))
         if any(len(path) > MAX_TEXT for path in paths):
             raise ValueError(f"a path has more than {MAX_TEXT} letters")
         if self.given_um_per_px is not None and not all(0 < value <= MAX_UM_PER_PX for value in self.given_um_per_px):
             raise ValueError(f"no slide has {self.given_um_per_px} micrometres per pixel")
+
+    def with_result(self, shown: ResultShown) -> "SlideState":
+        """Return the state with another result on show: the one before lies under it, hidden with its saliency.
+
+        An earlier result of the same name goes: it is of the same lesson before more was taught.
+        """
+        before = [*self.under, *(() if self.result is None else (self.result,))]
+        others = tuple(each for each in before if each.model != shown.model and each.path != shown.path)
+        looks = [each for each in self.layers if each.kind != "probability"]
+        return dataclasses.replace(
+            self,
+            result=shown,
+            under=others[-MAX_UNDER:],
+            layers=tuple(dataclasses.replace(e, visible=False) if e.kind == "saliency" else e for e in looks),
+        )
 
     def without_time(self) -> tuple[object, ...]:
         """Return all but when it was left, to tell whether anything has changed."""

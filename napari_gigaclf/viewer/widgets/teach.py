@@ -39,6 +39,7 @@ from napari_gigaclf.viewer.widgets.forget_button import ForgetButton
 from napari_gigaclf.viewer.widgets.teach_choices import TeachChoices
 from napari_gigaclf.viewer.widgets.teach_classes import ClassList
 from napari_gigaclf.viewer.widgets.teach_examples import ExampleList
+from napari_gigaclf.viewer.widgets.teach_list import TeachListPanel
 from napari_gigaclf.viewer.worker import Worker
 from napari_gigaclf.viewer.worklist_texts import READING_LOST
 
@@ -93,6 +94,7 @@ class TeachWidget(Docked):
             self, quick=self.quick, saver=self.saver, long=self.long, post=self._post, shelf=Shelf(), folder=lessons,
             kept=KeptFeatures(features),
         )  # fmt: skip
+        self.list_panel = TeachListPanel(self.teaching, self._post, lambda: str(self.class_box.currentData() or ""))
         self.tools = TeachTools(napari_viewer, self.teaching, self._keys(), in_front=self.in_front, say=self.show_note)
         self._set_up()
         self._lay_out()
@@ -254,6 +256,7 @@ class TeachWidget(Docked):
         self.canvas.viewer.layers.events.disconnect(self._layers_event)
         self._forget()
         self._post.close()
+        self.list_panel.shut_down()
         self.teaching.close()
         self.marks.remove()
 
@@ -361,6 +364,7 @@ class TeachWidget(Docked):
         column.addWidget(self.examples, 1)
         column.addWidget(self.note)
         column.addLayout(last)
+        column.addWidget(self.list_panel)
         column.addWidget(self.saved_note)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -392,7 +396,7 @@ class TeachWidget(Docked):
             self.canvas.watch_view(self.marks.follow_zoom),
         )
         self.canvas.viewer.layers.events.connect(self._layers_event)
-        workers = (self.saver, self.quick, self.long)
+        workers = (self.saver, self.quick, self.long, self.list_panel.worker)
         self.destroyed.connect(lambda: [worker.close() for worker in workers])
 
     def _renamed(self, number: int, name: str) -> None:

@@ -45,6 +45,7 @@ from napari_gigaclf.viewer.worklist_texts import (
 
 if TYPE_CHECKING:
     from napari_gigaclf.slides import Slide
+    from napari_gigaclf.viewer.controllers.returning import ReturningController
 
 COLUMNS = ("slide", "status")
 LOOK_AFTER_MS = 500
@@ -167,10 +168,16 @@ class WorklistWidget(Docked):
 
     def slide_shown(self) -> None:
         """Let a slide that was just added return as it was left."""
-        returning = let_slides_return(self.canvas.viewer)
-        if returning is not None:
-            returning.controller.saved = self._look_soon.start
+        self.returning()
         set_aside(self.canvas.viewer)  # what this window has imported is not searched at every step
+
+    def returning(self) -> "ReturningController | None":
+        """Return what lets slides return, which the list follows; None if a person does not want it."""
+        returning = let_slides_return(self.canvas.viewer)
+        if returning is None:
+            return None
+        returning.controller.saved = self._look_soon.start
+        return returning.controller
 
     # --- inside -----------------------------------------------------------------------------------------------------
 

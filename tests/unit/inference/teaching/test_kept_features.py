@@ -84,6 +84,20 @@ def test_the_size_is_limited_and_the_longest_unused_go_first(result, tmp_path):
     assert [limited.find(name, identity(result)) is not None for name in "abcd"] == [True, False, True, True]
 
 
+def test_what_was_kept_together_does_not_push_one_another_out(result, tmp_path):
+    first = KeptFeatures(tmp_path).keep(of_slide(result, "a"))
+    size = KeptFeatures(tmp_path).size()
+    kept = KeptFeatures(tmp_path, max_bytes=int(2.5 * size))
+    together = [kept.keep(of_slide(result, name), spare=[]) for name in "b"]
+    together.append(kept.keep(of_slide(result, "c"), spare=together))
+    assert not first.exists()
+    with pytest.raises(OutputError, match="there is no room"):
+        kept.keep(of_slide(result, "d"), spare=together)
+    assert all(path.exists() for path in together)
+    kept.keep(of_slide(result, "d"))
+    assert not together[0].exists()
+
+
 def test_what_is_rounded_or_damaged_is_not_taken(result, tmp_path):
     kept = KeptFeatures(tmp_path)
     path = kept.keep(result)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from napari_gigaclf.errors import ModelError, OutputError
-from napari_gigaclf.inference import classify
+from napari_gigaclf.inference import Prediction, classify
+from napari_gigaclf.inference.teaching.applying import apply_taught
 from napari_gigaclf.inference.teaching.checking import cross_validate
 from napari_gigaclf.inference.teaching.learning import evidence_of, learn
 from napari_gigaclf.inference.teaching.lesson import BaseModel, Example, TaughtSlide, new_lesson
@@ -128,3 +129,25 @@ def test_nothing_is_overwritten(taught, tmp_path):
     with pytest.raises(OutputError, match="exists already"):
         save_taught_model(lesson, head, check, load_model(base), there)
     assert (there / "notes.txt").read_text() == "keep me"
+
+
+def test_applied_to_kept_features_it_says_what_its_own_run_says(taught, tmp_path):
+    from tests.unit.inference.conftest import texture
+
+    lesson, head, check, base, _ = taught(pooling="mean")
+    model = taught_model(lesson, head, check, load_model(base), "my teaching")
+    other = open_slide(texture((331, 250), seed=8), um_per_px=1.0)
+    features = classify(other, load_model(base), saliency=None, tile=224)
+    stored = Prediction.load(features.save(tmp_path / "features.gigaclf", whole_features=True))
+    applied = Prediction.load(apply_taught(stored, model).save(tmp_path / "applied.gigaclf", whole_features=True))
+    folder = save_taught_model(lesson, head, check, load_model(base), tmp_path / "my teaching")
+    run = classify(other, load_model(folder), saliency=None, tile=224)
+    assert applied.record.model == run.record.model, "also the digest of its weights"
+    assert applied.record.parameters["features"].startswith(f"{features.record.model.name} 1.0, run ")
+    assert np.asarray(applied.probability_map) == pytest.approx(run.probability_map, abs=1e-6, nan_ok=True)
+    assert applied.probabilities == pytest.approx(run.probabilities, abs=1e-6)
+    assert applied.store.scores == pytest.approx(run.store.scores, abs=1e-5)
+    place = applied.grid.centre_of(*np.argwhere(applied.store.kept)[3])
+    assert applied.query(place).probabilities == pytest.approx(run.query(place).probabilities, abs=1e-6)
+    with pytest.raises(ModelError, match="half precision"):
+        apply_taught(Prediction.load(features.save(tmp_path / "half.gigaclf")), model)
