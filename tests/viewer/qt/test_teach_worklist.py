@@ -213,3 +213,17 @@ def test_what_is_missing_is_said(viewer, qtbot, worklist, teach, go_to, teach_te
     qtbot.mouseClick(panel.apply_button, Qt.MouseButton.LeftButton)
     assert "There is no worklist: open Worklist" in panel.note.text()
     assert panel.apply_button.isEnabled()
+
+
+def test_a_map_is_laid_over_the_second_slide_of_a_list_in_a_window_on_the_screen(
+    viewer, qtbot, on_the_screen, worklist, teach, go_to, results
+):
+    """The examples' points went with the first slide; the driver read them when the second was drawn again."""
+    go_to(0)
+    qtbot.wait(500)  # until both are drawn
+    slide = go_to(2)
+    qtbot.wait(500)
+    for data in prediction_layers(results["c.png"], Frame.of_slide(slide), "tumour"):
+        teach.canvas.put(slide.id, data)
+    qtbot.wait(500)
+    assert teach.canvas.overlay(slide.id, "probability").visible
