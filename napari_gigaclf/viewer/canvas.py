@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box, corner_to_napari_data, napari_data_to_corner
+from napari_gigaclf.viewer.finished_frames import finish_frames
 from napari_gigaclf.viewer.layers import RULER, Frame, LayerData, belongs_to, drawn_at, length_features
-from napari_gigaclf.viewer.vertex_arrays import switch_off_with_layers
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class SlideCanvas:
 
     def __init__(self, viewer: Any) -> None:  # noqa: ANN401 - napari has no stubs
         self.viewer = viewer
-        switch_off_with_layers(viewer)
+        finish_frames(viewer)
 
     # --- slides -----------------------------------------------------------------------------------------------------
 

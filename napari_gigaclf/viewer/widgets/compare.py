@@ -12,8 +12,8 @@ from napari_gigaclf.viewer import commands
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.companions import add_companion, remove_companion
 from napari_gigaclf.viewer.controllers.compare import CompareController, Kept
+from napari_gigaclf.viewer.finished_frames import finish_frames
 from napari_gigaclf.viewer.proxied import model_of
-from napari_gigaclf.viewer.vertex_arrays import switch_off_with_layers
 from napari_gigaclf.viewer.widgets.controls import choose, combo_box, note, refill
 from napari_gigaclf.viewer.widgets.docked import Docked
 
@@ -172,7 +172,7 @@ class CompareWidget(Docked):
         self.second.theme = self.viewer.theme
         QTimer.singleShot(SCALE_BAR_MS, partial(_show_scale_bar, self.second))
         self.qt_viewer = QtViewer(self.second)
-        switch_off_with_layers(self.second, self.qt_viewer.canvas.native)
+        finish_frames(self.second, self.qt_viewer.canvas.native)
         self.qt_viewer.setAcceptDrops(False)  # files belong to napari's own canvas
         self.qt_viewer.setMinimumSize(*SMALLEST)
         self._column.addWidget(self.qt_viewer, 1)
