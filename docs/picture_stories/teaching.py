@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from napari_gigaclf.geometry import corner_to_napari_data
 from napari_gigaclf.viewer.demo import settle
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.teach import TeachWidget
@@ -33,7 +32,7 @@ def tell(studio: Studio) -> None:
         for number in (0, 1):
             teach.teaching.choose_class(number)
             for y, x in [each for each in centres if tumour.contains(shapely.Point(each[::-1])) == bool(number)][:6]:
-                teach._clicked(tuple(corner_to_napari_data(np.array([y, x])) * studio.slide.um_per_px))
+                studio.click((y, x))
                 studio.wait(lambda: teach.teaching.painter.check is not None, "the map")
         settle()
         studio.take("teach.jpg")
