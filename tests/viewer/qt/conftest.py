@@ -37,6 +37,40 @@ def shown_viewer(make_napari_viewer):
 
 
 @pytest.fixture
+def on_the_screen(viewer, qtbot):
+    """Have the window on the screen and with the focus (not returned: napari looks for windows that are held)."""
+    window = viewer.window._qt_window
+    window.resize(1280, 800)
+    window.show()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=10_000)
+
+
+@pytest.fixture
+def dock_worklist(viewer, qtbot, plugin_settings):
+    """Dock the worklist, on a folder or a table whose rows are waited for; its slides return until the end."""
+    from napari_gigaclf.viewer.returning.host import found_in
+    from napari_gigaclf.viewer.widgets.worklist import WorklistWidget
+
+    docked = []
+
+    def dock(source=None, rows=0):
+        docked.append(WorklistWidget(viewer))
+        viewer.window.add_dock_widget(docked[-1], name="Worklist")
+        if source is not None:
+            docked[-1].source_row.set_path(source)
+            qtbot.waitUntil(lambda: docked[-1].table.rowCount() == rows, timeout=20_000)
+        return docked[-1]
+
+    yield dock
+    for widget in docked:
+        widget.shut_down()
+        assert widget.worker.close()
+    if (returning := found_in(viewer.window._qt_window)) is not None:
+        returning.shut_down()
+
+
+@pytest.fixture
 def widget(viewer, qtbot, model_folder):
     """The widget, docked, with the tiny model as its only model."""
     from napari.utils._proxies import PublicOnlyProxy

@@ -126,17 +126,7 @@ def show_result(viewer, show, big, result):
 
 
 @pytest.fixture
-def window(viewer, qtbot):
-    """Have the window on the screen and with the focus (not returned: napari looks for windows that are held)."""
-    window = viewer.window._qt_window
-    window.resize(1280, 800)
-    window.show()
-    window.activateWindow()
-    qtbot.waitUntil(window.isActiveWindow, timeout=10_000)
-
-
-@pytest.fixture
-def hotspots(window, make_hotspots, show_result, qtbot):
+def hotspots(on_the_screen, make_hotspots, show_result, qtbot):
     """The widget with a result open, all of it on the screen."""
     show_result()
     return filled(make_hotspots(), qtbot)
@@ -258,7 +248,7 @@ def test_on_a_small_screen_the_list_has_most_of_the_room(hotspots, viewer, qtbot
 
 
 def test_they_return_after_the_program_was_killed(
-    image, result, tmp_path, window, make_hotspots, show_result, qtbot, big
+    image, result, tmp_path, on_the_screen, make_hotspots, show_result, qtbot, big
 ):
     np.save(tmp_path / "image.npy", image)
     command = [sys.executable, "-c", KILLED, str(tmp_path / "image.npy"), str(result)]
@@ -448,7 +438,7 @@ def test_tooltips_name_the_keys(hotspots):
 
 
 def test_reader_first_hides_everything_until_the_call_is_recorded(
-    widget, window, make_hotspots, show, big, ready, qtbot, viewer
+    widget, on_the_screen, make_hotspots, show, big, ready, qtbot, viewer
 ):
     hotspots = make_hotspots()
     panel = hotspots.reader

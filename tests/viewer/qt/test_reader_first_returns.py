@@ -6,11 +6,10 @@ from PIL import Image
 
 from napari_gigaclf.inference import classify
 from napari_gigaclf.slides import open_slide
-from napari_gigaclf.viewer.returning.host import found_in, let_slides_return
+from napari_gigaclf.viewer.returning.host import let_slides_return
 from napari_gigaclf.viewer.returning.pieces import result_layers
 from napari_gigaclf.viewer.widgets.compare import CompareWidget
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
-from napari_gigaclf.viewer.widgets.worklist import WorklistWidget
 from napari_gigaclf.viewer.worklist_commands import next_slide, previous_slide
 
 
@@ -27,17 +26,9 @@ def folder(tmp_path, pixels, model_folder):
 
 
 @pytest.fixture
-def worklist(viewer, qtbot, plugin_settings, folder):
+def worklist(dock_worklist, folder):
     """The worklist on the folder; its slides return."""
-    widget = WorklistWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Worklist")
-    widget.source_row.set_path(folder)
-    qtbot.waitUntil(lambda: widget.table.rowCount() == 2, timeout=20_000)
-    yield widget
-    widget.shut_down()
-    returning = found_in(viewer.window._qt_window)
-    if returning is not None:
-        returning.shut_down()
+    return dock_worklist(folder, rows=2)
 
 
 @pytest.fixture

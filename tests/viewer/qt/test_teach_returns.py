@@ -7,11 +7,9 @@ from napari_gigaclf.inference import classify
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.phantom import PhantomSlide
-from napari_gigaclf.viewer.returning.host import found_in
 from napari_gigaclf.viewer.widgets.controls import choose
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 from napari_gigaclf.viewer.widgets.teach import TeachWidget
-from napari_gigaclf.viewer.widgets.worklist import WorklistWidget
 from napari_gigaclf.viewer.worklist_commands import next_slide, previous_slide
 
 MODEL = "phantom-tumour"
@@ -30,16 +28,9 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def worklist(viewer, qtbot, plugin_settings, folder):
-    widget = WorklistWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Worklist")
-    widget.source_row.set_path(folder)
-    qtbot.waitUntil(lambda: widget.table.rowCount() == 2, timeout=20_000)
-    yield widget
-    widget.shut_down()
-    returning = found_in(viewer.window._qt_window)
-    if returning is not None:
-        returning.shut_down()
+def worklist(dock_worklist, folder):
+    """The worklist on the folder; its slides return."""
+    return dock_worklist(folder, rows=2)
 
 
 @pytest.fixture

@@ -40,17 +40,7 @@ def result(first):
 
 
 @pytest.fixture
-def window(viewer, qtbot):
-    """Have the window on the screen and with the focus (not returned: napari looks for windows that are held)."""
-    window = viewer.window._qt_window
-    window.resize(1280, 800)
-    window.show()
-    window.activateWindow()
-    qtbot.waitUntil(window.isActiveWindow, timeout=10_000)
-
-
-@pytest.fixture
-def make_teach(viewer, window, qtbot, tmp_path):
+def make_teach(viewer, on_the_screen, qtbot, tmp_path):
     """Dock widgets on the phantom's model; they are shut down in the end."""
     from napari.utils._proxies import PublicOnlyProxy
 

@@ -16,7 +16,6 @@ from napari_gigaclf.viewer.returning.host import found_in
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.controls import choose
 from napari_gigaclf.viewer.widgets.teach import TeachWidget
-from napari_gigaclf.viewer.widgets.worklist import WorklistWidget
 
 MODEL = "phantom-tumour"
 NAME = f"lesson 1 on {MODEL}"
@@ -50,26 +49,8 @@ def results(table):
 
 
 @pytest.fixture
-def on_the_screen(viewer, qtbot):
-    """Have the window on the screen and with the focus."""
-    window = viewer.window._qt_window
-    window.resize(1280, 800)
-    window.show()
-    window.activateWindow()
-    qtbot.waitUntil(window.isActiveWindow, timeout=10_000)
-
-
-@pytest.fixture
-def worklist(viewer, qtbot, plugin_settings, table):
-    widget = WorklistWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Worklist")
-    widget.source_row.set_path(table)
-    qtbot.waitUntil(lambda: widget.table.rowCount() == 3, timeout=20_000)
-    yield widget
-    widget.shut_down()
-    assert widget.worker.close()
-    if (returning := found_in(viewer.window._qt_window)) is not None:
-        returning.shut_down()
+def worklist(dock_worklist, table):
+    return dock_worklist(table, rows=3)
 
 
 @pytest.fixture
@@ -215,7 +196,7 @@ def test_what_is_missing_is_said(viewer, qtbot, worklist, teach, go_to, teach_te
     assert panel.apply_button.isEnabled()
 
 
-def test_a_map_is_laid_over_the_second_slide_of_a_list_in_a_window_on_the_screen(
+def test_a_map_is_laid_over_the_second_slide_of_a_list_in_a_window_window(
     viewer, qtbot, on_the_screen, worklist, teach, go_to, results
 ):
     """The examples' points went with the first slide; the driver read them when the second was drawn again."""

@@ -9,7 +9,6 @@ from qtpy.QtGui import QDropEvent
 from napari_gigaclf.viewer import worklist_commands
 from napari_gigaclf.viewer.returning.host import found_in
 from napari_gigaclf.viewer.viewpoint import Viewpoint
-from napari_gigaclf.viewer.widgets.worklist import WorklistWidget
 
 
 @pytest.fixture
@@ -23,16 +22,9 @@ def folder(tmp_path, pixels):
 
 
 @pytest.fixture
-def worklist(viewer, qtbot, plugin_settings):
+def worklist(viewer, dock_worklist):
     viewer.window.resize(1280, 800)
-    widget = WorklistWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Worklist")
-    yield widget
-    widget.shut_down()
-    assert widget.worker.close()
-    returning = found_in(viewer.window._qt_window)
-    if returning is not None:
-        returning.shut_down()
+    return dock_worklist()
 
 
 def status(worklist):
