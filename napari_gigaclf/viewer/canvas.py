@@ -57,7 +57,7 @@ class SlideCanvas:
 
     def __init__(self, viewer: Any) -> None:  # noqa: ANN401 - napari has no stubs
         self.viewer = viewer
-        finish_frames(viewer)
+        finish_frames(viewer)  # here, since all of ours that changes a viewer's layers goes through this class
 
     # --- slides -----------------------------------------------------------------------------------------------------
 

@@ -71,13 +71,13 @@ def gaze(model: Classifier, one: SlideMap, pool: TilePool) -> Gaze:
         _, logits = OnMaps(model).eval().map_logits(one.features_Fhw[None])
     margin = (logits[0, 1] - logits[0, 0]).numpy()[tissue]
     salient = block_means(saliency(model, one, pool), CELL_PX)[: tissue.shape[0], : tissue.shape[1]][tissue]
-    return measured(one.plan, tissue, margin, salient)
+    return gaze_from(one.plan, tissue, margin, salient)
 
 
-def measured(
+def gaze_from(
     plan: SlidePlan, tissue: NDArray[np.bool_], margin: NDArray[np.float32], salient: NDArray[np.float32]
 ) -> Gaze:  # fmt: skip
-    """Return where a network looked.
+    """Return where a network looks, from what it says of each cell of tissue.
 
     Parameters
     ----------
@@ -155,5 +155,5 @@ def key_of_gazes(path: Path) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return found if isinstance(found, dict) else {"key": "", "gazes": found}  # a bare list until 2026-11-30
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

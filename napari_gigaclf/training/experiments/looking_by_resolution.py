@@ -14,7 +14,7 @@ from napari_gigaclf.inference.network import cell_axes
 from napari_gigaclf.inference.saliency import MagnitudeSink, block_means
 from napari_gigaclf.streaming import stream
 from napari_gigaclf.training.experiments.ladder import Ladder, Rung
-from napari_gigaclf.training.experiments.looking import Gaze, looking_path, measured
+from napari_gigaclf.training.experiments.looking import Gaze, gaze_from, looking_path
 from napari_gigaclf.training.experiments.painted import painted
 from napari_gigaclf.training.experiments.resolution import SlideSet
 from napari_gigaclf.training.mosaics import SlidePlan, TilePool
@@ -66,4 +66,4 @@ def gaze(network: Ladder, rung: Rung, plan: SlidePlan, pool: TilePool) -> Gaze:
     with torch.no_grad():
         logits = network.head(cells)
     salient = block_means(raw, rung.stride_px)[: tissue.shape[0], : tissue.shape[1]][tissue]
-    return measured(plan, tissue, (logits[:, 1] - logits[:, 0]).numpy(), salient)
+    return gaze_from(plan, tissue, (logits[:, 1] - logits[:, 0]).numpy(), salient)
