@@ -32,6 +32,8 @@ ORDER = (
     "suggestions", "examples",
 )  # fmt: skip
 """Overlays from bottom to top."""
+FOUND = frozenset({"probability", "saliency", "taught", "why", "tissue", "fields", "hotspots", "suggestions"})
+"""Overlays that the program found at a slide's scale, as is a mask that nobody has painted on."""
 
 
 def _rank(layer: Any) -> int:  # noqa: ANN401
@@ -214,9 +216,16 @@ class SlideCanvas:
         ]
         layers.move(layers.index(layer), max(below, default=-1) + 1)
 
-    def remove(self, slide_id: str, kind: str | None = None, *, keep: str | None = None) -> None:
-        """Take the overlays of one kind, or all (but those of a kind to ``keep``), away."""
-        self._remove([each for each in self.overlays(slide_id, kind) if keep is None or each.metadata["kind"] != keep])
+    def remove(self, slide_id: str, kind: str | None = None) -> None:
+        """Take the overlays of one kind, or all, away."""
+        self._remove(list(self.overlays(slide_id, kind)))
+
+    def remove_found(self, slide_id: str) -> bool:
+        """Take away what was found at a slide's scale, not what a person made; True if there was something."""
+        found = [each for each in self.overlays(slide_id) if _is_found(each)]
+        there = bool(found)
+        self._remove(found)
+        return there
 
     def _remove(self, layers: list[Any]) -> None:
         """Take layers away together, the last first: napari tidies up once, a third of a second, not after each."""
@@ -380,6 +389,11 @@ class SlideCanvas:
     def _layer_to_world(self, layer: Any, vertices: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ANN401
         scale, translate = np.asarray(layer.scale)[-2:], np.asarray(layer.translate)[-2:]
         return np.asarray(vertices[:, -2:] * scale + translate)
+
+
+def _is_found(layer: Any) -> bool:  # noqa: ANN401 - a napari layer
+    kind = layer.metadata["kind"]
+    return kind in FOUND or (kind == "mask" and not layer.metadata.get("painted"))
 
 
 def _text(value: object) -> str:

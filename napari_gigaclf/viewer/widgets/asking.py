@@ -262,12 +262,9 @@ class AskSection(QWidget):
                     self.ask_again(layer.metadata["slide"])
 
     def drop(self, slide_id: str) -> None:
-        """Forget what was found on a slide."""
+        """Forget what was found on a slide; where one asked stays noted, to be asked again."""
         self.probes.drop(slide_id)
-        if self._canvas.layer_of(slide_id) is None:
-            self.places.let_go(slide_id)
-        else:
-            self.places.clear(slide_id)
+        self.places.let_go(slide_id)
         self.whys.slide_gone(slide_id)
         if self._shown is not None and self._shown[0].id == slide_id:
             self._shown = None

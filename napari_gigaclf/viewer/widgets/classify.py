@@ -223,8 +223,11 @@ class ClassifyWidget(Docked):
     def show_chosen(self) -> None:
         """Show what the chosen slide is and what was found on it, in place of what was wished for."""
         slide = self.chosen_slide()
+        found = self.runs.found_on(slide)
         self.choices.show_slide(slide)
-        self.run_panel.show_found(self.runs.found_on(slide))
+        self.run_panel.show_found(found)
+        if found is None and (outdated := self.book.outdated(slide)):
+            self.run_panel.show_lines([outdated])
 
     def take_mask(self, slide: "Slide", layer: Any) -> None:  # noqa: ANN401 - a napari layer
         """Use a mask that was painted before, and let it be painted on."""
