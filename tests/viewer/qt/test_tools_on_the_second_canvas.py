@@ -151,7 +151,9 @@ def test_a_click_there_says_what_to_do_while_the_widget_is_not_in_sight(
     show(slide)
     ready(slide)
     widget.probes.tool_box.click()
-    second = compare(area="right")
+    second = compare()
+    viewer.window._qt_window.tabifyDockWidget(dock_of(widget), dock_of(second))
+    dock_of(second).raise_()
     qtbot.waitUntil(lambda: widget.visibleRegion().isEmpty(), timeout=10_000)
     canvas = second.qt_viewer.canvas.native
     middle = QPoint(canvas.width() // 2, canvas.height() // 2)
