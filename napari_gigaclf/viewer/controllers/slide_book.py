@@ -5,6 +5,7 @@ No Qt here. All methods belong to the GUI thread; what reads files or pixels goe
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from napari_gigaclf.viewer.another_scale import remove_found, rescale
 from napari_gigaclf.viewer.canvas import SlideCanvas, layer_key
 from napari_gigaclf.viewer.controllers.jobs import adopt_layer, open_place, slide_with_scale
 from napari_gigaclf.viewer.controllers.probe import ProbeController
@@ -136,7 +137,7 @@ class SlideBook:
         def rescaled(scaled: "Slide") -> None:
             if slide.um_per_px is not None:
                 self._drop_found(slide)
-            self._canvas.rescale(scaled)
+            rescale(self._canvas, scaled)
             self._runs.shelf.rescale(scaled)
             self._view.plan_again()
 
@@ -196,7 +197,7 @@ class SlideBook:
         running = self._runs.running_on == slide.id
         self._runs.forget_found(slide.id)
         self._drop_answers(slide.id)
-        if self._canvas.remove_found(slide.id) or running:
+        if remove_found(self._canvas, slide.id) or running:
             asked = len(notes_of(self._canvas.viewer).of(slide.id).asked)
             self._outdated[slide.id] = outdated_text(slide.um_per_px, asked)
 

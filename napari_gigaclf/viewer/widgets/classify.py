@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QMainWindow, QVBoxLayout, QWidget
 
 from napari_gigaclf.errors import GigaclfError, RegionError
 from napari_gigaclf.progress import Progress
@@ -386,3 +386,8 @@ class ClassifyWidget(Docked):
             disconnect()
         self._post.close()
         self.runs.close()
+
+
+def classifiers_in(window: QMainWindow | None) -> list[ClassifyWidget]:
+    """Return the widgets of a window that classify, and show numbers of results."""
+    return [] if window is None else [each for each in window.findChildren(ClassifyWidget) if not each.is_closed]

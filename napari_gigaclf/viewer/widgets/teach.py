@@ -33,7 +33,7 @@ from napari_gigaclf.viewer.teach_texts import MAP_HIDDEN, SUGGESTION_KEY, UNDO_K
 from napari_gigaclf.viewer.teach_tools import TeachTools
 from napari_gigaclf.viewer.texts import problem_text
 from napari_gigaclf.viewer.viewpoint import Viewpoint
-from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.classify import classifiers_in
 from napari_gigaclf.viewer.widgets.controls import choose, combo_box, line, note, refill, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
 from napari_gigaclf.viewer.widgets.forget_button import ForgetButton
@@ -189,7 +189,7 @@ class TeachWidget(Docked):
         """Say that a model was saved, and list it in Classify, now if that is open."""
         remember_soon(self.saver, folder, self.show_note)  # what it has to do is done before the window has gone
         self.show_note(f"Saved {folder.name} in {folder.parent}; it loads like any other model.")
-        for classify in self._classifiers():
+        for classify in classifiers_in(self.main_window()):
             classify.use_model(folder, select=False)
 
     def show_note(self, text: str) -> None:
@@ -314,11 +314,6 @@ class TeachWidget(Docked):
         hidden = slide is not None and self.marks.map_waits_for_call(slide.id)
         self.hidden_note.setText(MAP_HIDDEN if hidden else "")
         self.hidden_note.setVisible(hidden)
-
-    def _classifiers(self) -> list[ClassifyWidget]:
-        """Return the widgets in the same window that classify."""
-        window = self.main_window()
-        return [] if window is None else [each for each in window.findChildren(ClassifyWidget) if not each.is_closed]
 
     def _keys(self) -> dict[str, Callable[[], None]]:
         """Return what the keys do over the slide; they do it in the widget as well."""

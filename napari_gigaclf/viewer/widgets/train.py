@@ -19,7 +19,7 @@ from napari_gigaclf.viewer.controllers.train import Offer, TrainController, Trai
 from napari_gigaclf.viewer.controllers.train_jobs import Choices, RunLook, read_choices
 from napari_gigaclf.viewer.controllers.train_wishes import TrainWishes
 from napari_gigaclf.viewer.preferences import PLUGIN, Preferences
-from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.classify import ClassifyWidget, classifiers_in
 from napari_gigaclf.viewer.widgets.controls import line, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
 from napari_gigaclf.viewer.widgets.own_models import OwnModels
@@ -181,9 +181,7 @@ class TrainWidget(Docked):
 
     def _classify(self) -> ClassifyWidget | None:
         """Return the widget that classifies in the same window, if it is open."""
-        window = self.main_window()
-        found = [] if window is None else window.findChildren(ClassifyWidget)
-        return next((widget for widget in found if not widget.is_closed), None)
+        return next(iter(classifiers_in(self.main_window())), None)
 
     def _open_classify(self) -> ClassifyWidget:
         """Open the widget that classifies, as napari's menu does; by itself where napari does not know the plugin."""
