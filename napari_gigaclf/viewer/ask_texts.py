@@ -58,6 +58,17 @@ def size_and_share(answer: "RegionAnswer", class_name: str) -> str:
     return f"{_size(answer)}; {share:.1%} of the tissue is {class_name} at or above {answer.threshold:g}"
 
 
+def unexplained_text(row: "ProbeRow | None", slide_id: str | None) -> str:
+    """Return why an answer cannot be explained where this slide is shown; empty if it can."""
+    if row is None:
+        return "ask about a place first: click on the slide with the tool on, or measure a shape"
+    if row.slide_id != slide_id:
+        return "the chosen answer is of another slide: choose that slide in the list"
+    if row.wishes is None:
+        return f"this answer is of the map on show, by {row.model}: choose that model and ask again"
+    return f"nothing to explain: {row.answer.message}" if row.answer.probabilities is None else ""
+
+
 def why_text(found: "PlaceGradient") -> str:
     """Return what the gradient on show is."""
     return f"{found.words}; logit {found.logit:.3g}"

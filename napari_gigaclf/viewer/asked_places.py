@@ -64,12 +64,12 @@ class AskedPlaces:
                 self._ask(slide, question)
 
     def clear(self, slide_id: str) -> None:
-        """Forget the places on a slide: a person has taken them away, or they lie elsewhere now."""
+        """Forget the places on a slide: a person has taken them away."""
         self.let_go(slide_id)
         self._notes.note_asked(slide_id, ())
 
     def let_go(self, slide_id: str) -> None:
-        """Forget a slide that was closed."""
+        """Forget the answers on a slide that was closed, or has another scale; its places stay noted."""
         self._answered.pop(slide_id, None)
         self._asking = {each for each in self._asking if each[0] != slide_id}
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box, corner_to_napari_data, napari_data_to_corner
 from napari_gigaclf.viewer.finished_frames import finish_frames
-from napari_gigaclf.viewer.layers import RULER, Frame, LayerData, belongs_to, drawn_at, length_features
+from napari_gigaclf.viewer.layers import LayerData, belongs_to
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class SlideCanvas:
     def close_slide(self, slide_id: str) -> None:
         """Take a slide away, after all that lies over it; shapes that were drawn on it go as well."""
         ours = (each for each in self.viewer.layers if belongs_to(each.metadata, slide_id))
-        self._remove(sorted(ours, key=lambda each: each.metadata.get("slide") is None))
+        self.remove_layers(sorted(ours, key=lambda each: each.metadata.get("slide") is None))
 
     def bring_forward(self, slide: Any) -> None:  # noqa: ANN401
         """Lay a slide and its overlays over the other slides, under what a person drew, and make sure one sees it."""
@@ -117,34 +117,6 @@ class SlideCanvas:
     def adopt(self, layer: Any, slide: Any) -> None:  # noqa: ANN401
         """Remember the slide which a layer shows."""
         layer.metadata["slide"] = slide
-
-    def rescale(self, slide: Any) -> None:  # noqa: ANN401 - a Slide
-        """Give every layer of a slide, and what was drawn on it, its (new) micrometres per pixel; the view stays."""
-        frame, before = Frame.of_slide(slide), self.layer_of(slide.id)
-        old_scale = np.ones(2) if before is None else np.array(before.scale[-2:])
-        ratio = np.asarray(slide.um_per_px or (1.0, 1.0)) / old_scale
-        alone = len(self.slide_layers()) == 1
-        for layer in list(self.viewer.layers):
-            old = layer.metadata.get("slide")
-            over = (layer.metadata.get("slide_id"), layer.metadata.get("drawn_on"))
-            ours = (old is not None and old.id == slide.id) or slide.id in over
-            if not ours and not (alone and drawn_at(layer, old_scale)):
-                continue
-            if old is not None:
-                layer.metadata["slide"] = slide  # before its scale: whoever watches that finds the slide of today
-            place = frame.place(layer.metadata.get("grid"))
-            if slide.id == layer.metadata.get("drawn_on"):  # perhaps in other pixels than the slide's
-                place |= {"scale": layer.scale * ratio, "translate": layer.translate * ratio}
-            with layer.events.units.blocker():
-                layer.units = place["units"]
-            layer.scale, layer.translate = place["scale"], place["translate"]
-            if layer.metadata.get("kind") == RULER:
-                layer.features = length_features(slide, layer.data)
-        camera = self.viewer.scene.camera
-        on_screen = ratio[::-1] if Viewpoint(self.viewer).exchanged else ratio
-        camera.center = (*camera.center[:-2], *(float(value) for value in np.asarray(camera.center[-2:]) * on_screen))
-        camera.zoom = float(camera.zoom / np.sqrt(ratio.prod()))
-        self.show_scale_bar()
 
     def show_scale_bar(self) -> None:
         """Switch the scale bar on, in the unit of the layers."""
@@ -214,12 +186,15 @@ class SlideCanvas:
         ]
         layers.move(layers.index(layer), max(below, default=-1) + 1)
 
-    def remove(self, slide_id: str, kind: str | None = None, *, keep: str | None = None) -> None:
-        """Take the overlays of one kind, or all (but those of a kind to ``keep``), away."""
-        self._remove([each for each in self.overlays(slide_id, kind) if keep is None or each.metadata["kind"] != keep])
+    def remove(self, slide_id: str, kind: str | None = None) -> None:
+        """Take the overlays of one kind, or all, away."""
+        self.remove_layers(list(self.overlays(slide_id, kind)))
 
-    def _remove(self, layers: list[Any]) -> None:
-        """Take layers away together, the last first: napari tidies up once, a third of a second, not after each."""
+    def remove_layers(self, layers: list[Any]) -> None:
+        """Take layers away together, the last first: napari tidies up once, a third of a second, not after each.
+
+        The list is empty afterwards.
+        """
         with self.viewer.layers.batched_update() if layers else nullcontext():
             while layers:  # nobody holds one any more when napari tidies up
                 self.viewer.layers.remove(layers.pop())

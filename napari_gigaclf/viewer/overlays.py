@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from napari_gigaclf.models.map_scale import MapScale
 from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.colour_bars import colour_bars_of
+from napari_gigaclf.viewer.constant_width import keep_width, width_on
 from napari_gigaclf.viewer.layers import (
+    FIELD_SCREEN_WIDTH,
     FILE,
     Frame,
     field_layer,
@@ -107,7 +110,7 @@ class Overlays:
         layer.contrast_limits_range = kwargs["contrast_limits"]
         layer.contrast_limits = kwargs["contrast_limits"]
         layer.visible = True
-        layer.colorbar.visible = True
+        colour_bars_of(self._canvas.viewer).show(layer)
 
     def fields(self, slide: "Slide", rows: "Sequence[ProbeRow]") -> None:
         """Outline the fields and areas that were asked about, or none."""
@@ -117,10 +120,12 @@ class Overlays:
         fields = [(row.number, row.answer.outline) for row in rows]
         layer = self._canvas.overlay(slide.id, "fields")
         if layer is None or len(layer.data) != len(fields) - 1:
-            self._canvas.put(slide.id, field_layer(fields, Frame.of_slide(slide)))
+            layer = self._canvas.put(slide.id, field_layer(fields, Frame.of_slide(slide)))
+            keep_width(self._canvas.viewer, layer, FIELD_SCREEN_WIDTH)
             return
         data, kwargs, _ = field_layer(fields, Frame.of_slide(slide))
-        layer.add_paths(data[-1:], edge_color=kwargs["edge_color"][-1:], edge_width=kwargs["edge_width"])
+        width = width_on(self._canvas.viewer, layer, FIELD_SCREEN_WIDTH)
+        layer.add_paths(data[-1:], edge_color=kwargs["edge_color"][-1:], edge_width=width)
         layer.features = kwargs["features"]
 
     def _hide_mask(self, slide: "Slide") -> None:
@@ -144,7 +149,7 @@ class Overlays:
         layer = self._canvas.put(slide.id, (data, kwargs, kind))
         if not on_show:
             _fit(layer, live.scale)  # a result that was on show already keeps the contrast a person gave it
-        layer.colorbar.visible = True
+        colour_bars_of(self._canvas.viewer).show(layer)
 
 
 def _is_of(layer: Any, prediction: "Prediction") -> bool:  # noqa: ANN401 - a napari layer

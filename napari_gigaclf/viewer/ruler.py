@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.constant_width import width_at
 from napari_gigaclf.viewer.layers import RULER, Frame, ruler_layer
 from napari_gigaclf.viewer.mouse_tool import MouseTool, world_position
-from napari_gigaclf.viewer.ruler_on_canvas import add_ruler, width_at
+from napari_gigaclf.viewer.ruler_on_canvas import SCREEN_WIDTH, add_ruler
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 
@@ -49,7 +50,7 @@ class Ruler(MouseTool):
         if slide is None:
             return
         unit = np.asarray(Frame.of_slide(slide).place()["scale"])
-        width = width_at(self._viewer, float(unit.mean()))
+        width = width_at(self._viewer, float(unit.mean()), SCREEN_WIDTH)
         data, kwargs, _ = ruler_layer(slide, np.array([begin, end]) / unit, width)
         layer = SlideCanvas(self._viewer).overlay(slide.id, RULER)
         if layer is None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_gigaclf.geometry import corner_to_napari_data
 from napari_gigaclf.viewer.canvas import BLINDFOLDED, SlideCanvas
+from napari_gigaclf.viewer.colour_bars import colour_bars_of
 from napari_gigaclf.viewer.controllers.teach_view import Shown
 from napari_gigaclf.viewer.layers import Frame, LayerData, probability_layer
 from napari_gigaclf.viewer.returning.laying_over import cover
@@ -53,7 +54,7 @@ class TeachMarks:
             for covered in ("probability", "saliency"):
                 for layer in self._canvas.overlays(slide.id, covered):
                     cover(layer)
-        self._canvas.put(slide.id, (data, kwargs, kind)).colorbar.visible = True
+        colour_bars_of(self._canvas.viewer).show(self._canvas.put(slide.id, (data, kwargs, kind)))
 
     def refresh_map(self, slide: "Slide") -> bool:
         """Redraw a map, whose array has changed; False if it is not there."""

@@ -85,6 +85,22 @@ def scale_text(um_per_px: tuple[float, float] | None) -> str:
     return f"{x} µm/px" if x == y else f"{y} x {x} µm/px"
 
 
+def outdated_text(um_per_px: tuple[float, float] | None, num_asked: int) -> str:
+    """Return what is said of a slide whose results have gone with the scale that it had before.
+
+    Examples
+    --------
+    >>> outdated_text((0.5, 0.5), 2)
+    'What was found at 0.5 µm/px has gone: run again. 2 places you asked about are asked again then.'
+    """
+    again = f" {count_text(num_asked, 'place')} you asked about {_are(num_asked)} asked again then."
+    return f"What was found at {scale_text(um_per_px)} has gone: run again.{again if num_asked else ''}"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
 def slide_text(slide: "Slide") -> str:
     """Return what a slide is, in one line."""
     finest = slide.levels[0]

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from napari_gigaclf.viewer.canvas import BLINDFOLDED
+from napari_gigaclf.viewer.colour_bars import COLOUR_BAR
 from napari_gigaclf.viewer.progressive.shown_level import ShownLevel
 
 LOOKS = ("name", "opacity", "blending", "gamma", "contrast_limits", "colormap", "interpolation2d", "contour")
@@ -59,7 +60,7 @@ class Twin:
             layer.contrast_limits_range = self.original.contrast_limits_range
             layer.contrast_limits = self.original.contrast_limits
         if hasattr(layer, "colorbar"):
-            layer.colorbar.visible = self.original.colorbar.visible
+            layer.colorbar.visible = bool(self.original.metadata.get(COLOUR_BAR, self.original.colorbar.visible))
         return layer
 
     def _follow(self) -> None:

@@ -5,6 +5,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_gigaclf.slides import open_slide
+from napari_gigaclf.viewer.another_scale import rescale
 from napari_gigaclf.viewer.blindfold import Blindfold
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.companions import add_companion, remove_companion
@@ -194,7 +195,7 @@ def test_overlays_come_go_and_come_back_in_the_order_of_the_first_canvas(compare
 
 
 def test_another_scale_reaches_the_second_canvas(compare, first, second, slide, view):
-    SlideCanvas(first).rescale(open_slide([level[:] for level in slide.levels], um_per_px=0.25))
+    rescale(SlideCanvas(first), open_slide([level[:] for level in slide.levels], um_per_px=0.25))
     rescaled = open_slide([level[:] for level in slide.levels], um_per_px=0.25)
     assert rescaled.id == slide.id
     view.run()

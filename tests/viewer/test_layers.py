@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 from napari_gigaclf.annotations import Annotation
 from napari_gigaclf.geometry import PixelGrid
 from napari_gigaclf.slides import open_slide
+from napari_gigaclf.viewer.another_scale import rescale
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.layers import (
     ChannelPlane,
@@ -147,7 +148,7 @@ def test_all_layers_of_a_slide_follow_a_new_scale(pixels: np.ndarray) -> None:
     overlay = probability_layer(np.zeros(grid.shape, np.float32), grid, Frame.of_slide(slide), class_name="tumour")
     layer = canvas.put(slide.id, overlay)
     scaled = slide_with_scale(slide, 0.5)
-    canvas.rescale(scaled)
+    rescale(canvas, scaled)
     assert canvas.layer_of(slide.id).metadata["slide"] is scaled
     assert layer.scale.tolist() == [16.0, 16.0]
     assert layer.translate.tolist() == [7.75, 7.75]

@@ -13,6 +13,7 @@ import shapely
 from napari_gigaclf.annotations import Annotation, read_geojson, write_geojson
 from napari_gigaclf.errors import OutputError, ResultError
 from napari_gigaclf.slides import open_slide
+from napari_gigaclf.viewer.another_scale import rescale
 from napari_gigaclf.viewer.layers import Frame, prediction_layers
 from napari_gigaclf.viewer.reader import open_layers
 from napari_gigaclf.viewer.returning import pieces
@@ -153,7 +154,7 @@ def test_a_scale_that_was_given_is_given_again(window, tmp_path, pixels):
     first = window()
     layer = first.open(open_slide(pixels))
     slide = layer.metadata["slide"]
-    first.canvas.rescale(with_scale(slide, (0.25, 0.25), GIVEN_BY_USER))
+    rescale(first.canvas, with_scale(slide, (0.25, 0.25), GIVEN_BY_USER))
     first.controller.close()
     again = with_given_scale(open_slide(pixels), tmp_path / "slides")
     assert (again.um_per_px, again.um_per_px_source, again.id) == ((0.25, 0.25), GIVEN_BY_USER, slide.id)

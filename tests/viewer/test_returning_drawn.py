@@ -11,6 +11,7 @@ from napari_gigaclf.annotations import Annotation, read_geojson, write_geojson
 from napari_gigaclf.errors import OutputError, ResultError
 from napari_gigaclf.slides.opening import with_scale
 from napari_gigaclf.slides.slide import GIVEN_BY_USER
+from napari_gigaclf.viewer.another_scale import rescale
 from napari_gigaclf.viewer.layers import Frame, prediction_layers
 from napari_gigaclf.viewer.returning import mask_file, masks, pieces
 from napari_gigaclf.viewer.returning.mask_file import MaskRecord, read_masks, write_masks
@@ -199,7 +200,7 @@ def test_masks_that_were_painted_return(window, slide_of, tmp_path):
     second.controller.masks_changed()
     second.viewer.layers.remove("empty")
     second.settle()
-    second.canvas.rescale(with_scale(slide, (0.25, 0.25), GIVEN_BY_USER))
+    rescale(second.canvas, with_scale(slide, (0.25, 0.25), GIVEN_BY_USER))
     second.controller.close()
 
     third = window()

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from napari_gigaclf.slides.overview import needs_coarse_levels
 from napari_gigaclf.viewer import commands
 from napari_gigaclf.viewer.canvas import SlideCanvas
+from napari_gigaclf.viewer.companions import NAME as SECOND_CANVAS
 from napari_gigaclf.viewer.controllers.objective import OBJECTIVES, Objective
 from napari_gigaclf.viewer.controllers.thumbnails import as_rgb
+from napari_gigaclf.viewer.proxied import key_of
 from napari_gigaclf.viewer.readings import read_at, reading_lines
 from napari_gigaclf.viewer.viewpoint import ViewBox, Viewpoint
 from napari_gigaclf.viewer.worker import Worker
@@ -109,10 +111,14 @@ class NavigationController:
             inside = np.clip(share, 0, 1) * (finest.height, finest.width)
             self._point.look_at(slide, (float(inside[0]), float(inside[1])))
 
-    def hover(self, world: tuple[float, float]) -> None:
-        """Show what lies at a world position, (y, x)."""
-        slide = self._shown
-        self._view.show_reading([] if slide is None else reading_lines(read_at(self._canvas, slide, world)))
+    def hover(self, viewer: Any, world: tuple[float, float]) -> None:  # noqa: ANN401 - napari has no stubs
+        """Show what lies at a world position, (y, x), of the viewer or of what stands beside it, which is then said."""
+        beside = key_of(viewer) != key_of(self._canvas.viewer)
+        slide = Viewpoint(viewer).slide() if beside else self._shown
+        lines = [] if slide is None else reading_lines(read_at(SlideCanvas(viewer), slide, world))
+        if beside and lines:
+            lines[0] = f"{SECOND_CANVAS}: {lines[0]}"
+        self._view.show_reading(lines)
 
     def _reachable(self) -> tuple[float, ...]:
         return () if self._objective.at_level_0 is None else OBJECTIVES

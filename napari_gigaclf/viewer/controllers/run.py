@@ -227,10 +227,14 @@ class RunController:
 
     def slide_gone(self, slide_id: str) -> None:
         """Forget a slide whose layer was removed; its run is cancelled and its answers will be dropped."""
+        self.forget_found(slide_id)
+        self.shelf.forget(slide_id)
+
+    def forget_found(self, slide_id: str) -> None:
+        """Forget what was found on a slide, which may go on at another scale; its run is cancelled."""
         self.results.pop(slide_id, None)
         self._made_by.pop(slide_id, None)
         self._adopting.pop(slide_id, None)
-        self.shelf.forget(slide_id)
         if self._run_slide is not None and self._run_slide.id == slide_id:
             self._drop_run()
         if self.slide is not None and self.slide.id == slide_id:

@@ -1,5 +1,6 @@
 """Keeps what is dear to make: loaded models, tissue masks, and runs that were prepared; made on a worker's thread."""
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -73,8 +74,15 @@ class Shelf:
         """Return whether a person painted the mask of a slide."""
         return slide_id in self._painted
 
+    def rescale(self, slide: "Slide") -> None:
+        """Drop what was found on a slide at the scale it had before; what a person painted holds at the new one."""
+        self._make_void()
+        self._masks.pop(slide.id, None)
+        if slide.id in self._painted:
+            self._painted[slide.id] = dataclasses.replace(self._painted[slide.id], um_per_px=slide.um_per_px)
+
     def forget(self, slide_id: str) -> None:
-        """Drop what is kept of a slide (it was closed, or its scale has changed)."""
+        """Drop what is kept of a slide that was closed."""
         self._make_void()
         self._painted.pop(slide_id, None)
         self._masks.pop(slide_id, None)

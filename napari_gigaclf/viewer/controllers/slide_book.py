@@ -5,12 +5,15 @@ No Qt here. All methods belong to the GUI thread; what reads files or pixels goe
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from napari_gigaclf.viewer.another_scale import remove_found, rescale
 from napari_gigaclf.viewer.canvas import SlideCanvas, layer_key
 from napari_gigaclf.viewer.controllers.jobs import adopt_layer, open_place, slide_with_scale
 from napari_gigaclf.viewer.controllers.probe import ProbeController
 from napari_gigaclf.viewer.controllers.run import RunController
-from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD, RULER
+from napari_gigaclf.viewer.layers import DEFAULT_THRESHOLD
 from napari_gigaclf.viewer.reader import start_overviews
+from napari_gigaclf.viewer.slide_notes import notes_of
+from napari_gigaclf.viewer.texts import outdated_text
 from napari_gigaclf.viewer.worker import Post, Worker
 
 if TYPE_CHECKING:
@@ -96,6 +99,8 @@ class SlideBook:
         """The result that was opened from a file and taken last, by slide id."""
         self._masks: set[Any] = set()
         """Layers of painted masks that the widget knows."""
+        self._outdated: dict[str, str] = {}
+        """What is said of slides, by id, whose results have gone with their scale."""
         self._place_generation = 0
 
     def entries(self) -> list[tuple[str, str]]:
@@ -121,21 +126,26 @@ class SlideBook:
         slide = layer.metadata.get("slide")
         if slide is not None and self._canvas.layer_of(slide.id) is None:
             self._taken.pop(slide.id, None)
-            self._forget(slide.id)
+            self._outdated.pop(slide.id, None)
+            self._runs.slide_gone(slide.id)
+            self._drop_answers(slide.id)
         self._view.show_slides()
 
     def give_scale(self, slide: "Slide", um_per_px: float) -> None:
-        """Give a slide another scale; what was found at the old one is wrong and goes, a ruler's line is read anew."""
+        """Give a slide another scale; what was found at the old one is wrong and goes, what a person made stays."""
 
         def rescaled(scaled: "Slide") -> None:
             if slide.um_per_px is not None:
-                self._forget(scaled.id)
-                self._canvas.remove(scaled.id, keep=RULER)
-            self._canvas.rescale(scaled)
-            self._runs.shelf.forget(scaled.id)
+                self._drop_found(slide)
+            rescale(self._canvas, scaled)
+            self._runs.shelf.rescale(scaled)
             self._view.plan_again()
 
         self._worker.submit(lambda _job: slide_with_scale(slide, um_per_px), rescaled, self._view.show_problem)
+
+    def outdated(self, slide: "Slide | None") -> str:
+        """Return the sentence that a slide's results have gone with its scale; empty where none has."""
+        return "" if slide is None else self._outdated.get(slide.id, "")
 
     def open_place(self, slide: "Slide", scene: int, z: int | None) -> None:
         """Choose another scene or focal plane of a slide's file; one that is not open is opened beside this one.
@@ -182,9 +192,17 @@ class SlideBook:
         self._canvas.bring_forward(slide)
         self._view.choose_slide(slide.id)
 
-    def _forget(self, slide_id: str) -> None:
-        """Stop what runs on a slide and forget what was found."""
-        self._runs.slide_gone(slide_id)
+    def _drop_found(self, slide: "Slide") -> None:
+        """Take away what was found on a slide at the scale that it had, and note what to say of it."""
+        running = self._runs.running_on == slide.id
+        self._runs.forget_found(slide.id)
+        self._drop_answers(slide.id)
+        if remove_found(self._canvas, slide.id) or running:
+            asked = len(notes_of(self._canvas.viewer).of(slide.id).asked)
+            self._outdated[slide.id] = outdated_text(slide.um_per_px, asked)
+
+    def _drop_answers(self, slide_id: str) -> None:
+        """Let no answer through that is on its way for a slide, and forget those that are there."""
         self._asks.slide_gone(slide_id)
         self._view.drop_rows(slide_id)
 

@@ -21,6 +21,7 @@ from napari_gigaclf.viewer.layers.maps import (
     thresholded,
 )
 from napari_gigaclf.viewer.layers.outlines import (
+    FIELD_SCREEN_WIDTH,
     field_layer,
     mask_layer,
     outline_layer,
@@ -35,6 +36,7 @@ __all__ = [
     "AXIS_LABELS",
     "COVERED",
     "DEFAULT_THRESHOLD",
+    "FIELD_SCREEN_WIDTH",
     "FILE",
     "PROBABILITY_OPACITY",
     "RULER",

@@ -19,8 +19,8 @@ MASK_COLOUR = (0.1, 0.75, 0.45, 1.0)
 TISSUE_COLOUR = (0.10, 0.20, 0.55, 1.0)
 TRUTH_COLOUR = (0.10, 0.95, 0.20, 1.0)
 FIELD_COLOUR = (1.0, 0.85, 0.0, 1.0)
-FIELD_EDGE_SHARE = 0.05
-"""The outline of a field is at most so wide, as a share of its side: it must not hide what it surrounds."""
+FIELD_SCREEN_WIDTH = 2.0
+"""Width of the outline of a field in pixels of the screen, at every zoom: it must not hide what it surrounds."""
 
 
 def outline_layer(
@@ -94,8 +94,6 @@ def field_layer(fields: Sequence[tuple[int, "BaseGeometry"]], frame: Frame) -> L
         [geometry for _, geometry in fields], frame, name="clicked fields", colour=FIELD_COLOUR, kind="fields"
     )
     if data:
-        smallest = min(min(x1 - x0, y1 - y0) for x0, y0, x1, y1 in (geometry.bounds for _, geometry in fields))
-        kwargs["edge_width"] = max(1.0, min(frame.edge_width, FIELD_EDGE_SHARE * smallest))
         kwargs["features"] = {"number": [number for number, _ in fields]}
         kwargs["text"] = {"string": "{number}", "anchor": "upper_left", "color": FIELD_COLOUR, "size": 10}
     return data, kwargs, kind

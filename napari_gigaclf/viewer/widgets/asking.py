@@ -13,7 +13,7 @@ from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.ask_commands import ASKERS
-from napari_gigaclf.viewer.ask_texts import WHY_KEY, why_text
+from napari_gigaclf.viewer.ask_texts import WHY_KEY, unexplained_text, why_text
 from napari_gigaclf.viewer.asked_places import AskedPlaces
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
@@ -24,7 +24,7 @@ from napari_gigaclf.viewer.controllers.probe import ProbeController, ProbeRow, Q
 from napari_gigaclf.viewer.controllers.run import RunController
 from napari_gigaclf.viewer.controllers.why import Why, WhyController
 from napari_gigaclf.viewer.controllers.wishes import Wishes
-from napari_gigaclf.viewer.every_canvas import ToolOnCanvases
+from napari_gigaclf.viewer.every_canvas import EveryCanvas, ToolOnCanvases
 from napari_gigaclf.viewer.overlays import Overlays
 from napari_gigaclf.viewer.proxied import key_of
 from napari_gigaclf.viewer.slide_notes import notes_of
@@ -94,7 +94,7 @@ class AskSection(QWidget):
         self._blind = False
         self.places = AskedPlaces(notes_of(canvas.viewer), self._ask_returned)
         self._num_unanswered = 0
-        self._keys = CanvasKeys(canvas.viewer, {WHY_KEY: self.explain})
+        self._keys = EveryCanvas(canvas.viewer, lambda each: CanvasKeys(each, self._actions(each)))
         self._forget = ASKERS.register(canvas.viewer, self)
         self._lay_out()
         self._connect()
@@ -174,27 +174,22 @@ class AskSection(QWidget):
         label = f"{count} of {class_name}" if class_name else f"{count} without a class"
         self._ask_area(label, lambda slide: self._canvas.class_area(slide, class_name))
 
-    def explain(self) -> None:
-        """Show why the chosen answer is as it is."""
-        row, slide = self.probes.chosen, self._chosen_slide()
+    def explain(self, beside: Any = None) -> None:  # noqa: ANN401 - napari has no stubs
+        """Show why the chosen answer is as it is, on a companion as well if it was asked for there."""
+        row = self.probes.chosen
+        slide = self._chosen_slide() if beside is None else Viewpoint(beside).slide()
         if self._blind:
             self._problem(BLIND)
             return
-        if row is None:
-            self.show_problem("ask about a place first: click on the slide with the tool on, or measure a shape")
-            return
-        if slide is None or slide.id != row.slide_id:
-            self.show_problem("the chosen answer is of another slide: choose that slide in the list")
-            return
-        if row.wishes is None:
-            self.show_problem(f"this answer is of the map on show, by {row.model}: choose that model and ask again")
-            return
-        if row.answer.probabilities is None:
-            self.show_problem(f"nothing to explain: {row.answer.message}")
+        reason = unexplained_text(row, None if slide is None else slide.id)
+        if reason or row is None or slide is None or row.wishes is None:
+            self.show_problem(reason)
             return
         self.why.show_why("")
-        place, prepared = row.question.place, self._prepared(slide, row.wishes)
-        self.whys.explain(slide, row.wishes, place, self.why.choices, prepared=prepared)
+        if beside is not None:
+            wish_for(beside, "why")
+        prepared = self._prepared(slide, row.wishes)
+        self.whys.explain(slide, row.wishes, row.question.place, self.why.choices, prepared=prepared)
 
     # --- ProbeView --------------------------------------------------------------------------------------------------
 
@@ -262,12 +257,9 @@ class AskSection(QWidget):
                     self.ask_again(layer.metadata["slide"])
 
     def drop(self, slide_id: str) -> None:
-        """Forget what was found on a slide."""
+        """Forget what was found on a slide; where one asked stays noted, to be asked again."""
         self.probes.drop(slide_id)
-        if self._canvas.layer_of(slide_id) is None:
-            self.places.let_go(slide_id)
-        else:
-            self.places.clear(slide_id)
+        self.places.let_go(slide_id)
         self.whys.slide_gone(slide_id)
         if self._shown is not None and self._shown[0].id == slide_id:
             self._shown = None
@@ -304,8 +296,15 @@ class AskSection(QWidget):
         question = Question(kind="area", place=box, position=centre, threshold=threshold, label=label)
         self._ask_on(beside, slide, question)
 
+    def _beside(self, viewer: Any) -> Any:  # noqa: ANN401 - napari has no stubs
+        """Return a companion as it is; None for the viewer itself."""
+        return None if key_of(viewer) == key_of(self._canvas.viewer) else viewer
+
+    def _actions(self, viewer: Any) -> dict[str, Callable[[], None]]:  # noqa: ANN401
+        return {WHY_KEY: partial(self.explain, self._beside(viewer))}
+
     def _make_tool(self, viewer: Any) -> ClickTool:  # noqa: ANN401 - napari has no stubs
-        beside = None if key_of(viewer) == key_of(self._canvas.viewer) else viewer
+        beside = self._beside(viewer)
         idle = None if beside is None else partial(say_unseen, beside, "Classify slide")
         clicked, boxed = partial(self.click, beside=beside), partial(self.box, beside=beside)
         return ClickTool(viewer, clicked, boxed, acts=self._in_front, idle=idle)

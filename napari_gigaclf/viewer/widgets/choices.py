@@ -8,8 +8,16 @@ from qtpy.QtCore import QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, PREDICTED, RegionChoice
-from napari_gigaclf.viewer.texts import auto_level_text, level_text, model_text, model_title, slide_text
-from napari_gigaclf.viewer.widgets.controls import choose, combo_box, note, refill, refill_devices, side_by_side
+from napari_gigaclf.viewer.texts import auto_level_text, level_text, model_text, slide_text
+from napari_gigaclf.viewer.widgets.controls import (
+    choose,
+    combo_box,
+    note,
+    refill,
+    refill_devices,
+    refill_models,
+    side_by_side,
+)
 from napari_gigaclf.viewer.widgets.place_row import PlaceRow
 
 if TYPE_CHECKING:
@@ -38,6 +46,8 @@ class ChoicesPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.models: dict[str, ModelConfig] = {}
+        self._missing: dict[str, str] = {}
+        """Why the model of a folder that is remembered cannot be used."""
         self._preferred = ""
         self.slide_box = combo_box("Slides and colour images that are open")
         self.slide_note = note("Open a slide: File > Open, or File > Open Sample > GigaCLF.")
@@ -84,12 +94,17 @@ class ChoicesPanel(QWidget):
         refill(self.slide_box, entries)
         self.slide_box.setEnabled(bool(entries))
 
-    def offer_models(self, models: Mapping[str, "ModelConfig"]) -> None:
-        """List models by name or folder, those from folders after the built-in ones."""
+    def offer_models(self, models: Mapping[str, "ModelConfig"], missing: Mapping[str, str] | None = None) -> None:
+        """List models by name or folder, those from folders after the built-in ones; ``missing`` greyed out."""
         self.models |= models
-        refill(self.model_box, [(model_title(model, key), key) for key, model in self.models.items()])
+        self._missing |= missing or {}
+        refill_models(self.model_box, self.models, self._missing)
         self.prefer_model(self._preferred)
         self._model_chosen()
+
+    def choose_model(self, key: str) -> None:
+        """Choose a model that is listed."""
+        choose(self.model_box, key)
 
     def prefer_model(self, key: str) -> None:
         """Choose a model, as soon as it is listed."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QMainWindow, QVBoxLayout, QWidget
 
 from napari_gigaclf.errors import GigaclfError, RegionError
 from napari_gigaclf.progress import Progress
@@ -23,7 +23,6 @@ from napari_gigaclf.viewer.controllers.jobs import (
     file_stem,
     find_devices,
     first_look,
-    read_models,
 )
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
 from napari_gigaclf.viewer.controllers.run import RunController
@@ -42,6 +41,7 @@ from napari_gigaclf.viewer.widgets.asking import AskSection
 from napari_gigaclf.viewer.widgets.choices import NEW_SLIDE_MS, ChoicesPanel
 from napari_gigaclf.viewer.widgets.controls import choose, line, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
+from napari_gigaclf.viewer.widgets.own_models import OwnModels
 from napari_gigaclf.viewer.widgets.run_panel import RunPanel
 from napari_gigaclf.viewer.widgets.wishing import wishes_of
 from napari_gigaclf.viewer.worker import Worker
@@ -76,6 +76,7 @@ class ClassifyWidget(Docked):
         self._post = GuiPost(self)
         self.quick = Worker("gigaclf-quick", self._post)
         self.long = Worker("gigaclf-run", self._post)
+        self.own_models = OwnModels(self, self.choices, self.quick, self.show_problem)
         self.runs = RunController(self, quick=self.quick, long=self.long, post=self._post, shelf=Shelf())
         self.asking = AskSection(
             self.canvas,
@@ -95,6 +96,7 @@ class ClassifyWidget(Docked):
         self._closed = False
         self._connect()
         self.quick.submit(lambda _job: first_look(), self._looked, self.show_problem)
+        self.own_models.list_remembered()
         self.show_slides()
         QTimer.singleShot(WARM_UP_AFTER_MS, self._warm_up)
 
@@ -110,11 +112,10 @@ class ClassifyWidget(Docked):
     def use_model(self, folder: Path, *, select: bool) -> None:
         """List a model folder that was written (anew) and, if wished, choose it."""
 
-        def read(_job: object) -> "dict[str, ModelConfig]":
+        def forget() -> None:
             self.runs.shelf.forget_model(str(folder))
-            return read_models(folder)
 
-        self.quick.submit(read, lambda models: self._model_written(models, select=select), self.show_problem)
+        self.own_models.add(folder, select=select, before=forget, then=self.runs.model_changed)
 
     def hide_findings(self, hidden: bool) -> None:
         """Hide numbers and answers until a reader has made a call of their own, or show them again."""
@@ -223,8 +224,11 @@ class ClassifyWidget(Docked):
     def show_chosen(self) -> None:
         """Show what the chosen slide is and what was found on it, in place of what was wished for."""
         slide = self.chosen_slide()
+        found = self.runs.found_on(slide)
         self.choices.show_slide(slide)
-        self.run_panel.show_found(self.runs.found_on(slide))
+        self.run_panel.show_found(found)
+        if found is None and (outdated := self.book.outdated(slide)):
+            self.run_panel.show_lines([outdated])
 
     def take_mask(self, slide: "Slide", layer: Any) -> None:  # noqa: ANN401 - a napari layer
         """Use a mask that was painted before, and let it be painted on."""
@@ -274,22 +278,6 @@ class ClassifyWidget(Docked):
         slide = self.chosen_slide()
         if slide is not None:
             self.book.open_place(slide, scene, z)
-
-    def _add_model_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder of a model")
-        if folder:
-            self.quick.submit(lambda _job: read_models(Path(folder)), self._model_folder_read, self.show_problem)
-
-    def _model_folder_read(self, models: "dict[str, ModelConfig]") -> None:
-        self.choices.offer_models(models)
-        choose(self.choices.model_box, next(iter(models)))
-
-    def _model_written(self, models: "dict[str, ModelConfig]", *, select: bool) -> None:
-        self.choices.offer_models(models)
-        for key in models:
-            if select:
-                choose(self.choices.model_box, key)
-            self.runs.model_changed(key)
 
     # --- inside: tissue, look, export -------------------------------------------------------------------------------
 
@@ -367,7 +355,7 @@ class ClassifyWidget(Docked):
         self.choices.scale_given.connect(self._give_scale)
         self.choices.place_row.wanted.connect(self._open_place)
         self.choices.preview_wanted.connect(self.runs.preview_tissue)
-        self.choices.model_button.clicked.connect(self._add_model_folder)
+        self.choices.model_button.clicked.connect(self.own_models.ask)
         self.run_panel.run_wanted.connect(self._run)
         self.run_panel.cancel_wanted.connect(self.runs.cancel)
         self.run_panel.export_wanted.connect(self._export)
@@ -398,3 +386,8 @@ class ClassifyWidget(Docked):
             disconnect()
         self._post.close()
         self.runs.close()
+
+
+def classifiers_in(window: QMainWindow | None) -> list[ClassifyWidget]:
+    """Return the widgets of a window that classify, and show numbers of results."""
+    return [] if window is None else [each for each in window.findChildren(ClassifyWidget) if not each.is_closed]

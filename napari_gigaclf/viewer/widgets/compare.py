@@ -16,6 +16,7 @@ from napari_gigaclf.viewer.finished_frames import finish_frames
 from napari_gigaclf.viewer.proxied import model_of
 from napari_gigaclf.viewer.widgets.controls import choose, combo_box, note, refill
 from napari_gigaclf.viewer.widgets.docked import Docked
+from napari_gigaclf.viewer.widgets.under_the_canvas import give_corners_to_sides, lay_under
 
 SMALLEST = (280, 240)
 """Width and height below which a canvas is no use."""
@@ -34,6 +35,8 @@ class CompareWidget(Docked):
         The viewer; napari passes it by this name.
     """
 
+    is_canvas = True
+
     def __init__(self, napari_viewer: Any, parent: QWidget | None = None) -> None:  # noqa: ANN401 - no stubs
         super().__init__(parent)
         self.viewer = model_of(napari_viewer)
@@ -48,6 +51,7 @@ class CompareWidget(Docked):
         self._soon.setInterval(0)
         self._soon.timeout.connect(self._update)
         self._dock: QDockWidget | None = None
+        self._give_corners_back: Callable[[], None] = _nothing
         self._before: Kept | None = None
         self.qt_viewer: Any = None
         self._open_canvas(None)
@@ -57,6 +61,12 @@ class CompareWidget(Docked):
     def sizeHint(self) -> QSize:
         """Return half of the canvas that there was: both are then about as wide."""
         return self._begins_at
+
+    def make_room(self) -> None:
+        """Go under the first canvas: beside it is no room for another one and a widget on small screens."""
+        window = self.main_window()
+        if window is not None and self._dock is not None:
+            lay_under(window, self._dock)
 
     # --- CompareView ------------------------------------------------------------------------------------------------
 
@@ -151,6 +161,9 @@ class CompareWidget(Docked):
             self._dock = dock
             dock.installEventFilter(self)
             dock.topLevelChanged.connect(self._moved)
+        window = self.main_window()
+        if window is not None and self._give_corners_back is _nothing and not self._closed:
+            self._give_corners_back = give_corners_to_sides(window)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Take the canvas away before its dock becomes a window of its own, or ceases to be one."""
@@ -221,7 +234,14 @@ class CompareWidget(Docked):
                 self._dock.removeEventFilter(self)
                 self._dock.topLevelChanged.disconnect(self._moved)
             self._dock = None
+        with suppress(RuntimeError):  # the window has gone
+            self._give_corners_back()
+        self._give_corners_back = _nothing  # the other one holds the window
         self._close_canvas()
+
+
+def _nothing() -> None:
+    """Stand for what gives corners back while none were taken."""
 
 
 def _show_scale_bar(second: Any) -> None:  # noqa: ANN401 - napari has no stubs

@@ -1,7 +1,8 @@
 """Small controls which the panels share: lists that keep their choice, labels that wrap."""
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt
@@ -20,8 +21,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_gigaclf.viewer.texts import model_title
+
 if TYPE_CHECKING:
     from napari_gigaclf.inference import Device
+    from napari_gigaclf.models import ModelConfig
 
 AUTO = "auto"
 """The processor that the program chooses."""
@@ -132,6 +136,21 @@ def side_by_side(*widgets: QWidget) -> QWidget:
     for number, widget in enumerate(widgets):
         layout.addWidget(widget, 0 if number else 1)
     return row
+
+
+def refill_models(
+    box: QComboBox,
+    models: Mapping[str, "ModelConfig"],
+    missing: Mapping[str, str],
+    first: Iterable[tuple[str, Hashable]] = (),
+) -> None:
+    """List models by name or folder; folders whose model is missing with the reason, greyed out."""
+    refill(box, [*first, *((model_title(model, key), key) for key, model in models.items())])
+    for folder, reason in missing.items():
+        if folder not in models:
+            box.addItem(f"{Path(folder).name}: {reason}", folder)
+            box.setItemData(box.count() - 1, folder, Qt.ItemDataRole.ToolTipRole)
+            box.model().item(box.count() - 1).setEnabled(False)
 
 
 def refill_devices(box: QComboBox, devices: Sequence["Device"], preferred: str) -> None:

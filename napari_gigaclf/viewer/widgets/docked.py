@@ -11,8 +11,12 @@ class Docked(QWidget):
     too. A class made from this one sets ``_closed`` to False once it is made, and to True in ``shut_down``.
 
     Opened in an area where another one is, it becomes a tab of it: one above the other, as napari puts them, leaves
-    each a strip of a small screen. Where a person moves it afterwards it stays.
+    each a strip of a small screen. A canvas goes elsewhere instead, since one looks at it while one uses the others.
+    Where a person moves them afterwards they stay.
     """
+
+    is_canvas = False
+    """Whether slides are looked at here: such a widget makes room for the others instead of sharing their place."""
 
     # Qt may still send events to a widget whose attributes Python has collected already.
     _closed = True
@@ -31,6 +35,9 @@ class Docked(QWidget):
         """Return what would be lost if a slide were closed now, each as half a sentence; nothing usually."""
         del slide_id
         return []
+
+    def make_room(self) -> None:
+        """Go, with the dock, where the others and this one are all in sight; for a canvas."""
 
     @property
     def is_closed(self) -> bool:
@@ -100,17 +107,28 @@ class Docked(QWidget):
             QTimer.singleShot(0, self._share_place)  # once napari has given it a place
 
     def _share_place(self) -> None:
-        """Become a tab of the other widgets of this kind in the same area, in front of them."""
+        """Become a tab of the other widgets of this kind in the same area, in front of them; a canvas makes room."""
         window, dock = self._window, dock_of(self)
-        if self._closed or window is None or dock is None or dock.isFloating() or window.tabifiedDockWidgets(dock):
+        if self._closed or window is None or dock is None or dock.isFloating():
             return
-        others = (dock_of(each) for each in window.findChildren(Docked) if each is not self and not each.is_closed)
-        for other in others:
+        others = self._in_the_same_area(window, dock)
+        canvases = [each for each in (self, *others) if each.is_canvas]
+        if others and canvases:
+            canvases[0].make_room()
+        tabs = [found for each in others if not each.is_canvas and (found := dock_of(each)) is not None]
+        if tabs and not self.is_canvas and not window.tabifiedDockWidgets(dock):
+            window.tabifyDockWidget(tabs[0], dock)
+            dock.raise_()
+
+    def _in_the_same_area(self, window: QMainWindow, dock: QDockWidget) -> "list[Docked]":
+        """Return the other widgets of this kind that lie in the same area."""
+        found = []
+        for each in window.findChildren(Docked):
+            other = None if each is self or each.is_closed else dock_of(each)
             beside = other is not None and not other.isFloating() and not other.isHidden()
             if beside and window.dockWidgetArea(other) == window.dockWidgetArea(dock):
-                window.tabifyDockWidget(other, dock)
-                dock.raise_()
-                return
+                found.append(each)
+        return found
 
     def _shut_down_if_window_closed(self) -> None:
         if self._window is not None and not self._window.isVisible():

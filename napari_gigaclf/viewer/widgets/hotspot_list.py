@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference.findings.ranking import Entry
 
 COLUMNS = ("place", "probability", "verdict")
+CLASS_LETTERS = 10
+"""So much of the name of another class is seen where the list is narrow."""
 ICON_PX = 40
 MIN_HEIGHT = 190
 SPACING = 4
@@ -112,6 +114,7 @@ class HotspotList(QWidget):
     def offer_classes(self, classes: Sequence[str]) -> None:
         """List the classes that a place may be instead; any other may be typed."""
         refill(self.class_box, [(name, name) for name in classes])
+        self.class_box.lineEdit().setCursorPosition(0)  # of a long name the beginning is seen
 
     # --- keys -------------------------------------------------------------------------------------------------------
 
@@ -184,10 +187,12 @@ class HotspotList(QWidget):
         header.setSectionResizeMode(len(COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
         self.class_box.setEditable(True)
         self.class_box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.class_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.class_box.setMinimumContentsLength(CLASS_LETTERS)
         self.class_box.lineEdit().setMaxLength(MAX_NAME)
         self.class_box.setToolTip("Another class: press R, choose or type it, press Enter (Escape leaves it)")
         self.note_box.setMaxLength(MAX_TEXT)
-        self.note_box.setPlaceholderText("note: press M, write, press Enter")
+        self.note_box.setPlaceholderText("note (M)")
         self.note_box.setToolTip("A note to the current place: press M, write, press Enter (Escape leaves it)")
 
     def _lay_out(self) -> None:
@@ -204,7 +209,7 @@ class HotspotList(QWidget):
         fields = QHBoxLayout()
         fields.addWidget(QLabel("It is"))
         fields.addWidget(self.class_box, 1)
-        fields.addWidget(self.note_box, 2)
+        fields.addWidget(self.note_box, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACING)

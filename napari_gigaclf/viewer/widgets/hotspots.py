@@ -34,7 +34,7 @@ from napari_gigaclf.viewer.hotspot_commands import REVIEWERS, key_actions
 from napari_gigaclf.viewer.result_marks import ResultMarks
 from napari_gigaclf.viewer.result_watch import Result, ResultWatch
 from napari_gigaclf.viewer.slide_notes import HotspotsShown, notes_of
-from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.classify import classifiers_in
 from napari_gigaclf.viewer.widgets.controls import line, note, refill, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
 from napari_gigaclf.viewer.widgets.hotspot_choices import HotspotChoices
@@ -241,7 +241,7 @@ class HotspotsWidget(Docked):
         if self._closed:
             return
         self._closed = True
-        for classify in self._classifiers():
+        for classify in classifiers_in(self.main_window()):
             classify.hide_findings(False)
         self.blindfold.apply(lambda _slide_id: False)
         self._let_go()
@@ -310,13 +310,8 @@ class HotspotsWidget(Docked):
         first = self.reader.switch.isChecked()
         self.blindfold.apply(lambda slide_id: first and slide_id not in self._seen)
         slide_id = None if self.marks.opened is None else self.marks.opened.slide_id
-        for classify in self._classifiers():
+        for classify in classifiers_in(self.main_window()):
             classify.hide_findings(first and slide_id not in self._seen)
-
-    def _classifiers(self) -> list[ClassifyWidget]:
-        """Return the widgets in the same window that show numbers of a result."""
-        window = self.main_window()
-        return [] if window is None else [each for each in window.findChildren(ClassifyWidget) if not each.is_closed]
 
     def _view_moved(self) -> None:
         if self.findings.entries:

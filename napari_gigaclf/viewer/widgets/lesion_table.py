@@ -51,7 +51,7 @@ class LesionTable(QWidget):
         self.table.cellActivated.connect(self._clicked)
 
     def show_lesions(self, lesions: "Sequence[Lesion]") -> None:
-        """Fill the table."""
+        """Fill the table; what would be the same in each row has no column."""
         self.lesions = tuple(lesions)
         self.text.setText(lesions_text(lesions))
         with filling(self.table):
@@ -62,6 +62,8 @@ class LesionTable(QWidget):
                     item.setFlags(Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled)
                     self.table.setItem(row, column, item)
 
+        self.table.setColumnHidden(COLUMNS.index("section"), len({each.section for each in lesions}) < 2)
+        self.table.setColumnHidden(COLUMNS.index("size"), not any(each.size_class for each in lesions))
         self._fit()
 
     def _fit(self) -> None:

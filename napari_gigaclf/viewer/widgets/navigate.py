@@ -15,7 +15,8 @@ from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
 from napari_gigaclf.viewer.controllers.navigation import NavigationController
 from napari_gigaclf.viewer.controllers.objective import OBJECTIVES
-from napari_gigaclf.viewer.every_canvas import ToolOnCanvases
+from napari_gigaclf.viewer.every_canvas import EveryCanvas, ToolOnCanvases
+from napari_gigaclf.viewer.hover import Hover
 from napari_gigaclf.viewer.layers import RULER
 from napari_gigaclf.viewer.ruler import Ruler
 from napari_gigaclf.viewer.widgets.controls import scrolling
@@ -59,7 +60,8 @@ class NavigateWidget(Docked):
         self._follow = _once_soon(self, self.controller.view_moved)
         self._look_again = _once_soon(self, self.controller.layers_changed)
         self._read = _once_soon(self, self._hover)
-        self._cursor = (0.0, 0.0)
+        self._cursor: tuple[Any, tuple[float, float]] | None = None
+        """Over which canvas the mouse was last, and where in its world, until that is read."""
         self._closed = False
         self._connect()
         self.show_slide(None, ())
@@ -107,8 +109,8 @@ class NavigateWidget(Docked):
     def _picture(self, name: str, pixels: NDArray[np.generic]) -> None:
         AssociatedImage(name, pixels, self.main_window()).show()
 
-    def _moved(self, _viewer: Any, event: Any) -> None:  # noqa: ANN401 - napari's mouse event
-        self._cursor = (float(event.position[-2]), float(event.position[-1]))
+    def _moved(self, viewer: Any, world: tuple[float, float]) -> None:  # noqa: ANN401 - napari has no stubs
+        self._cursor = (viewer, world)
         self._read()
 
     def _measured(self, text: str) -> None:
@@ -121,8 +123,9 @@ class NavigateWidget(Docked):
                 self._measured(str(layer.features["length"].iloc[0]))
 
     def _hover(self) -> None:
-        if not self.ruler.on:  # the length that was measured stays to be read
-            self.controller.hover(self._cursor)
+        cursor, self._cursor = self._cursor, None
+        if cursor is not None and not self.ruler.on:  # the length that was measured stays to be read
+            self.controller.hover(*cursor)
 
     def _lay_out(self) -> None:
         self.readout.setAlignment(Qt.AlignmentFlag.AlignHCenter)
@@ -188,8 +191,8 @@ class NavigateWidget(Docked):
         self.properties.image_wanted.connect(self._show_associated)
         self.plus = QShortcut(QKeySequence(commands.PLUS), self)
         self.plus.activated.connect(lambda: commands.zoom_in(viewer))
-        viewer.mouse_move_callbacks.append(self._moved)
         self._disconnect = (
+            EveryCanvas(viewer, lambda each: Hover(each, self._moved)).stop,
             self.canvas.watch(self._look_again, lambda _layer: self._look_again()),
             self.canvas.watch_view(self._follow),
             self._watch_layers(),
@@ -228,9 +231,6 @@ class NavigateWidget(Docked):
         self._let_go()
         for disconnect in self._disconnect:
             disconnect()
-        callbacks = self.canvas.viewer.mouse_move_callbacks
-        if self._moved in callbacks:
-            callbacks.remove(self._moved)
         self._post.close()
         self.worker.close(0)
 

@@ -18,12 +18,13 @@ from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
 from napari_gigaclf.inference.teaching.lesson import MAX_CLASSES
 from napari_gigaclf.viewer.bridge import GuiPost
 from napari_gigaclf.viewer.canvas import SlideCanvas
-from napari_gigaclf.viewer.controllers.jobs import first_look, read_models
+from napari_gigaclf.viewer.controllers.jobs import first_look
 from napari_gigaclf.viewer.controllers.mapping import LiveMap
 from napari_gigaclf.viewer.controllers.shelf import Shelf
 from napari_gigaclf.viewer.controllers.teach import TeachController
 from napari_gigaclf.viewer.controllers.teach_view import Shown
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, Wishes
+from napari_gigaclf.viewer.model_folders import remember_soon
 from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.result_watch import ResultWatch
 from napari_gigaclf.viewer.teach_commands import TEACHERS
@@ -32,10 +33,11 @@ from napari_gigaclf.viewer.teach_texts import MAP_HIDDEN, SUGGESTION_KEY, UNDO_K
 from napari_gigaclf.viewer.teach_tools import TeachTools
 from napari_gigaclf.viewer.texts import problem_text
 from napari_gigaclf.viewer.viewpoint import Viewpoint
-from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.classify import classifiers_in
 from napari_gigaclf.viewer.widgets.controls import choose, combo_box, line, note, refill, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
 from napari_gigaclf.viewer.widgets.forget_button import ForgetButton
+from napari_gigaclf.viewer.widgets.own_models import OwnModels
 from napari_gigaclf.viewer.widgets.teach_choices import TeachChoices
 from napari_gigaclf.viewer.widgets.teach_classes import ClassList
 from napari_gigaclf.viewer.widgets.teach_examples import ExampleList
@@ -90,6 +92,7 @@ class TeachWidget(Docked):
         self.quick = Worker("gigaclf-teach", self._post)
         self.saver = Worker("gigaclf-lessons", self._post)
         self.long = Worker("gigaclf-teach-read", self._post)
+        self.own_models = OwnModels(self, self.choices, self.quick, self.show_note)
         self.teaching = TeachController(
             self, quick=self.quick, saver=self.saver, long=self.long, post=self._post, shelf=Shelf(), folder=lessons,
             kept=KeptFeatures(features),
@@ -103,6 +106,7 @@ class TeachWidget(Docked):
         self._connect()
         self.watch = ResultWatch(napari_viewer, self.results_changed)
         self.quick.submit(lambda _job: first_look(), self._looked, self.show_note)
+        self.own_models.list_remembered()
         self.results_changed()
         self.slides_changed()
 
@@ -182,9 +186,10 @@ class TeachWidget(Docked):
         return True
 
     def show_model(self, folder: Path) -> None:
-        """Say that a model was saved, and list it in Classify, if that is open."""
+        """Say that a model was saved, and list it in Classify, now if that is open."""
+        remember_soon(self.saver, folder, self.show_note)  # what it has to do is done before the window has gone
         self.show_note(f"Saved {folder.name} in {folder.parent}; it loads like any other model.")
-        for classify in self._classifiers():
+        for classify in classifiers_in(self.main_window()):
             classify.use_model(folder, select=False)
 
     def show_note(self, text: str) -> None:
@@ -310,20 +315,6 @@ class TeachWidget(Docked):
         self.hidden_note.setText(MAP_HIDDEN if hidden else "")
         self.hidden_note.setVisible(hidden)
 
-    def _add_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder of a model")
-        if folder:
-            self.quick.submit(lambda _job: read_models(Path(folder)), self._folder_read, self.show_note)
-
-    def _folder_read(self, models: "dict[str, ModelConfig]") -> None:
-        self.choices.offer_models(models)
-        choose(self.choices.model_box, next(iter(models)))
-
-    def _classifiers(self) -> list[ClassifyWidget]:
-        """Return the widgets in the same window that classify."""
-        window = self.main_window()
-        return [] if window is None else [each for each in window.findChildren(ClassifyWidget) if not each.is_closed]
-
     def _keys(self) -> dict[str, Callable[[], None]]:
         """Return what the keys do over the slide; they do it in the widget as well."""
         teaching = self.teaching
@@ -374,7 +365,7 @@ class TeachWidget(Docked):
         teaching = self.teaching
         self.choices.slide_chosen.connect(self._slide_wanted)
         self.choices.model_chosen.connect(teaching.choose_model)
-        self.choices.folder_button.clicked.connect(self._add_folder)
+        self.choices.folder_button.clicked.connect(self.own_models.ask)
         self.choices.lesson_chosen.connect(teaching.choose_lesson)
         self.choices.lesson_renamed.connect(teaching.rename_lesson)
         self.choices.read_wanted.connect(teaching.read)

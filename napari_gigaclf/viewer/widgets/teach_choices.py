@@ -8,8 +8,8 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QInputDialog, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_gigaclf.progress import Progress
-from napari_gigaclf.viewer.texts import model_title, progress_text
-from napari_gigaclf.viewer.widgets.controls import combo_box, note, refill, side_by_side
+from napari_gigaclf.viewer.texts import progress_text
+from napari_gigaclf.viewer.widgets.controls import choose, combo_box, note, refill, refill_models, side_by_side
 
 if TYPE_CHECKING:
     from napari_gigaclf.models import ModelConfig
@@ -44,6 +44,7 @@ class TeachChoices(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(10)
         self.models: dict[str, ModelConfig] = {}
+        self._missing: dict[str, str] = {}
         self._lay_out()
         self._connect()
         self.show_features("", ready=False, readable=False, reading=False)
@@ -54,10 +55,15 @@ class TeachChoices(QWidget):
         with QSignalBlocker(self.slide_box):
             self.slide_box.setCurrentIndex(self.slide_box.findData(top))
 
-    def offer_models(self, models: "Mapping[str, ModelConfig]") -> None:
-        """List models by name or folder."""
+    def offer_models(self, models: "Mapping[str, ModelConfig]", missing: Mapping[str, str] | None = None) -> None:
+        """List models by name or folder; ``missing`` greyed out with the reason."""
         self.models |= models
-        refill(self.model_box, [(model_title(model, key), key) for key, model in self.models.items()])
+        self._missing |= missing or {}
+        refill_models(self.model_box, self.models, self._missing)
+
+    def choose_model(self, key: str) -> None:
+        """Choose a model that is listed."""
+        choose(self.model_box, key)
 
     def show_lessons(self, lessons: Sequence[tuple[str, Path | None]], chosen: Path | None) -> None:
         """List the lessons with the one that is taught."""

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QMimeData
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QFileDialog, QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.bridge import GuiPost
-from napari_gigaclf.viewer.controllers.jobs import find_devices, read_models
+from napari_gigaclf.viewer.controllers.jobs import find_devices
 from napari_gigaclf.viewer.controllers.train import Offer, TrainController, TrainState
 from napari_gigaclf.viewer.controllers.train_jobs import Choices, RunLook, read_choices
 from napari_gigaclf.viewer.controllers.train_wishes import TrainWishes
 from napari_gigaclf.viewer.preferences import PLUGIN, Preferences
-from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.classify import ClassifyWidget, classifiers_in
 from napari_gigaclf.viewer.widgets.controls import line, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
+from napari_gigaclf.viewer.widgets.own_models import OwnModels
 from napari_gigaclf.viewer.widgets.train_choices import TABLES, TrainChoices
 from napari_gigaclf.viewer.widgets.train_panel import TrainPanel
 from napari_gigaclf.viewer.worker import Worker
 
 if TYPE_CHECKING:
-    from napari_gigaclf.models import ModelConfig
     from napari_gigaclf.training.cohort import CohortReport
     from napari_gigaclf.training.slides import Epoch
 
@@ -56,6 +56,7 @@ class TrainWidget(Docked):
         self._post = GuiPost(self)
         self.quick = Worker("gigaclf-train-quick", self._post)
         self.long = Worker("gigaclf-train", self._post)
+        self.own_models = OwnModels(self, self.choices, self.quick, self.show_outcome)
         self.runs = TrainController(self, quick=self.quick, long=self.long, post=self._post)
         self.setAcceptDrops(True)
         for field in self.findChildren(QLineEdit):
@@ -63,6 +64,7 @@ class TrainWidget(Docked):
         self._closed = False
         self._connect()
         self.quick.submit(lambda _job: read_choices(), self._choices_read, self.show_outcome)
+        self.own_models.list_remembered()
         self.runs.choose(TrainWishes())
 
     # --- TrainView --------------------------------------------------------------------------------------------------
@@ -96,6 +98,7 @@ class TrainWidget(Docked):
     def show_model(self, folder: Path, *, finished: bool) -> None:
         """List a model in Classify, if that is open; choose it there when it is the run's last."""
         self._offer_model(folder)
+        self.own_models.remember(folder)
         classify = self._classify()
         if classify is not None:
             classify.use_model(folder, select=finished)
@@ -172,24 +175,13 @@ class TrainWidget(Docked):
         if self.runs.wishes.table == before:
             self.runs.check()
 
-    def _add_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder of a model")
-        if folder:
-            self.quick.submit(lambda _job: read_models(Path(folder)), self._folder_read, self.show_outcome)
-
-    def _folder_read(self, models: "dict[str, ModelConfig]") -> None:
-        self.choices.offer_models(models)
-        self.choices.choose_model(next(iter(models)))
-
     def _offer_model(self, folder: Path | None) -> None:
         self.model = folder
         self.panel.use_button.setEnabled(folder is not None)
 
     def _classify(self) -> ClassifyWidget | None:
         """Return the widget that classifies in the same window, if it is open."""
-        window = self.main_window()
-        found = [] if window is None else window.findChildren(ClassifyWidget)
-        return next((widget for widget in found if not widget.is_closed), None)
+        return next(iter(classifiers_in(self.main_window())), None)
 
     def _open_classify(self) -> ClassifyWidget:
         """Open the widget that classifies, as napari's menu does; by itself where napari does not know the plugin."""
@@ -216,7 +208,7 @@ class TrainWidget(Docked):
 
     def _connect(self) -> None:
         self.choices.changed.connect(self._changed)
-        self.choices.folder_wanted.connect(self._add_folder)
+        self.choices.folder_wanted.connect(self.own_models.ask)
         self.panel.check_wanted.connect(self._check)
         self.panel.train_wanted.connect(lambda: self._start(resume=False))
         self.panel.resume_wanted.connect(lambda: self._start(resume=True))

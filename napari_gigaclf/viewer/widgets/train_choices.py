@@ -19,8 +19,15 @@ from qtpy.QtWidgets import (
 from napari_gigaclf.models.config import NetworkName, Pooling
 from napari_gigaclf.viewer.controllers.train_jobs import RunLook
 from napari_gigaclf.viewer.controllers.train_wishes import LEAVE_OUT
-from napari_gigaclf.viewer.texts import model_title
-from napari_gigaclf.viewer.widgets.controls import AUTO, choose, combo_box, refill, refill_devices, side_by_side
+from napari_gigaclf.viewer.widgets.controls import (
+    AUTO,
+    choose,
+    combo_box,
+    refill,
+    refill_devices,
+    refill_models,
+    side_by_side,
+)
 from napari_gigaclf.viewer.widgets.path_row import PathRow
 
 if TYPE_CHECKING:
@@ -60,6 +67,7 @@ class TrainChoices(QWidget):
         super().__init__(parent)
         self.recipes: dict[str, Recipe] = {}
         self._models: dict[str, ModelConfig] = {}
+        self._missing: dict[str, str] = {}
         self._shown: dict[str, object] = {}
         """The fields as the recipe filled them: what differs was changed by a person."""
         self.table_row = PathRow("Table of slides with their labels or scores", "CSV or Parquet", _ask_table)
@@ -117,11 +125,11 @@ class TrainChoices(QWidget):
         if self.recipe is not had:
             self._fill()
 
-    def offer_models(self, models: "Mapping[str, ModelConfig]") -> None:
-        """List models to begin with."""
+    def offer_models(self, models: "Mapping[str, ModelConfig]", missing: Mapping[str, str] | None = None) -> None:
+        """List models to begin with; ``missing`` greyed out with the reason."""
         self._models |= models
-        entries = [(model_title(model, key), key) for key, model in self._models.items()]
-        refill(self.start_box, [("fresh weights", FRESH), *entries])
+        self._missing |= missing or {}
+        refill_models(self.start_box, self._models, self._missing, first=[("fresh weights", FRESH)])
 
     def choose_model(self, key: str) -> None:
         """Begin with a model that is listed."""

@@ -310,7 +310,7 @@ def test_a_scale_is_corrected_with_all_that_hangs_on_it(widget, show, slide, rea
     assert layer.scale == pytest.approx([corrected, corrected])
     assert drawn.scale == pytest.approx([corrected, corrected])
     assert slide.id not in widget.runs.results
-    assert widget.run_panel.result_note.text() == ""
+    assert widget.run_panel.result_note.text() == "What was found at 1 µm/px has gone: run again."
     assert list(widget.canvas.overlays(slide.id)) == []
     assert widget.canvas.view_box(widget.chosen_slide()) == box
 

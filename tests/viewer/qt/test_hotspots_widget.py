@@ -247,6 +247,25 @@ def test_on_a_small_screen_the_list_has_most_of_the_room(hotspots, viewer, qtbot
         assert not part.visibleRegion().isEmpty(), "nothing else has to be scrolled to"
 
 
+def test_on_a_small_screen_nothing_beside_the_class_and_in_the_tables_is_cut_off(hotspots, viewer, press, qtbot):
+    assert viewer.window._qt_window.size().width() == 1280
+    press("NR")
+    box = hotspots.list.class_box
+    qtbot.keyClicks(box, "macrophage")
+    field = box.lineEdit()
+    room = field.width() - field.fontMetrics().horizontalAdvance("m")  # margins, and the cursor
+    assert field.fontMetrics().horizontalAdvance("macrophage") <= room
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    note = hotspots.list.note_box
+    assert note.fontMetrics().horizontalAdvance(note.placeholderText()) < note.width() - 8
+    for table in (hotspots.list.table, hotspots.lesions.table):
+        assert table.rowCount()
+        header = table.horizontalHeader()
+        assert header.length() <= table.viewport().width(), "every column is seen"
+    hotspots.list.offer_classes(["papillary carcinoma of the thyroid, follicular variant"])
+    assert field.cursorPosition() == 0, "a long name is seen from its beginning"
+
+
 def test_they_return_after_the_program_was_killed(
     image, result, tmp_path, on_the_screen, make_hotspots, show_result, qtbot, big
 ):

@@ -7,6 +7,7 @@ from napari_gigaclf.inference import classify
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.opening import with_scale
 from napari_gigaclf.slides.phantom import PhantomSlide
+from napari_gigaclf.viewer.another_scale import rescale
 from napari_gigaclf.viewer.layers import Frame, prediction_layers
 from napari_gigaclf.viewer.widgets.controls import choose
 from napari_gigaclf.viewer.widgets.teach import TeachWidget
@@ -76,7 +77,7 @@ def test_a_slide_that_is_closed_takes_everything_along(taught, viewer, slide):
 
 
 def test_features_of_another_scale_teach_nothing_once_a_person_gives_the_right_one(taught, viewer, slide, qtbot):
-    taught.canvas.rescale(with_scale(slide, (1.0, 1.0), "given by a test"))
+    rescale(taught.canvas, with_scale(slide, (1.0, 1.0), "given by a test"))
     assert taught.teaching.slide.um_per_px == (1.0, 1.0)
     qtbot.waitUntil(taught.choices.read_button.isEnabled, timeout=30_000)
     assert taught.teaching.opened is None
@@ -86,7 +87,7 @@ def test_features_of_another_scale_teach_nothing_once_a_person_gives_the_right_o
 
 def test_the_worklist_asks_before_it_stops_a_reading(taught, viewer, slide):
     assert taught.lost_with(slide.id) == []
-    taught.canvas.rescale(with_scale(slide, (1.0, 1.0), "given by a test"))
+    rescale(taught.canvas, with_scale(slide, (1.0, 1.0), "given by a test"))
     taught.teaching.read()
     assert "Teach is reading it" in taught.lost_with(slide.id)[0]
     taught.teaching.cancel()

@@ -16,6 +16,7 @@ from napari_gigaclf.viewer import commands, teach_commands
 from napari_gigaclf.viewer.reader import open_layers
 from napari_gigaclf.viewer.readings import read_at
 from napari_gigaclf.viewer.viewpoint import Viewpoint
+from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.controls import choose
 from napari_gigaclf.viewer.widgets.docked import dock_of
 from napari_gigaclf.viewer.widgets.teach import TeachWidget
@@ -159,6 +160,13 @@ def test_ten_clicks_two_undone_saved_reopened_and_applied_to_another_slide(
     assert len(again.teaching.lesson.examples) == 8
     qtbot.waitUntil(lambda: again.canvas.overlay(first.id, "taught") is not None, timeout=30_000)
     assert np.array_equal(taught(again, first), eight, equal_nan=True)
+    saved = str(tmp_path / "two by ten")
+    assert again.choices.model_box.findData(saved) >= 0
+    anew_classify = ClassifyWidget(anew)
+    anew.window.add_dock_widget(anew_classify, name="Classify slide")
+    qtbot.waitUntil(lambda: choose(anew_classify.choices.model_box, saved), timeout=30_000)
+    assert "taught by clicks on 1 slide" in anew_classify.choices.model_box.currentText()
+    anew_classify.shut_down()
 
     open_in(anew, second)
     qtbot.waitUntil(lambda: again.teaching.slide is second and again.choices.read_button.isEnabled(), timeout=30_000)

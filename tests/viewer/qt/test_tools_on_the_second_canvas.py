@@ -1,9 +1,12 @@
 """Tools over the second canvas, by mouse and keys: ask of the result that is shown there, measure, teach."""
 
+import re
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
 
 from napari_gigaclf.inference import classify
 from napari_gigaclf.slides import open_slide
@@ -17,7 +20,7 @@ from napari_gigaclf.viewer.widgets.asking import BLIND
 from napari_gigaclf.viewer.widgets.compare import CompareWidget
 from napari_gigaclf.viewer.widgets.controls import choose
 from napari_gigaclf.viewer.widgets.docked import dock_of
-from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
+from napari_gigaclf.viewer.widgets.navigate import FOLLOW_MS, NavigateWidget
 from napari_gigaclf.viewer.widgets.teach import TeachWidget
 
 OTHER_MODEL = "phantom-tumour"
@@ -151,7 +154,9 @@ def test_a_click_there_says_what_to_do_while_the_widget_is_not_in_sight(
     show(slide)
     ready(slide)
     widget.probes.tool_box.click()
-    second = compare(area="right")
+    second = compare()
+    viewer.window._qt_window.tabifyDockWidget(dock_of(widget), dock_of(second))
+    dock_of(second).raise_()
     qtbot.waitUntil(lambda: widget.visibleRegion().isEmpty(), timeout=10_000)
     canvas = second.qt_viewer.canvas.native
     middle = QPoint(canvas.width() // 2, canvas.height() // 2)
@@ -221,6 +226,78 @@ def test_the_ruler_measures_there(viewer, compare, show, slide, other, drag_mous
         drag_mouse(canvas, QPoint(100, 100), QPoint(160, 160))
         assert not lines()
         viewer.layers.remove(layer)
+    finally:
+        navigator.shut_down()
+        assert navigator.worker.close()
+
+
+def test_w_explains_there_and_shows_it_there(viewer, widget, compare, show, ready, slide, other, qtbot):
+    show(other)
+    show(slide)
+    choose(widget.choices.slide_box, slide.id)
+    ready(slide)
+    widget.probes.tool_box.click()
+    second = compare()
+    canvas = second.qt_viewer.canvas.native
+    toggle_link(viewer)
+    second.controller.choose_slide(other.id)
+    Viewpoint(second.second).fit(other)
+    kinds = lambda: [each.metadata.get("kind") for each in second.second.layers]  # noqa: E731
+
+    def press_w():
+        canvas.setFocus()
+        qtbot.keyClick(canvas, Qt.Key.Key_W)
+
+    press_w()
+    assert "ask about a place first" in widget.asking.why.why_note.text()
+    qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=point_on(second, other, (250.0, 220.0)))
+    qtbot.waitUntil(lambda: len(widget.probes.rows) == 1 and not widget.asks.num_waiting, timeout=60_000)
+    press_w()
+    qtbot.waitUntil(lambda: "why" in kinds(), timeout=60_000)
+    assert widget.canvas.overlay(other.id, "why") is not None
+    assert "logit" in widget.asking.why.why_note.text()
+    second.controller.choose_slide(slide.id)
+    press_w()
+    assert "the chosen answer is of another slide" in widget.asking.why.why_note.text()
+    assert "why" not in kinds()
+
+
+def test_what_lies_under_the_cursor_there_is_read_there(viewer, compare, show, slide, other, predict, qtbot):
+    show(other)
+    show(slide)
+    show_result(viewer, slide, predict(slide))
+    navigator = NavigateWidget(viewer)
+    viewer.window.add_dock_widget(navigator, name="Navigate")
+    try:
+        second = compare()
+        canvas = second.qt_viewer.canvas.native
+        lay_over(second, "tiny")
+        Viewpoint(second.second).look_at(slide, (250.0, 330.0))
+
+        def hover(shown, corner):
+            at = point_on(second, shown, corner)
+            QTest.mouseMove(canvas, at + QPoint(3, 3))
+            QTest.mouseMove(canvas, at)
+            qtbot.waitUntil(lambda: navigator.reading.text().startswith("second canvas: x "), timeout=5_000)
+            qtbot.wait(3 * FOLLOW_MS)
+            return navigator.reading.text().splitlines()
+
+        place, colour, says = hover(slide, (260.0, 400.0))
+        assert [float(number) for number in re.findall(r"[0-9.]+", place)] == pytest.approx([0.4, 0.26], abs=0.004)
+        assert colour.startswith("colour ")
+        assert says.startswith("normal 0.")
+        second.controller.choose_slide(other.id)
+        Viewpoint(second.second).fit(other)
+        place, colour = hover(other, (250.0, 220.0))
+        assert [float(number) for number in re.findall(r"[0-9.]+", place)] == pytest.approx([0.22, 0.25], abs=0.004)
+
+        first = viewer.window._qt_viewer.canvas.native
+        QTest.mouseMove(first, QPoint(first.width() // 2, first.height() // 2))
+        qtbot.waitUntil(lambda: navigator.reading.text().startswith("x "), timeout=5_000)
+        callbacks = second.second.mouse_move_callbacks
+        assert callbacks
+        navigator.shut_down()
+        assert not callbacks
     finally:
         navigator.shut_down()
         assert navigator.worker.close()
