@@ -27,6 +27,7 @@ VARIED = Augmentation(
     tint=0.06, sharpness=0.6,
 )  # fmt: skip
 """Stain varies more between slides than focus or scale; shifts are small, because the label is of the very centre."""
+SETTINGS = TrainSettings(epochs=32, matrix_rate=0.02, distractors=2, augmentation=VARIED)
 HIGHEST_PLACE = "The slide's number is that of its single highest place, which is rarely low among many thousands."
 """What is wrong with the slide's number before the second stage (see ``lymph_node_slides``)."""
 CARD = ModelCard(
@@ -81,7 +82,7 @@ CONFIG = ModelConfig(
     classes=("normal", "tumour"),
     um_per_px=0.97,
     activation="softmax",
-    network="cell-net",
+    network="cell-net-fine",
     pooling="highest",
     spread=(0.25, 0.25, 0.25),
     card=CARD,
@@ -92,15 +93,17 @@ NUM_GROUPS_OUT = 7
 
 def main(arguments: list[str] | None = None) -> None:
     """Train and write the model folder."""
-    options = parser(__doc__, epochs=18)
+    options = parser(__doc__, epochs=SETTINGS.epochs)
     options.add_argument("--network", choices=CELL_NETS, default=CONFIG.network)
-    options.add_argument("--distractors", type=int, default=0, help="made-up tiles without tissue in each batch")
+    options.add_argument(
+        "--distractors", type=int, default=SETTINGS.distractors, help="made-up tiles without tissue in each batch"
+    )
     options.add_argument("--data", type=Path, required=True, help="folder with pcam-train.tar")
     options.add_argument("--cache", type=Path, help="folder for the decoded tiles")
     chosen = options.parse_args(arguments)
     prepare(chosen.threads)
     tiles = read_tar(chosen.data / "pcam-train.tar", cache=chosen.cache)
-    settings = TrainSettings(epochs=chosen.epochs, seed=chosen.seed, distractors=chosen.distractors)
+    settings = dataclasses.replace(SETTINGS, epochs=chosen.epochs, seed=chosen.seed, distractors=chosen.distractors)
     kept, held_out = split(tiles.labels, NUM_SELECTION, chosen.seed)
     config = dataclasses.replace(CONFIG, network=chosen.network)
     logger.info("%d tiles to train on, %d to select by", len(kept), len(held_out))
