@@ -87,8 +87,6 @@ CONFIG = ModelConfig(
     spread=(0.25, 0.25, 0.25),
     card=CARD,
 )
-NUM_GROUPS_OUT = 7
-"""Groups of colours, of 40, that the stand-in of the second stage does not learn from (see ``lymph_node_slides``)."""
 
 
 def main(arguments: list[str] | None = None) -> None:
