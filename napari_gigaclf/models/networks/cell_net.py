@@ -63,9 +63,10 @@ FINE_LAYERS: tuple[Layer, ...] = (
     ("max and mean", 640, 4, 4),
     ("conv", NUM_FEATURES, 1, 1),
 )
-"""The same field and stride, finer at its beginning: GMACS GMAC per megapixel instead of 19.
+"""The same field and stride, finer at its beginning: 33 GMAC per megapixel instead of 19.
 
-How much of the centre looks like tumour is told beside whether any of it does."""
+How much of the centre looks like tumour is told beside whether any of it does. It learns better, and is no better on
+other patients (docs/models/index.md)."""
 CELL_NETS = {"cell-net": LAYERS, "cell-net-fine": FINE_LAYERS}
 """Layers by the network's name; followed by "-context", the name of the same with layers that compare cells."""
 

@@ -1,8 +1,8 @@
 """How the built-in models' weights are stepped: Muon for layers with tied weights, AdamW for the rest.
 
 AdamW scales each weight's step by itself; a layer's weights are a matrix, though, and a few of its directions take most
-of the steps. Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) makes all singular values of a step equal. On
-PatchCamelyon's tiles four epochs of it are worth six or seven of AdamW (``docs/models/index.md``).
+of the steps. Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) makes all singular values of a step equal.
+What it is worth on PatchCamelyon's tiles stands in ``docs/models/index.md``.
 """
 
 import torch
