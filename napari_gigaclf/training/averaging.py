@@ -1,6 +1,6 @@
 """Two habits of training on tiles: weights averaged over steps, and decay for matrices only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,18 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Ten
     return average
 
 
-def decaying_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Return the trained parameters for an optimiser: weights decay; biases and batch norm do not."""
-    trained = [p for p in network.parameters() if p.requires_grad]
+def decaying_groups(
+    network: nn.Module, weight_decay: float, without: Iterable[nn.Parameter] = ()
+) -> list[dict[str, object]]:
+    """Return the trained parameters for an optimiser: weights decay; biases and batch norm do not.
+
+    Parameters
+    ----------
+    without
+        Parameters that something else steps.
+    """
+    left_out = {id(p) for p in without}
+    trained = [p for p in network.parameters() if p.requires_grad and id(p) not in left_out]
     decayed, free = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]

@@ -20,8 +20,9 @@ from torch.optim.swa_utils import AveragedModel
 from napari_gigaclf.models.classifier import Classifier
 from napari_gigaclf.models.networks.cell_net import without_padding
 from napari_gigaclf.training.augment import Augmentation, augment
-from napari_gigaclf.training.averaging import decaying_groups, moving_average
+from napari_gigaclf.training.averaging import moving_average
 from napari_gigaclf.training.builtin.distractors import distractors
+from napari_gigaclf.training.builtin.optimisation import Optimisation
 from napari_gigaclf.training.evaluation.ranking import auc
 from napari_gigaclf.training.tiles import Tiles
 
@@ -36,6 +37,8 @@ class TrainSettings:
     batch_size: int = 64
     learning_rate: float = 3e-3
     """Peak of the one-cycle schedule."""
+    matrix_rate: float | None = None
+    """Peak for layers with tied weights, by Muon; None: AdamW for all (see ``optimisation``)."""
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     average: float = 0.999
@@ -98,11 +101,10 @@ def fit(
     generator = torch.Generator().manual_seed(settings.seed)
     averaged = AveragedModel(network, avg_fn=moving_average(settings.average), use_buffers=True)
     steps = max(1, len(train) // settings.batch_size)
-    groups = decaying_groups(network, settings.weight_decay)
-    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=steps * settings.epochs, pct_start=0.2, final_div_factor=1e3
-    )
+    optimisation = Optimisation(
+        network, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay,
+        matrix_rate=settings.matrix_rate, num_steps=steps * settings.epochs,
+    )  # fmt: skip
     best, best_network = -1.0, copy.deepcopy(averaged.module)
     start = time.monotonic()
     for epoch in range(settings.epochs):
@@ -111,8 +113,7 @@ def fit(
         loss_sum = 0.0
         for step in range(steps):
             chosen = np.sort(order[step * settings.batch_size : (step + 1) * settings.batch_size])
-            loss_sum += _step(network, train.subset(chosen), optimiser, settings, generator)
-            schedule.step()
+            loss_sum += _step(network, train.subset(chosen), optimisation, settings, generator)
             averaged.update_parameters(network)
         score = auc(positive_scores(tile_logits(averaged.module, selection.images)), selection.labels)
         logger.info(
@@ -139,7 +140,7 @@ def _batch(tiles: Tiles, settings: TrainSettings, generator: torch.Generator) ->
 def _step(
     network: nn.Module,
     tiles: Tiles,
-    optimiser: torch.optim.Optimizer,
+    optimisation: Optimisation,
     settings: TrainSettings,
     generator: torch.Generator,
 ) -> float:
@@ -147,7 +148,7 @@ def _step(
     with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
         logits = network(images).float()
     loss = nn.functional.cross_entropy(logits, target, label_smoothing=settings.label_smoothing)
-    optimiser.zero_grad(set_to_none=True)
+    optimisation.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
+    optimisation.step()
     return float(loss.detach())

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from napari_gigaclf.models.networks.cell_net import LAYERS, Layer
+from napari_gigaclf.models.networks.cell_net import LAYERS, Layer, pooling
 
 ORIENTATIONS = 8
 
@@ -42,7 +42,8 @@ def _relative_orientations() -> Tensor:
 class OrientedConv(nn.Module):
     """Convolution, batch norm and ReLU with one set of weights for eight orientations.
 
-    Channels are ordered channel-major: number ``c * 8 + g`` is feature c in orientation g.
+    Channels are ordered channel-major: number ``c * 8 + g`` is feature c in orientation g. The own weights are a
+    matrix, one row of all that it reads for each feature: what an optimiser of matrices wants.
     """
 
     sources: Tensor
@@ -54,7 +55,8 @@ class OrientedConv(nn.Module):
         self.stride, self.lifting, self.joining = stride, lifting, joining
         depth = 1 if lifting or joining else ORIENTATIONS
         fan_in = in_features * depth * kernel * kernel
-        self.weight = nn.Parameter(torch.randn(features, in_features, depth, kernel, kernel) * math.sqrt(2.0 / fan_in))
+        self.in_features, self.kernel = in_features, kernel
+        self.weight = nn.Parameter(torch.randn(features, fan_in) * math.sqrt(2.0 / fan_in))
         self.copies = 1 if joining else ORIENTATIONS
         self.scale = nn.Parameter(torch.ones(features))
         self.shift = nn.Parameter(torch.zeros(features))
@@ -74,10 +76,9 @@ class OrientedConv(nn.Module):
 
     def plain_weight(self) -> Tensor:
         """Return the weights of the ordinary convolution, (features * copies, in channels, k, k)."""
-        features, in_features, _, kernel, _ = self.weight.shape
         depth = 1 if self.lifting else ORIENTATIONS
-        copies = self.weight.flatten(1).index_select(1, self.sources)
-        plain = copies.reshape(features * self.copies, in_features * depth, kernel, kernel)
+        copies = self.weight.index_select(1, self.sources)
+        plain = copies.reshape(len(copies) * self.copies, self.in_features * depth, self.kernel, self.kernel)
         return plain / ORIENTATIONS if self.joining else plain
 
     def plain_norm(self) -> tuple[Tensor, Tensor]:
@@ -128,8 +129,9 @@ def oriented_trunk(in_channels: int = 3, layers: tuple[Layer, ...] = LAYERS) -> 
     modules: list[nn.Module] = []
     features = in_channels
     for number, (kind, width, kernel, stride) in enumerate(layers):
-        if kind == "pool":
-            modules.append(nn.MaxPool2d(kernel, stride))
+        if kind != "conv":
+            modules.append(pooling(kind, kernel, stride))
+            features = width // ORIENTATIONS
             continue
         joining = number == len(layers) - 1
         width = width if joining else width // ORIENTATIONS

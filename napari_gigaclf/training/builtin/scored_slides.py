@@ -44,6 +44,17 @@ class ScoredSlides:
         return answer.gain * self.highest + answer.shift + answer.per_doubling * size
 
 
+def joined(parts: Sequence[ScoredSlides]) -> ScoredSlides:
+    """Return several sets of slides as one."""
+    return ScoredSlides(
+        highest=np.concatenate([part.highest for part in parts]),
+        num_cells=np.concatenate([part.num_cells for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        lesions=tuple(lesion for part in parts for lesion in part.lesions),
+        groups=tuple(f"{number} {group}" for number, part in enumerate(parts) for group in part.groups),
+    )
+
+
 @torch.no_grad()
 def score_slides(
     model: Classifier, pool: TilePool, *, split: Split, num_each: int, num_highest: int, seed: int,

@@ -10,6 +10,7 @@ from napari_gigaclf.models import list_models, load_model
 from napari_gigaclf.models.card_text import card_markdown
 from napari_gigaclf.models.golden import TOLERANCE, golden_difference
 from napari_gigaclf.models.networks.cell_net import CELL_PX, CONTEXT_PX
+from napari_gigaclf.models.networks.max_and_mean import MaxAndMean
 from napari_gigaclf.models.registry import BUILTIN_FOLDER
 from napari_gigaclf.streaming import stream
 from napari_gigaclf.training.builtin import lymph_node, lymph_node_slides, phantom
@@ -45,7 +46,7 @@ def test_quick_enough_for_a_viewer(model):
         if isinstance(module, torch.nn.Conv2d):
             stride *= module.stride[0]
             per_pixel += module.weight.numel() / stride**2
-        elif isinstance(module, torch.nn.MaxPool2d):
+        elif isinstance(module, torch.nn.MaxPool2d | MaxAndMean):
             stride *= module.stride
     assert stride == CELL_PX
     assert 10_000 < per_pixel < 40_000

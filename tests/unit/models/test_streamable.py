@@ -15,7 +15,7 @@ def test_features_of_the_built_in_network(make_model):
     torch.testing.assert_close(streamed, at_once, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["paper-table1", "resnet18"])
+@pytest.mark.parametrize("name", ["paper-table1", "resnet18", "cell-net-fine"])
 def test_trunks_by_name(name):
     torch.manual_seed(0)
     trunk = build(name).trunk.eval().double()
