@@ -12,7 +12,7 @@ from napari_gigaclf.training.augment import Augmentation
 from napari_gigaclf.training.builtin.evaluate_slides import evaluate
 from napari_gigaclf.training.builtin.on_slides import SlideStage, slide_log_odds, train_on_slides
 from napari_gigaclf.training.builtin.orientation import turned
-from napari_gigaclf.training.builtin.scored_slides import ScoredSlides, fitted_answer, score_slides
+from napari_gigaclf.training.builtin.scored_slides import ScoredSlides, fitted_answer, joined, score_slides
 from napari_gigaclf.training.experiments.painted import painted
 from napari_gigaclf.training.mosaics import MosaicSettings, TilePool, plan_slide
 from napari_gigaclf.training.tiles import Tiles
@@ -115,6 +115,23 @@ def test_an_answer_is_found_again_from_slides_drawn_from_it():
         highest=np.array([2.0]), num_cells=np.array([1500]), labels=np.array([1]), lesions=("micro",), groups=("a",)
     )
     assert one.log_odds(answer)[0] == pytest.approx(float(answer.logits(tensor)[1]), abs=1e-9)
+
+
+def test_slides_of_two_stand_ins_are_joined_in_order_and_twins_stay_apart():
+    parts = [
+        ScoredSlides(
+            highest=np.full(2, value), num_cells=np.array([500, 600]), labels=np.array([0, 1]),
+            lesions=(lesion, lesion), groups=("1024 7", "1024 7"),
+        )
+        for value, lesion in ((1.0, "macro"), (2.0, "micro"))
+    ]  # fmt: skip
+    slides = joined(parts)
+    assert slides.highest.tolist() == [1, 1, 2, 2]
+    assert slides.num_cells.tolist() == [500, 600] * 2
+    assert slides.labels.tolist() == [0, 1] * 2
+    assert slides.of("micro").tolist() == [False, False, True, True]
+    first, second, third, fourth = slides.groups
+    assert first == second != third == fourth
 
 
 def test_slides_of_all_sizes_are_scored(start, pool):
