@@ -63,8 +63,8 @@ CARD = dataclasses.replace(
         *(weakness for weakness in TILE_CARD.weaknesses if weakness != HIGHEST_PLACE),
         "The slide's probability is fitted on mosaics of 1 to 4 square millimetres, half of them with tumour, of which "
         "a third each are lesions of 50 to 64, of 10, and of 1 to 3 tiles. On mosaics of other patients it is still "
-        "too sure, and too high (figures that begin with slides); where tumour is rarer than in half of the slides it is "
-        "too high. A slide with more or less tissue gets a warning: for it the number is carried on beyond what was "
+        "too sure, and too high (figures that begin with slides); where tumour is rarer than in half of the slides it "
+        "is too high. A slide with more or less tissue gets a warning: for it the number is carried on beyond what was "
         "measured. Lesions of 1 to 3 tiles hardly change it.",
     ),
 )
