@@ -52,10 +52,10 @@ def test_the_widgets_are_in_the_classify_menu_and_settings_are_declared(manifest
 @pytest.mark.parametrize(
     ("modules", "menu", "title", "count"),
     [
-        (("run_commands",), "run", "Classify the slide: ", 4),
+        (("run_commands",), "run", "Run: ", 4),
         (("ask_commands", "run_commands"), "ask", "", 6),
-        (("hotspot_commands",), "places", "Hotspots: ", 11),
-        (("teach_commands",), "teaching", "Teach: ", 16),
+        (("hotspot_commands",), "places", "Hotspots: ", 12),
+        (("teach_commands",), "teaching", "Teach: ", 17),
     ],
 )
 def test_every_command_of_a_widget_is_in_the_palette_and_in_a_menu(

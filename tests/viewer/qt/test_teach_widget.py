@@ -396,6 +396,29 @@ def test_dragging_and_a_tool_that_is_off_teach_nothing(
     judged(widget, qtbot)
 
 
+def test_a_key_and_the_palette_teach_the_middle_of_the_view(viewer, make_teach, show, first, kept, press, qtbot):
+    show(first)
+    widget = make_teach()
+    ready(widget, qtbot)
+    point = Viewpoint(viewer)
+    for turned, (key, number) in ((False, ("1", 0)), (True, ("2", 1))):
+        if turned:
+            point.turn()
+        press("S" + key + "E")
+        judged(widget, qtbot)
+        latest = widget.teaching.lesson.examples[-1]
+        assert latest.class_number == number
+        cell_at = widget.teaching.opened.canvas.cell_at
+        assert cell_at(latest.place) == cell_at(point.box(first).centre) is not None
+    qtbot.waitUntil(lambda: widget.canvas.overlay(first.id, "taught") is not None, timeout=30_000)
+    widget.teaching.undo()
+    teach_commands.teach_middle(viewer)
+    assert len(widget.teaching.lesson.examples) == 2
+    widget.parentWidget().hide()
+    press("E")
+    assert len(widget.teaching.lesson.examples) == 2, "one does not see which class it would get"
+
+
 def drawn_on(viewer, kind):
     """Add a layer as a person draws on it, with two things in it that are selected, and leave its drawing tool."""
     corners = np.array([[100.0, 100.0], [300.0, 400.0]])
