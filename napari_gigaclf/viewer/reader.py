@@ -35,6 +35,7 @@ ReaderFunction = Callable[[str | Sequence[str]], list[LayerData]]
 T = TypeVar("T")
 
 HOST = "napari_gigaclf.viewer.returning.host"
+KEYBOARD = "napari_gigaclf.viewer.widgets.by_keyboard"
 SOON = ("pandas", "napari_gigaclf.viewer.set_aside")
 """Imported after the first slide is drawn; napari needs pandas for the first layer with features: ruler, questions."""
 NO_LAYERS: list[Any] = [(None,)]
@@ -212,8 +213,8 @@ def let_return(layers: list[LayerData]) -> None:
     viewer = window_viewer()
     if viewer is None or not any(kwargs["metadata"].get("slide") for _, kwargs, _ in layers):
         return
-    if HOST in sys.modules:
-        sys.modules[HOST].let_slides_return(viewer)
+    if HOST in sys.modules and KEYBOARD in sys.modules:
+        _serve(viewer)
         return
     from napari_gigaclf.viewer.bridge import application_post
 
@@ -221,10 +222,11 @@ def let_return(layers: list[LayerData]) -> None:
 
     def load() -> None:
         """Import, once the slide is drawn, what its first pixels must not wait for (another thread's imports would)."""
-        host = importlib.import_module(HOST)
+        for name in (HOST, KEYBOARD):
+            importlib.import_module(name)
         if post is None:
             return
-        post(lambda: host.let_slides_return(window()))
+        post(lambda: _serve(window()))
         for name in SOON:
             importlib.import_module(name)
         post(lambda: set_aside_in(window()))
@@ -232,6 +234,12 @@ def let_return(layers: list[LayerData]) -> None:
     soon = threading.Timer(RETURN_AFTER_SECONDS, load)
     soon.daemon = True
     soon.start()
+
+
+def _serve(viewer: Any) -> None:  # noqa: ANN401 - a napari viewer or None
+    """Do for a window with a slide what the modules do that are imported late."""
+    sys.modules[HOST].let_slides_return(viewer)
+    sys.modules[KEYBOARD].serve(viewer)
 
 
 def set_aside_in(viewer: Any) -> None:  # noqa: ANN401 - a napari viewer or None

@@ -4,13 +4,14 @@ napari has none of it: dozens of presses of Tab lie between its canvas and a doc
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from qtpy.QtCore import QObject, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QApplication, QMainWindow, QScrollArea, QWidget
 
 from napari_gigaclf.viewer.key_list import NEXT_PART_KEY, NEXT_WIDGET_KEY
+from napari_gigaclf.viewer.widgets.canvases import qt_viewer_of
 from napari_gigaclf.viewer.widgets.focus_frame import FocusFrames
 from napari_gigaclf.viewer.widgets.palette_focus import PaletteFocus
 
@@ -104,6 +105,14 @@ def keyboard_of(window: QMainWindow) -> ByKeyboard:
     """Return what serves a window; made now if there is none."""
     there = window.findChild(ByKeyboard, NAME)
     return ByKeyboard(window) if there is None else there
+
+
+def serve(viewer: Any) -> None:  # noqa: ANN401 - a napari viewer or None
+    """See to it that the window of a viewer is served, before one of our widgets is opened in it."""
+    drawn = None if viewer is None else qt_viewer_of(viewer)
+    window = None if drawn is None else drawn.window()
+    if isinstance(window, QMainWindow):
+        keyboard_of(window)
 
 
 def first_control(part: QWidget) -> QWidget | None:

@@ -58,6 +58,7 @@ class FocusFrames(QObject):
     def _moved(self, _before: QWidget | None, now: QWidget | None) -> None:
         frame, self._frame = self._frame, None
         if frame is not None:
+            frame.destroyed.disconnect(self._forget)
             frame.deleteLater()
         if now is None or QApplication.mouseButtons() != Qt.MouseButton.NoButton or not self._belongs(now):
             return
