@@ -390,10 +390,3 @@ def test_without_a_slide_the_palette_says_so(widget, viewer):
         widget.run_panel.show_note("")
         ask(viewer)
         assert "pen a slide first" in widget.run_panel.estimate_note.text()
-
-
-def test_without_the_widget_a_command_opens_it(viewer, qtbot, monkeypatch):
-    opened = []
-    monkeypatch.setattr(viewer.window, "add_plugin_dock_widget", lambda *names: opened.append(names))
-    ask_commands.explain(viewer)
-    assert opened == [("napari-gigaclf", "Classify slide")]

@@ -216,13 +216,6 @@ def test_the_palette_goes_through_the_places(hotspots, qtbot, tmp_path, monkeypa
     assert verdicts(hotspots)[0] == "accepted: clear"
 
 
-def test_without_the_widget_a_command_opens_it(viewer, monkeypatch):
-    opened = []
-    monkeypatch.setattr(viewer.window, "add_plugin_dock_widget", lambda *names: opened.append(names))
-    commands.hotspots_next(viewer)
-    assert opened == [("napari-gigaclf", "Hotspots")]
-
-
 def test_what_is_written_is_seen_though_another_tab_was_in_front(hotspots, press, viewer, widget, qtbot):
     press("N")
     widget.come_forward()

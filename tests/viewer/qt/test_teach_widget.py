@@ -365,18 +365,6 @@ def test_the_palette_teaches(viewer, make_teach, show, first, second, result, ke
     qtbot.waitUntil(lambda: widget.saved_note.text() == "saved", timeout=30_000)
 
 
-def test_without_the_widget_a_command_opens_it(viewer, make_teach, monkeypatch):
-    opened = []
-    monkeypatch.setattr(viewer.window, "add_plugin_dock_widget", lambda *names: opened.append(names))
-    widget = make_teach()
-    teach_commands.teach_clicks(viewer)
-    assert not widget.tool_box.isChecked()
-    assert not opened
-    widget.shut_down()
-    teach_commands.teach_clicks(viewer)
-    assert opened == [("napari-gigaclf", "Teach")]
-
-
 def test_dragging_and_a_tool_that_is_off_teach_nothing(
     viewer, make_teach, show, first, result, kept, press, click_cell, clicker, qtbot
 ):
