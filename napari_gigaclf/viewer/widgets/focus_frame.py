@@ -2,7 +2,7 @@
 
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QRegion
-from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
+from qtpy.QtWidgets import QApplication, QMainWindow, QSplitter, QWidget
 
 COLOUR = QColor("#3b8cff")
 """Seen on napari's dark theme and on its light one, on a button and on glass."""
@@ -62,7 +62,7 @@ class FocusFrames(QObject):
             frame.deleteLater()
         if now is None or QApplication.mouseButtons() != Qt.MouseButton.NoButton or not self._belongs(now):
             return
-        self._frame = FocusFrame(now)
+        self._frame = FocusFrame(_framed(now))
         self._frame.destroyed.connect(self._forget)
 
     def _forget(self, gone: QObject | None = None) -> None:
@@ -78,3 +78,12 @@ class FocusFrames(QObject):
         while parent is not None and parent is not self._window:
             parent = parent.parentWidget()
         return parent is not None
+
+
+def _framed(widget: QWidget) -> QWidget:
+    """Return what the frame lies over: of a splitter, as napari's viewer is, its first part.
+
+    A splitter would make the frame one of its parts.
+    """
+    part = widget.widget(0) if isinstance(widget, QSplitter) and widget.count() else None
+    return widget if part is None else part

@@ -112,6 +112,18 @@ def test_what_has_the_focus_by_keyboard_is_framed_and_what_was_clicked_is_not(vi
     qtbot.waitUntil(lambda: frames(window) == [], timeout=5_000)
 
 
+def test_the_whole_viewer_in_focus_keeps_its_parts(viewer, dock, canvas, qtbot):
+    dock(HotspotsWidget)
+    splitter = viewer.window._qt_viewer  # napari gives it the focus when it starts
+    before = splitter.count(), canvas.height()
+    canvas.setFocus()
+    splitter.setFocus()
+    qtbot.wait(50)
+    assert (splitter.count(), canvas.height()) == before
+    (framed,) = frames(viewer.window._qt_window)
+    assert framed.isAncestorOf(canvas)
+
+
 def test_a_frame_goes_with_its_widget(viewer, dock, canvas, qtbot):
     dock(HotspotsWidget)
     button = QWidget(viewer.window._qt_window)
