@@ -123,3 +123,19 @@ def go_through(viewer: Any, folder: Path) -> None:  # noqa: ANN401 - napari has 
     worklist = open_widget(viewer, WORKLIST)
     worklist.source_row.set_path(folder)
     worklist.come_forward()
+
+
+def show_again(viewer: Any, path: Path) -> None:  # noqa: ANN401 - napari has no stubs
+    """Bring a slide that is open already to the front, instead of opening it a second time."""
+    from napari.utils.notifications import show_info
+
+    from napari_gigaclf.viewer.canvas import SlideCanvas
+
+    canvas = SlideCanvas(viewer)
+    wanted = path.resolve()
+    for layer in canvas.slide_layers():
+        slide = layer.metadata.get("slide")
+        if slide is not None and slide.path is not None and Path(slide.path).resolve() == wanted:
+            canvas.bring_forward(slide)
+            show_info(f"{slide.name} is open already; it lies on top now.")
+            return

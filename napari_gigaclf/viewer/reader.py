@@ -22,6 +22,7 @@ from napari_gigaclf.viewer.dropped import (
     go_through,
     kind_of,
     result_over,
+    show_again,
     use_model,
 )
 from napari_gigaclf.viewer.layers import Frame, LayerData, contrast_limits, is_colour, slide_layers
@@ -137,6 +138,9 @@ def open_path(path: Path, slides: "Sequence[Slide]" = (), *, returning: bool = F
     from napari_gigaclf.viewer.returning.given_scale import with_given_scale
 
     slide = open_slide(path)
+    if any(each.id == slide.id and each.path == slide.path for each in slides):
+        slide.close()
+        return Opened(layers=[], shown_by=show_again)
     try:
         return Opened(layers=open_layers(with_given_scale(slide) if returning else slide))
     except BaseException:

@@ -133,3 +133,11 @@ def test_plugin_modules_import_nothing_heavy(module: str) -> None:
         [sys.executable, "-c", LIGHT.format(module=module)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+def test_what_needs_a_file_to_act_on_is_not_offered_by_the_palette(manifest: PluginManifest) -> None:
+    contributions = manifest.contributions
+    needing = {each.command for each in (*contributions.readers, *contributions.writers)}
+    offered = {each.id for each in contributions.commands if each.enablement is None}
+    assert needing
+    assert not needing & offered
