@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from napari_gigaclf.viewer.preferences import PLUGIN
+from napari_gigaclf.viewer.open_widget import open_widget
 from napari_gigaclf.viewer.proxied import key_of
 
 T = TypeVar("T")
@@ -46,5 +46,5 @@ class Addressee(Generic[T]):
             return
         from napari.utils.notifications import show_info
 
-        viewer.window.add_plugin_dock_widget(PLUGIN, self._widget)
+        open_widget(viewer, self._widget)
         show_info(self._opened)

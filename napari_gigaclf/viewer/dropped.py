@@ -6,14 +6,12 @@ the widget that takes it, which is opened if it is not.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_gigaclf.errors import AnnotationError, ModelError, ResultError
-from napari_gigaclf.viewer.preferences import PLUGIN
+from napari_gigaclf.viewer.open_widget import open_widget
 
 if TYPE_CHECKING:
-    from qtpy.QtWidgets import QWidget
-
     from napari_gigaclf.slides import Slide
     from napari_gigaclf.viewer.layers import LayerData
 
@@ -30,7 +28,6 @@ WHAT_CAN_BE = (
     "What can be dropped: a slide, a folder of slides, annotations (.geojson), a result (.gigaclf), a model folder "
     "(config.json and model.safetensors)"
 )
-W = TypeVar("W", bound="QWidget")
 
 
 def kind_of(path: Path) -> Kind | None:
@@ -116,33 +113,29 @@ def check_model(folder: Path) -> None:
 
 def use_model(viewer: Any, folder: Path) -> None:  # noqa: ANN401 - napari has no stubs
     """Choose a model in Classify."""
-    from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
-
-    classify = _widget(viewer, ClassifyWidget, CLASSIFY)
+    classify = open_widget(viewer, CLASSIFY)
     classify.use_model(folder, select=True)
     classify.come_forward()
 
 
 def go_through(viewer: Any, folder: Path) -> None:  # noqa: ANN401 - napari has no stubs
     """List the slides of a folder in the worklist."""
-    from napari_gigaclf.viewer.widgets.worklist import WorklistWidget
-
-    worklist = _widget(viewer, WorklistWidget, WORKLIST)
+    worklist = open_widget(viewer, WORKLIST)
     worklist.source_row.set_path(folder)
     worklist.come_forward()
 
 
-def _widget(viewer: Any, kind: type[W], name: str) -> W:  # noqa: ANN401 - napari has no stubs
-    """Return the widget of a window, opened as napari's menu does if it is not there."""
-    there: list[W] = viewer.window._qt_window.findChildren(kind)
-    found = [each for each in there if not each.is_closed]
-    if found:
-        return found[0]
-    try:
-        _, opened = viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
-    except (KeyError, ValueError):  # napari does not know the plugin: run from a checkout
-        opened = None
-    made: W = opened if isinstance(opened, kind) else kind(viewer)
-    if made is not opened:
-        viewer.window.add_dock_widget(made, name=name, tabify=True)
-    return made
+def show_again(viewer: Any, path: Path) -> None:  # noqa: ANN401 - napari has no stubs
+    """Bring a slide that is open already to the front, instead of opening it a second time."""
+    from napari.utils.notifications import show_info
+
+    from napari_gigaclf.viewer.canvas import SlideCanvas
+
+    canvas = SlideCanvas(viewer)
+    wanted = path.resolve()
+    for layer in canvas.slide_layers():
+        slide = layer.metadata.get("slide")
+        if slide is not None and slide.path is not None and Path(slide.path).resolve() == wanted:
+            canvas.bring_forward(slide)
+            show_info(f"{slide.name} is open already; it lies on top now.")
+            return

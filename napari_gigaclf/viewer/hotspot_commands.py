@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_gigaclf.viewer.controllers.findings import FindingsController
+    from napari_gigaclf.viewer.result_marks import ResultMarks
     from napari_gigaclf.viewer.widgets.hotspot_list import HotspotList
     from napari_gigaclf.viewer.widgets.reader_panel import ReaderPanel
 
@@ -33,6 +34,11 @@ class Reviewer(Protocol):
         ...
 
     @property
+    def marks(self) -> "ResultMarks":
+        """What is drawn of the places, and of the reader's own call."""
+        ...
+
+    @property
     def list(self) -> "HotspotList":
         """The places, and the fields for another class and a note."""
         ...
@@ -41,7 +47,7 @@ class Reviewer(Protocol):
         """Whether a person sees the widget."""
         ...
 
-    def come_forward(self, *, take_focus: bool) -> None:
+    def come_forward(self) -> None:
         """Come into sight, whatever tab was in front."""
         ...
 
@@ -109,6 +115,16 @@ def hotspots_mark(viewer: "napari.viewer.Viewer") -> None:
     REVIEWERS.tell(viewer, mark)
 
 
+def hotspots_mark_middle(viewer: "napari.viewer.Viewer") -> None:
+    """Mark the middle of the view in the reader's own call."""
+
+    def mark(reviewer: Reviewer) -> None:
+        if not _say_if_not_asked(reviewer):
+            reviewer.marks.mark_middle()
+
+    REVIEWERS.tell(viewer, mark)
+
+
 def hotspots_record(viewer: "napari.viewer.Viewer") -> None:
     """Keep the reader's own call; in sight only, since it cannot be changed afterwards."""
 
@@ -118,7 +134,7 @@ def hotspots_record(viewer: "napari.viewer.Viewer") -> None:
         if reviewer.in_front():
             reviewer.reader.record_button.click()
         else:
-            reviewer.come_forward(take_focus=False)
+            reviewer.come_forward()
             reviewer.show_note(LOOK_FIRST)
 
     REVIEWERS.tell(viewer, record)
@@ -139,7 +155,7 @@ def _say_if_not_asked(reviewer: Reviewer) -> bool:
 
 def _in_sight(reviewer: Reviewer) -> "HotspotList":
     """Return the fields that are written in, where they can be seen; what has the focus gets it back afterwards."""
-    reviewer.come_forward(take_focus=False)
+    reviewer.come_forward()
     return reviewer.list
 
 

@@ -25,9 +25,11 @@ class OwnMarks:
 
     def begin(self, slide_id: str, frame: Frame) -> None:
         """Let places be clicked on the slide."""
-        layer = self._layer(slide_id) or self._add(slide_id, frame, ())
-        layer.mode = "add"
-        self._canvas.viewer.layers.selection.active = layer
+        self._begun(slide_id, frame)
+
+    def add(self, slide_id: str, frame: Frame, place: tuple[float, float]) -> None:
+        """Mark a place, (y, x), level-0 pixels, corner convention, without a click."""
+        self._begun(slide_id, frame).add(corner_to_napari_data(np.array([place], dtype=np.float64)))
 
     def places(self, slide_id: str) -> list[tuple[float, float]]:
         """Return the marks, (y, x), level-0 pixels, corner convention."""
@@ -48,6 +50,12 @@ class OwnMarks:
     def remove(self, slide_id: str) -> None:
         """Take the marks away."""
         self._canvas.remove(slide_id, KIND)
+
+    def _begun(self, slide_id: str, frame: Frame) -> Any:  # noqa: ANN401 - a napari layer
+        layer = self._layer(slide_id) or self._add(slide_id, frame, ())
+        layer.mode = "add"
+        self._canvas.viewer.layers.selection.active = layer
+        return layer
 
     def _layer(self, slide_id: str) -> Any | None:  # noqa: ANN401 - a napari layer
         return self._canvas.overlay(slide_id, KIND)

@@ -22,6 +22,7 @@ from napari_gigaclf.viewer.dropped import (
     go_through,
     kind_of,
     result_over,
+    show_again,
     use_model,
 )
 from napari_gigaclf.viewer.layers import Frame, LayerData, contrast_limits, is_colour, slide_layers
@@ -35,6 +36,7 @@ ReaderFunction = Callable[[str | Sequence[str]], list[LayerData]]
 T = TypeVar("T")
 
 HOST = "napari_gigaclf.viewer.returning.host"
+KEYBOARD = "napari_gigaclf.viewer.widgets.by_keyboard"
 SOON = ("pandas", "napari_gigaclf.viewer.set_aside")
 """Imported after the first slide is drawn; napari needs pandas for the first layer with features: ruler, questions."""
 NO_LAYERS: list[Any] = [(None,)]
@@ -136,6 +138,9 @@ def open_path(path: Path, slides: "Sequence[Slide]" = (), *, returning: bool = F
     from napari_gigaclf.viewer.returning.given_scale import with_given_scale
 
     slide = open_slide(path)
+    if any(each.id == slide.id and each.path == slide.path for each in slides):
+        slide.close()
+        return Opened(layers=[], shown_by=show_again)
     try:
         return Opened(layers=open_layers(with_given_scale(slide) if returning else slide))
     except BaseException:
@@ -212,8 +217,8 @@ def let_return(layers: list[LayerData]) -> None:
     viewer = window_viewer()
     if viewer is None or not any(kwargs["metadata"].get("slide") for _, kwargs, _ in layers):
         return
-    if HOST in sys.modules:
-        sys.modules[HOST].let_slides_return(viewer)
+    if HOST in sys.modules and KEYBOARD in sys.modules:
+        _serve(viewer)
         return
     from napari_gigaclf.viewer.bridge import application_post
 
@@ -221,10 +226,11 @@ def let_return(layers: list[LayerData]) -> None:
 
     def load() -> None:
         """Import, once the slide is drawn, what its first pixels must not wait for (another thread's imports would)."""
-        host = importlib.import_module(HOST)
+        for name in (HOST, KEYBOARD):
+            importlib.import_module(name)
         if post is None:
             return
-        post(lambda: host.let_slides_return(window()))
+        post(lambda: _serve(window()))
         for name in SOON:
             importlib.import_module(name)
         post(lambda: set_aside_in(window()))
@@ -232,6 +238,12 @@ def let_return(layers: list[LayerData]) -> None:
     soon = threading.Timer(RETURN_AFTER_SECONDS, load)
     soon.daemon = True
     soon.start()
+
+
+def _serve(viewer: Any) -> None:  # noqa: ANN401 - a napari viewer or None
+    """Do for a window with a slide what the modules do that are imported late."""
+    sys.modules[HOST].let_slides_return(viewer)
+    sys.modules[KEYBOARD].serve(viewer)
 
 
 def set_aside_in(viewer: Any) -> None:  # noqa: ANN401 - a napari viewer or None

@@ -13,6 +13,7 @@ from napari_gigaclf.viewer.layers import Frame
 from napari_gigaclf.viewer.own_marks import OwnMarks
 from napari_gigaclf.viewer.reader import result_frame
 from napari_gigaclf.viewer.result_watch import Result
+from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
     from napari_gigaclf.inference.findings.comparison import Place
@@ -95,6 +96,12 @@ class ResultMarks:
         """Let places be clicked on the slide."""
         if self.opened is not None:
             self._own.begin(self.opened.slide_id, self.frame)
+
+    def mark_middle(self) -> None:
+        """Mark the middle of the view."""
+        if self.opened is not None and self.opened.slide is not None:
+            middle = Viewpoint(self._canvas.viewer).box(self.opened.slide).centre
+            self._own.add(self.opened.slide_id, self.frame, middle)
 
     def own_places(self) -> "list[Place]":
         """Return the marks, (y, x), level-0 pixels, corner convention."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
     from napari_gigaclf.viewer.controllers.teach import TeachController
+    from napari_gigaclf.viewer.teach_tools import TeachTools
     from napari_gigaclf.viewer.widgets.teach_classes import ClassList
     from napari_gigaclf.viewer.widgets.teach_examples import ExampleList
     from napari_gigaclf.viewer.widgets.teach_list import TeachListPanel
@@ -35,7 +36,7 @@ class Teacher(Protocol):
         """What was clicked."""
         ...
 
-    def come_forward(self, *, take_focus: bool) -> None:
+    def come_forward(self) -> None:
         """Come into sight, whatever tab was in front."""
         ...
 
@@ -49,6 +50,11 @@ class Teacher(Protocol):
 
     def apply_to_open(self) -> None:
         """Paint the map of every open slide."""
+        ...
+
+    @property
+    def tools(self) -> "TeachTools":
+        """Mouse and keys over the slide."""
         ...
 
     @property
@@ -81,6 +87,16 @@ def teach_clicks(viewer: "napari.viewer.Viewer") -> None:
     TEACHERS.tell(viewer, lambda teacher: teacher.toggle_clicks())
 
 
+def teach_middle(viewer: "napari.viewer.Viewer") -> None:
+    """Give the chosen class to the middle of the view; in sight, since one sees there which class that is."""
+
+    def teach(teacher: Teacher) -> None:
+        teacher.come_forward()
+        teacher.tools.middle()
+
+    TEACHERS.tell(viewer, teach)
+
+
 def teach_suggestion(viewer: "napari.viewer.Viewer") -> None:
     """Go to the next place where a click teaches much."""
     TEACHERS.tell(viewer, lambda teacher: teacher.teaching.next_suggestion())
@@ -95,7 +111,7 @@ def teach_add_class(viewer: "napari.viewer.Viewer") -> None:
     """Let the name of a new class be typed; Enter adds it."""
 
     def begin(teacher: Teacher) -> None:
-        teacher.come_forward(take_focus=False)
+        teacher.come_forward()
         teacher.classes.name_box.setFocus()
 
     TEACHERS.tell(viewer, begin)

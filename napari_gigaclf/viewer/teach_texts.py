@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.viewer.controllers.teach_list_jobs import ListOutcome, ListProgress
 
 THERE = "The slide's features are there already: click."
+NO_SLIDE = "Open a slide first."
 BUSY = "A slide is being read already."
 NOTHING_READ = "No slide is being read."
 NO_LESSON = "There is no lesson yet: choose a model first."
@@ -28,9 +29,10 @@ MAX_FAILURES = 5
 """Slides that are named with why nothing was applied to them."""
 READING = "streaming the slide through the model..."
 TOO_FEW = "Teach two classes first: click some examples of each."
-SUGGESTION_KEY, UNDO_KEY = "S", "Z"
+EXAMPLE_KEY, SUGGESTION_KEY, UNDO_KEY = "E", "S", "Z"
 KEYS = {
     **{str(number + 1): f"class {number + 1} for the next clicks" for number in range(MAX_CLASSES)},
+    EXAMPLE_KEY: "the middle of the view shows the chosen class",
     SUGGESTION_KEY: "next suggestion",
     UNDO_KEY: "undo the last click or change",
 }
@@ -45,7 +47,7 @@ FEW = "Click examples of two classes: the map follows at once."
 def features_text(slide: "Slide | None", base: "BaseModel | None", opened: "Opened | None") -> str:
     """Say whether the slide's features are there."""
     if slide is None:
-        return "Open a slide first."
+        return NO_SLIDE
     if base is None:
         return "Choose a model whose features are taught on."
     if opened is None:
@@ -139,7 +141,7 @@ def not_taught_there_text(slide: "Slide") -> str:
 def keys_text() -> str:
     """List the keys."""
     return (
-        f"Keys over the slide and here: 1 to {MAX_CLASSES} choose the class that a click gives, {SUGGESTION_KEY} goes "
-        f"to the next suggestion, {UNDO_KEY} takes the last step back. They go before the tools of a selected layer "
-        "unless one of those is on, or clicks teach nothing"
+        f"Keys over the slide and here: 1 to {MAX_CLASSES} choose the class that a click gives, {EXAMPLE_KEY} gives "
+        f"it to the middle of the view, {SUGGESTION_KEY} goes to the next suggestion, {UNDO_KEY} takes the last step "
+        "back. They go before the tools of a selected layer unless one of those is on, or clicks teach nothing"
     )

@@ -1,4 +1,4 @@
-"""Mouse and keys of teaching, on every canvas: a click gives the chosen class, keys choose it."""
+"""Mouse and keys of teaching, on every canvas: a click, or a key, gives the chosen class, keys choose it."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,7 +13,7 @@ from napari_gigaclf.viewer.companions import say_unseen, wish_for
 from napari_gigaclf.viewer.controllers.teach import TeachController
 from napari_gigaclf.viewer.every_canvas import EveryCanvas
 from napari_gigaclf.viewer.proxied import key_of
-from napari_gigaclf.viewer.teach_texts import not_taught_there_text
+from napari_gigaclf.viewer.teach_texts import EXAMPLE_KEY, NO_SLIDE, not_taught_there_text
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class TeachTools:
         in_front: Callable[[], bool],
         say: Callable[[str], None],
     ) -> None:
-        self._main = key_of(viewer)
+        self._viewer, self._main = viewer, key_of(viewer)
         self._teaching, self._say = teaching, say
         self._on = False
         self._every = EveryCanvas(viewer, lambda each: self._made(each, keys, in_front))
@@ -56,6 +56,10 @@ class TeachTools:
         self._on = on
         for each in self._every.all():
             each.tool.switch(on)
+
+    def middle(self) -> None:
+        """Give the chosen class to the middle of what napari's own canvas shows."""
+        self._middle_of(self._viewer)
 
     def stop(self) -> None:
         """Give the mouse and the keys back."""
@@ -70,20 +74,33 @@ class TeachTools:
         idle = None if key_of(viewer) == self._main else partial(say_unseen, viewer, "Teach")
         tool = ClickTool(viewer, partial(self._clicked, viewer), acts=in_front, idle=idle)
         tool.switch(self._on)
-        return _OnOneCanvas(tool, CanvasKeys(viewer, keys, before_tools=lambda: tool.takes_clicks))
+        here = {**keys, EXAMPLE_KEY: lambda: self._middle_of(viewer) if in_front() else None}
+        return _OnOneCanvas(tool, CanvasKeys(viewer, here, before_tools=lambda: tool.takes_clicks))
 
     def _clicked(self, viewer: Any, world: tuple[float, float]) -> None:  # noqa: ANN401
+        slide = self._slide_on(viewer)
+        if slide is not None:
+            y, x = SlideCanvas(viewer).to_corner(slide, np.array([world]))[0].tolist()
+            self._teaching.click(slide, (y, x))
+
+    def _middle_of(self, viewer: Any) -> None:  # noqa: ANN401
+        slide = self._slide_on(viewer)
+        if slide is not None:
+            self._teaching.click(slide, Viewpoint(viewer).box(slide).centre)
+
+    def _slide_on(self, viewer: Any) -> "Slide | None":  # noqa: ANN401
+        """Return the slide that is taught on if a canvas shows it; else say why nothing is taught there."""
         slide = self._teaching.slide
         if slide is None:
-            return
+            self._say(NO_SLIDE)
+            return None
         if key_of(viewer) != self._main:
             there: Slide | None = Viewpoint(viewer).slide()
             if there is None or there.id != slide.id:
                 self._say(not_taught_there_text(slide))
-                return
+                return None
             wish_for(viewer, "examples")
-        y, x = SlideCanvas(viewer).to_corner(slide, np.array([world]))[0].tolist()
-        self._teaching.click(slide, (y, x))
+        return slide
 
 
 class _OnOneCanvas:

@@ -52,10 +52,10 @@ def test_the_widgets_are_in_the_classify_menu_and_settings_are_declared(manifest
 @pytest.mark.parametrize(
     ("modules", "menu", "title", "count"),
     [
-        (("run_commands",), "run", "Classify the slide: ", 4),
+        (("run_commands",), "run", "Run: ", 4),
         (("ask_commands", "run_commands"), "ask", "", 6),
-        (("hotspot_commands",), "places", "Hotspots: ", 11),
-        (("teach_commands",), "teaching", "Teach: ", 16),
+        (("hotspot_commands",), "places", "Hotspots: ", 12),
+        (("teach_commands",), "teaching", "Teach: ", 17),
     ],
 )
 def test_every_command_of_a_widget_is_in_the_palette_and_in_a_menu(
@@ -133,3 +133,11 @@ def test_plugin_modules_import_nothing_heavy(module: str) -> None:
         [sys.executable, "-c", LIGHT.format(module=module)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+def test_what_needs_a_file_to_act_on_is_not_offered_by_the_palette(manifest: PluginManifest) -> None:
+    contributions = manifest.contributions
+    needing = {each.command for each in (*contributions.readers, *contributions.writers)}
+    offered = {each.id for each in contributions.commands if each.enablement is None}
+    assert needing
+    assert not needing & offered

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box
 from napari_gigaclf.progress import Progress
-from napari_gigaclf.viewer.ask_commands import ASKERS
 from napari_gigaclf.viewer.ask_texts import WHY_KEY, unexplained_text, why_text
 from napari_gigaclf.viewer.asked_places import AskedPlaces
 from napari_gigaclf.viewer.canvas import SlideCanvas
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from napari_gigaclf.inference import Prediction
     from napari_gigaclf.slides import Slide
 
+NO_SLIDE = "open a slide first"
 BLIND = "the model is not asked before you have recorded your own call (Hotspots, Reader first)"
 
 
@@ -95,7 +95,6 @@ class AskSection(QWidget):
         self.places = AskedPlaces(notes_of(canvas.viewer), self._ask_returned)
         self._num_unanswered = 0
         self._keys = EveryCanvas(canvas.viewer, lambda each: CanvasKeys(each, self._actions(each)))
-        self._forget = ASKERS.register(canvas.viewer, self)
         self._lay_out()
         self._connect()
 
@@ -149,15 +148,17 @@ class AskSection(QWidget):
     def ask_middle(self) -> None:
         """Ask about the field in the middle of the view."""
         slide = self._chosen_slide()
-        if slide is not None:
-            seen = Viewpoint(self._canvas.viewer).box(slide)
-            y, x = (seen.y0 + seen.y1) / 2, (seen.x0 + seen.x1) / 2
-            self.ask(slide, Question(kind="field", place=(y, x), position=(y, x), threshold=self.probes.threshold))
+        if slide is None:
+            self.show_problem(NO_SLIDE)
+            return
+        at = Viewpoint(self._canvas.viewer).box(slide).centre
+        self.ask(slide, Question(kind="field", place=at, position=at, threshold=self.probes.threshold))
 
     def ask_view(self) -> None:
         """Ask about all that is in view."""
         slide = self._chosen_slide()
         if slide is None:
+            self.show_problem(NO_SLIDE)
             return
         try:
             self._ask_box(slide, self._canvas.view_box(slide), "view")
@@ -269,7 +270,6 @@ class AskSection(QWidget):
         """Let go of the viewer and end the workers; True if they ended in time."""
         self.tool.stop()
         self._keys.stop()
-        self._forget()
         ended = [worker.close() for worker in (self.stored, self.network, self.gradients)]
         return all(ended)
 
@@ -330,7 +330,7 @@ class AskSection(QWidget):
     def _ask_area(self, label: str, area_of: "Callable[[Slide], BaseGeometry]") -> None:
         slide = self._chosen_slide()
         if slide is None:
-            self.show_problem("open a slide first")
+            self.show_problem(NO_SLIDE)
             return
         try:
             area = area_of(slide)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QPu
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, PREDICTED, RegionChoice
 from napari_gigaclf.viewer.texts import auto_level_text, level_text, model_text, slide_text
 from napari_gigaclf.viewer.widgets.controls import (
+    WholeNote,
     choose,
     combo_box,
     note,
@@ -50,14 +51,14 @@ class ChoicesPanel(QWidget):
         """Why the model of a folder that is remembered cannot be used."""
         self._preferred = ""
         self.slide_box = combo_box("Slides and colour images that are open")
-        self.slide_note = note("Open a slide: File > Open, or File > Open Sample > GigaCLF.")
+        self.slide_note = WholeNote("Open a slide: File > Open, or File > Open Sample > GigaCLF.")
         self.place_row = PlaceRow()
         self.scale_row, self.scale_label, self.scale_box, self.scale_button = _scale_row()
         self._scaled: Slide | None = None
         self.model_box = combo_box("Models that came with the plugin, and folders you added")
         self.model_button = QPushButton("Folder...")
         self.model_button.setToolTip("Use a model folder (config.json and model.safetensors)")
-        self.model_note = note("Reading the list of models...")
+        self.model_note = WholeNote("Reading the list of models...")
         self.level_box = combo_box("Magnification the network looks at")
         self.region_box = combo_box("Where the network looks")
         self.preview_button = QPushButton("Show tissue")

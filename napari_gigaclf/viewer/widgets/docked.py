@@ -1,7 +1,9 @@
 """A dock widget that notices its end: napari's window closed, or the widget taken out of it for good."""
 
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+
+from napari_gigaclf.viewer.widgets.by_keyboard import first_control, keyboard_of
 
 
 class Docked(QWidget):
@@ -61,15 +63,19 @@ class Docked(QWidget):
             return True
         return not (dock_of(self) or self).visibleRegion().isEmpty()
 
-    def come_forward(self, *, take_focus: bool = True) -> None:
-        """Show the dock, in front of those it shares a place with; keys go on to it unless they are to stay."""
+    def come_forward(self) -> None:
+        """Show the dock, in front of those it shares a place with; the keys stay where they are."""
         widget: QWidget | None = self
         while widget is not None and not isinstance(widget, QMainWindow):
             widget.show()
             widget.raise_()
             widget = widget.parentWidget()
-        if take_focus:
-            self.setFocus()
+
+    def enter(self) -> None:
+        """Come into sight and give the keys to what had them last here, or to the first control."""
+        self.come_forward()
+        control = first_control(self)
+        (self if control is None else control).setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def event(self, event: QEvent) -> bool:
         """Notice being docked (the window is watched for its end) and being taken out of the dock for good."""
@@ -104,6 +110,7 @@ class Docked(QWidget):
         elif window is not None and window is not self._window:
             self._window = window
             window.installEventFilter(self)
+            keyboard_of(window).add(self)
             QTimer.singleShot(0, self._share_place)  # once napari has given it a place
 
     def _share_place(self) -> None:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_gigaclf.viewer.blindfold import Blindfold
@@ -34,6 +33,7 @@ from napari_gigaclf.viewer.hotspot_commands import REVIEWERS, key_actions
 from napari_gigaclf.viewer.result_marks import ResultMarks
 from napari_gigaclf.viewer.result_watch import Result, ResultWatch
 from napari_gigaclf.viewer.slide_notes import HotspotsShown, notes_of
+from napari_gigaclf.viewer.widgets.by_keyboard import bind_within
 from napari_gigaclf.viewer.widgets.classify import classifiers_in
 from napari_gigaclf.viewer.widgets.controls import line, note, refill, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
@@ -102,10 +102,7 @@ class HotspotsWidget(Docked):
         self._forget = REVIEWERS.register(napari_viewer, self)
         actions = key_actions(napari_viewer)
         self.keys = CanvasKeys(napari_viewer, actions)
-        for key, action in actions.items():
-            shortcut = QShortcut(QKeySequence(key), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(action)
+        bind_within(self, actions)
         self._closed = False
         self._connect()
         self.watch = ResultWatch(napari_viewer, self.results_changed)

@@ -72,6 +72,7 @@ class ProbePanel(QWidget):
         self.tool_box.toggled.connect(self.tool_toggled)
         self.stop_button.clicked.connect(self.stop_wanted)
         self.table.cellDoubleClicked.connect(self._activated)
+        self.table.cellActivated.connect(self._activated)
         self.table.itemSelectionChanged.connect(self.row_chosen)
         self.show_looking(0, "")
 
@@ -191,6 +192,8 @@ class ProbePanel(QWidget):
 
     def _set_up_table(self) -> None:
         self.table.setHorizontalHeaderLabels(["", "y (µm)", "x (µm)", COLUMNS[-1]])
+        self.table.setAccessibleName("Answers")
+        self.table.setTabKeyNavigation(False)
         self.table.setIconSize(QSize(ICON_PX, ICON_PX))
         self.table.setMinimumHeight(MIN_HEIGHT)
         self.table.setWordWrap(True)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from napari_gigaclf.viewer.key_list import all_keys
@@ -21,6 +22,7 @@ class ShortcutList(QWidget):
         self.setWindowTitle("Keys of the canvas")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.table = QTableWidget(0, 2)
+        self.table.setTabKeyNavigation(False)
         self.table.setHorizontalHeaderLabels(["What", "Key"])
         self.table.verticalHeader().hide()
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -34,6 +36,13 @@ class ShortcutList(QWidget):
         layout.addWidget(self.table)
         whole = self.table.rowHeight(0) * (self.table.rowCount() + 1) + HEIGHT_ROOM
         self.resize(WIDTH, min(whole, int(SCREEN_SHARE * self.screen().availableGeometry().height())))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Close on Escape, as dialogs do."""
+        if event.key() == Qt.Key.Key_Escape:
+            self.close()
+            return
+        super().keyPressEvent(event)
 
     def _add(self, what: str, key: str | None) -> None:
         """Add a row; without a key a heading over both columns."""

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_gigaclf.errors import RegionError
@@ -29,10 +27,11 @@ from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.result_watch import ResultWatch
 from napari_gigaclf.viewer.teach_commands import TEACHERS
 from napari_gigaclf.viewer.teach_marks import TeachMarks
-from napari_gigaclf.viewer.teach_texts import MAP_HIDDEN, SUGGESTION_KEY, UNDO_KEY, check_text, keys_text
+from napari_gigaclf.viewer.teach_texts import EXAMPLE_KEY, MAP_HIDDEN, SUGGESTION_KEY, UNDO_KEY, check_text, keys_text
 from napari_gigaclf.viewer.teach_tools import TeachTools
 from napari_gigaclf.viewer.texts import problem_text
 from napari_gigaclf.viewer.viewpoint import Viewpoint
+from napari_gigaclf.viewer.widgets.by_keyboard import bind_within
 from napari_gigaclf.viewer.widgets.classify import classifiers_in
 from napari_gigaclf.viewer.widgets.controls import choose, combo_box, line, note, refill, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
@@ -321,10 +320,7 @@ class TeachWidget(Docked):
         actions: dict[str, Callable[[], None]] = {SUGGESTION_KEY: teaching.next_suggestion, UNDO_KEY: teaching.undo}
         for number in range(MAX_CLASSES):
             actions[str(number + 1)] = partial(teaching.choose_class_at, number)
-        for key, action in actions.items():
-            shortcut = QShortcut(QKeySequence(key), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(action)
+        bind_within(self, {**actions, EXAMPLE_KEY: lambda: self.tools.middle()})
         return actions
 
     def _set_up(self) -> None:

@@ -18,7 +18,8 @@ from napari_gigaclf.viewer.controllers.jobs import find_devices
 from napari_gigaclf.viewer.controllers.train import Offer, TrainController, TrainState
 from napari_gigaclf.viewer.controllers.train_jobs import Choices, RunLook, read_choices
 from napari_gigaclf.viewer.controllers.train_wishes import TrainWishes
-from napari_gigaclf.viewer.preferences import PLUGIN, Preferences
+from napari_gigaclf.viewer.open_widget import open_widget
+from napari_gigaclf.viewer.preferences import Preferences
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget, classifiers_in
 from napari_gigaclf.viewer.widgets.controls import line, scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
@@ -123,7 +124,7 @@ class TrainWidget(Docked):
         """Choose the run's model in Classify, which is opened if it is not."""
         if self.model is None:
             return
-        classify = self._classify() or self._open_classify()
+        classify = open_widget(self.viewer, CLASSIFY)
         classify.use_model(self.model, select=True)
         classify.come_forward()
 
@@ -182,18 +183,6 @@ class TrainWidget(Docked):
     def _classify(self) -> ClassifyWidget | None:
         """Return the widget that classifies in the same window, if it is open."""
         return next(iter(classifiers_in(self.main_window())), None)
-
-    def _open_classify(self) -> ClassifyWidget:
-        """Open the widget that classifies, as napari's menu does; by itself where napari does not know the plugin."""
-        try:
-            _, opened = self.viewer.window.add_plugin_dock_widget(PLUGIN, CLASSIFY, tabify=True)
-        except (KeyError, ValueError, AttributeError):
-            opened = None
-        if isinstance(opened, ClassifyWidget) and not opened.is_closed:
-            return opened
-        made = ClassifyWidget(self.viewer)
-        self.viewer.window.add_dock_widget(made, name=CLASSIFY, tabify=True)
-        return made
 
     def _lay_out(self) -> None:
         inner = QWidget()

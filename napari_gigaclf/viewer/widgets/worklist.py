@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QMimeData, Qt, QTimer
-from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -28,6 +28,7 @@ from napari_gigaclf.viewer.returning.drawings import claim
 from napari_gigaclf.viewer.returning.host import found_in, let_slides_return
 from napari_gigaclf.viewer.returning.masks import num_drawn_on
 from napari_gigaclf.viewer.set_aside import set_aside
+from napari_gigaclf.viewer.widgets.by_keyboard import bind_within
 from napari_gigaclf.viewer.widgets.controls import note
 from napari_gigaclf.viewer.widgets.docked import Docked
 from napari_gigaclf.viewer.widgets.path_row import PathRow
@@ -83,10 +84,7 @@ class WorklistWidget(Docked):
         self._forget = STEPPERS.register(napari_viewer, self)
         keys = {NEXT_KEY: lambda: self.step(1), PREVIOUS_KEY: lambda: self.step(-1)}
         self.keys = CanvasKeys(napari_viewer, keys)
-        for key, action in keys.items():
-            shortcut = QShortcut(QKeySequence(key), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(action)
+        bind_within(self, keys)
         self.setAcceptDrops(True)
         for field in self.findChildren(QLineEdit):
             field.setAcceptDrops(False)  # a folder is dropped on the widget, wherever that is

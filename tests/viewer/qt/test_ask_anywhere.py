@@ -18,6 +18,7 @@ from napari_gigaclf.viewer.returning.host import let_slides_return
 from napari_gigaclf.viewer.shapes import filled_shapes
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.controls import choose
+from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
 
 PLACE = (250.0, 420.0)
 """Tissue, (y, x), level-0 pixels, corner convention."""
@@ -243,6 +244,32 @@ def test_the_palette_asks_about_the_view_its_middle_and_why(asking, widget, view
     qtbot.waitUntil(lambda: widget.canvas.overlay(slide.id, "why") is not None, timeout=60_000)
 
 
+def test_an_answer_to_the_palette_is_seen_though_another_tab_was_in_front(
+    asking, widget, viewer, slide, look, answers, qtbot
+):
+    navigate = NavigateWidget(viewer)
+    viewer.window.add_dock_widget(navigate, name="Navigate")
+    qtbot.waitUntil(lambda: navigate.in_front() and not widget.in_front(), timeout=10_000)
+    look(PLACE, 4.0)
+    canvas = viewer.window._qt_viewer.canvas.native
+    canvas.setFocus()
+    ask_commands.ask_middle(viewer)
+    answers(1)
+    qtbot.waitUntil(widget.in_front, timeout=10_000)
+    assert viewer.window._qt_window.focusWidget() is canvas
+    navigate.shut_down()
+
+
+def test_a_row_is_gone_to_by_enter(asking, widget, viewer, slide, look, answers, qtbot):
+    look(PLACE, 4.0)
+    ask_commands.ask_middle(viewer)
+    answers(1)
+    look(GLASS, 4.0)
+    widget.probes.table.setFocus()
+    qtbot.keyClick(widget.probes.table, Qt.Key.Key_Return)
+    assert Viewpoint(viewer).box(slide).centre == pytest.approx(PLACE, abs=1.0)
+
+
 def test_why_is_shown_signed_and_unsigned_and_goes_with_clear(
     asking, widget, viewer, slide, mouse, look, answers, qtbot
 ):
@@ -358,8 +385,8 @@ def test_the_map_on_show_is_not_explained_by_another_model(
     assert not widget.asking.whys.working
 
 
-def test_without_the_widget_a_command_opens_it(viewer, qtbot, monkeypatch):
-    opened = []
-    monkeypatch.setattr(viewer.window, "add_plugin_dock_widget", lambda *names: opened.append(names))
-    ask_commands.explain(viewer)
-    assert opened == [("napari-gigaclf", "Classify slide")]
+def test_without_a_slide_the_palette_says_so(widget, viewer):
+    for ask in (ask_commands.ask_middle, ask_commands.ask_view, ask_commands.ask_shape):
+        widget.run_panel.show_note("")
+        ask(viewer)
+        assert "pen a slide first" in widget.run_panel.estimate_note.text()

@@ -56,6 +56,11 @@ def test_everything_goes_where_it_belongs(widget, viewer, drop, tmp_path, pixels
     drop(regions)
     assert "open their slide first" in records[-1].message
     drop(slide_file)
+    drop(case / "other.png")
+    drop(slide_file)
+    assert [layer.name for layer in viewer.layers] == ["other.png", "tissue.png"], "not twice, but in front"
+    assert "tissue.png is open already" in records[-1].message
+    viewer.layers.remove("other.png")
     slide = viewer.layers["tissue.png"].metadata["slide"]
     drop(regions)
     shapes = viewer.layers["regions.geojson"]

@@ -216,13 +216,6 @@ def test_the_palette_goes_through_the_places(hotspots, qtbot, tmp_path, monkeypa
     assert verdicts(hotspots)[0] == "accepted: clear"
 
 
-def test_without_the_widget_a_command_opens_it(viewer, monkeypatch):
-    opened = []
-    monkeypatch.setattr(viewer.window, "add_plugin_dock_widget", lambda *names: opened.append(names))
-    commands.hotspots_next(viewer)
-    assert opened == [("napari-gigaclf", "Hotspots")]
-
-
 def test_what_is_written_is_seen_though_another_tab_was_in_front(hotspots, press, viewer, widget, qtbot):
     press("N")
     widget.come_forward()
@@ -487,6 +480,8 @@ def test_reader_first_hides_everything_until_the_call_is_recorded(
     viewer.scene.camera.zoom = 1.0
     canvas = viewer.window._qt_viewer.canvas.native
     qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=canvas.rect().center())
+    viewer.scene.camera.center = (700.0, 500.0)
+    commands.hotspots_mark_middle(viewer)
     panel.class_box.setCurrentIndex(panel.class_box.findData("normal"))
     widget.come_forward()
     qtbot.waitUntil(lambda: not hotspots.in_front(), timeout=10_000)
@@ -501,8 +496,9 @@ def test_reader_first_hides_everything_until_the_call_is_recorded(
     assert hotspots.note.text() == ""
     assert widget.run_panel.result_note.isVisibleTo(widget)
     assert hotspots.list.table.rowCount() >= 5
-    assert (panel.labels[0, 1].text(), panel.labels[1, 1].text()) == ("normal", "1 place")
+    assert (panel.labels[0, 1].text(), panel.labels[1, 1].text()) == ("normal", "2 places")
     assert "tumour 0." in panel.labels[0, 2].text()
     assert str(own.mode) == "pan_zoom"
-    (place,) = hotspots.findings.log.call.places
-    assert place == pytest.approx((600.5, 500.5), abs=2)
+    clicked, by_keyboard = hotspots.findings.log.call.places
+    assert clicked == pytest.approx((600.5, 500.5), abs=2)
+    assert by_keyboard == pytest.approx((700.5, 500.5), abs=2)

@@ -365,18 +365,6 @@ def test_the_palette_teaches(viewer, make_teach, show, first, second, result, ke
     qtbot.waitUntil(lambda: widget.saved_note.text() == "saved", timeout=30_000)
 
 
-def test_without_the_widget_a_command_opens_it(viewer, make_teach, monkeypatch):
-    opened = []
-    monkeypatch.setattr(viewer.window, "add_plugin_dock_widget", lambda *names: opened.append(names))
-    widget = make_teach()
-    teach_commands.teach_clicks(viewer)
-    assert not widget.tool_box.isChecked()
-    assert not opened
-    widget.shut_down()
-    teach_commands.teach_clicks(viewer)
-    assert opened == [("napari-gigaclf", "Teach")]
-
-
 def test_dragging_and_a_tool_that_is_off_teach_nothing(
     viewer, make_teach, show, first, result, kept, press, click_cell, clicker, qtbot
 ):
@@ -394,6 +382,29 @@ def test_dragging_and_a_tool_that_is_off_teach_nothing(
     clicker(tuple(world))
     assert len(widget.teaching.lesson.examples) == 1
     judged(widget, qtbot)
+
+
+def test_a_key_and_the_palette_teach_the_middle_of_the_view(viewer, make_teach, show, first, kept, press, qtbot):
+    show(first)
+    widget = make_teach()
+    ready(widget, qtbot)
+    point = Viewpoint(viewer)
+    for turned, (key, number) in ((False, ("1", 0)), (True, ("2", 1))):
+        if turned:
+            point.turn()
+        press("S" + key + "E")
+        judged(widget, qtbot)
+        latest = widget.teaching.lesson.examples[-1]
+        assert latest.class_number == number
+        cell_at = widget.teaching.opened.canvas.cell_at
+        assert cell_at(latest.place) == cell_at(point.box(first).centre) is not None
+    qtbot.waitUntil(lambda: widget.canvas.overlay(first.id, "taught") is not None, timeout=30_000)
+    widget.teaching.undo()
+    teach_commands.teach_middle(viewer)
+    assert len(widget.teaching.lesson.examples) == 2
+    widget.parentWidget().hide()
+    press("E")
+    assert len(widget.teaching.lesson.examples) == 2, "one does not see which class it would get"
 
 
 def drawn_on(viewer, kind):
