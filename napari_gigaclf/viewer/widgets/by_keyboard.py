@@ -3,6 +3,7 @@
 napari has none of it: dozens of presses of Tab lie between its canvas and a dock widget.
 """
 
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -52,15 +53,16 @@ class ByKeyboard(QObject):
         super().__init__(window)
         self.setObjectName(NAME)
         self._window = window
-        self._known: list[Part] = []
+        self._known: list[weakref.ref[Part]] = []
+        """In the order in which they were opened; what is closed must be free to go."""
         self._frames, self._palette = FocusFrames(window), PaletteFocus(window)
         for key, action in ((NEXT_PART_KEY, self.next_part), (NEXT_WIDGET_KEY, self.next_widget)):
             QShortcut(QKeySequence(key), window).activated.connect(action)
 
     def add(self, part: Part) -> None:
         """Go to a widget, too, as long as it is open."""
-        if part not in self._known:
-            self._known.append(part)
+        if part not in self._parts():
+            self._known.append(weakref.ref(part))
 
     def next_part(self) -> None:
         """Go from the canvas to the widgets that are seen, one after the other, and back to the canvas."""
@@ -81,8 +83,9 @@ class ByKeyboard(QObject):
             parts[(last + 1) % len(parts)].enter()
 
     def _parts(self) -> list[Part]:
-        self._known = [part for part in self._known if not part.is_closed]
-        return self._known
+        there = [part for known in self._known if (part := known()) is not None and not part.is_closed]
+        self._known = [weakref.ref(part) for part in there]
+        return there
 
     def _to_canvas(self) -> None:
         from napari.qt import QtViewer

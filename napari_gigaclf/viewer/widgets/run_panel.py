@@ -39,6 +39,8 @@ class RunPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._plan: tuple[str, tuple[str, ...]] | None = None
+        """What stands where the estimate does; None while something else stands there."""
+        self._last_plan: tuple[str, tuple[str, ...]] | None = None
         self.estimate_note = note()
         self.run_button = QPushButton("Run")
         self.cancel_button = QPushButton("Cancel")
@@ -65,14 +67,19 @@ class RunPanel(QWidget):
     def show_state(self, state: State) -> None:
         """Enable what fits the state."""
         running = state in (State.RUNNING, State.CANCELLING)
+        had_keys = any(each.hasFocus() for each in (self, self.run_button, self.cancel_button))
         self.run_button.setEnabled(state in (State.READY, State.PREPARING, State.REFUSED))
         self.cancel_button.setEnabled(state is State.RUNNING)
         self.export_button.setEnabled(not running)
+        if had_keys:
+            self._keep_keys()
         self.bar.setVisible(running)
         self.progress_note.setVisible(running)
         if state is State.RUNNING:
             self.bar.setRange(0, 0)
             self.progress_note.setText("starting...")
+            if self._plan is None and self._last_plan is not None:  # a problem stood there that is over
+                self.show_plan(*self._last_plan)
         elif state is State.CANCELLING:
             self.progress_note.setText("cancelling...")
         elif state is State.PREPARING:
@@ -93,7 +100,7 @@ class RunPanel(QWidget):
 
     def show_plan(self, estimate: str, warnings: Sequence[str]) -> None:
         """Show what a run will take, after the warnings; those that stand at the result already are not repeated."""
-        self._plan = (estimate, tuple(warnings))
+        self._plan = self._last_plan = (estimate, tuple(warnings))
         shown = self.result_note.text().splitlines()
         lines = [line for line in map(warning_line, warnings) if line not in shown]
         self.estimate_note.setText("\n".join([*lines, estimate]))
@@ -143,6 +150,11 @@ class RunPanel(QWidget):
         self.threshold_box.setSingleStep(width / 20)
         self.threshold_label.setText(f"Show from {scale.word}")
         self.threshold_box.setToolTip(f"Cells below this {scale.word} are transparent; {scale.low:g} shows all")
+
+    def _keep_keys(self) -> None:
+        """Give the keys to the button that can be pressed: Qt would give them to whatever comes next."""
+        usable = (each for each in (self.cancel_button, self.run_button) if each.isEnabled())
+        next(usable, self).setFocus()
 
     def _look(self) -> None:
         if self.class_box.count():

@@ -80,3 +80,22 @@ def overlay_data(widget, slide):
     """Return the map on show, or nothing."""
     layer = widget.canvas.overlay(slide.id, "probability")
     return np.full(1, np.nan) if layer is None else layer.data
+
+
+def test_the_keys_stay_on_run_and_cancel_and_what_was_refused_before_is_not_said_any_more(
+    widget, show, large, ready, qtbot, viewer, on_the_screen
+):
+    show(large)
+    ready(large)
+    panel = widget.run_panel
+    planned = panel.estimate_note.text()
+    widget.show_problem("a question that would cost too much")
+    assert panel.estimate_note.text() != planned
+    panel.run_button.setFocus()
+    qtbot.keyClick(panel.run_button, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: widget.runs.running, timeout=30_000)
+    assert panel.estimate_note.text() == planned
+    assert panel.cancel_button.hasFocus()
+    qtbot.keyClick(panel.cancel_button, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: not widget.runs.running, timeout=60_000)
+    assert panel.run_button.hasFocus()
