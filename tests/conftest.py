@@ -1,6 +1,8 @@
-"""Fixtures which every part of the test suite may use."""
+"""A screen for each process of tests, and fixtures which every part of the test suite may use."""
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,28 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: spinning threads starve other work
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+SCREEN = "1600x1000x24"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker of pytest-xdist a virtual screen of its own, where there is Xvfb.
+
+    On a screen that two workers share, the windows of one take keyboard focus and pointer away from the other's.
+    """
+    server = shutil.which("Xvfb")
+    if "PYTEST_XDIST_WORKER" not in os.environ or server is None:
+        return
+    told, tells = os.pipe()
+    process = subprocess.Popen(
+        [server, "-displayfd", str(tells), "-screen", "0", SCREEN, "-nolisten", "tcp"],
+        pass_fds=[tells], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    config.add_cleanup(process.terminate)
+    os.close(tells)
+    with os.fdopen(told) as pipe:
+        number = pipe.readline().strip()
+    if number:  # otherwise the shared screen has to do
+        os.environ["DISPLAY"] = f":{number}"
 
 
 @pytest.fixture(scope="session")
