@@ -27,7 +27,7 @@ def tell(studio: Studio) -> None:
     studio.wait(lambda: canvas_is_sharp(viewer), "sharp tissue")
     settle()
     y, x = np.array([place.y, place.x]) * slide.um_per_px
-    navigator.controller.hover((float(y), float(x)))
+    navigator.controller.hover(viewer, (float(y), float(x)))
     studio.take("navigate.jpg")
     with tempfile.TemporaryDirectory() as folder:
         save_snapshot(take_snapshot(viewer), Path(folder) / "snapshot.png")
