@@ -32,8 +32,10 @@ def draw_aucs(axes: "Axes", figures: Sequence[ArmFigures]) -> None:
     axes.set(xlabel="AUC of test slides (dots: seeds; bars: 95 % over rebuilt tiles)", xlim=(0.2, 1.01))
 
 
-def draw_resolutions(axes: "Axes", figures: dict[tuple[str, str], ArmFigures], sets: Sequence[str]) -> None:
-    """Draw figures over resolution, a line for each set of test slides; ``figures`` by set and rung."""
+def draw_resolutions(
+    axes: "Axes", figures: dict[tuple[str, str], ArmFigures], sets: Sequence[str], figure: str
+) -> None:  # fmt: skip
+    """Draw ``figure`` over resolution, a line for each set of test slides; ``figures`` by set and rung."""
     rungs = [rung for rung in RUNGS if "," not in rung]
     for number, of in enumerate(sets):
         there = [(place, figures[of, rung]) for place, rung in enumerate(rungs) if (of, rung) in figures]
@@ -43,7 +45,7 @@ def draw_resolutions(axes: "Axes", figures: dict[tuple[str, str], ArmFigures], s
         for place, one in there:
             axes.plot([place + shift] * 2, [one.twins.low, one.twins.high], color=f"C{number}", lw=1)
     axes.set_xticks(range(len(rungs)), rungs)
-    axes.set(xlabel="resolution (bars: 95 % over twins)")
+    axes.set(xlabel="resolution (bars: 95 % over twins)", ylabel=figure)
     axes.legend(fontsize="small")
 
 

@@ -27,9 +27,9 @@ def resolution_section(folder: Path, docs: Path, name: str) -> str:
         return ""
     figures = {(of, arm): figures_of_arm(results) for of, by_arm in sets.items() for arm, results in by_arm.items()}
     p = _against_full(sets)
-    save(docs / f"{name}.png", lambda axes: draw_resolutions(axes, figures, list(sets)))
     first = next(iter(next(iter(sets.values())).values()))[0]
     figure = "Spearman's rho" if first.test.is_regression else "AUC"
+    save(docs / f"{name}.png", lambda axes: draw_resolutions(axes, figures, list(sets), figure))
     lines = [
         f"## {name}", "", f"{len(first.test.labels)} test slides of each kind; run on {first.date}.", "",
         f"| slides | network | {figure} before slides | by seed | mean (interval over twins) | p against full (Holm) |",
