@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from napari_gigaclf.models.build import build_classifier
@@ -31,6 +32,7 @@ def train_cell_model(
     selection: Tiles,
     settings: TrainSettings,
     output: Path,
+    odds: NDArray[np.float64] | None = None,
 ) -> Classifier:
     """Train a cell-net and write its folder, first after each better epoch, at the end with calibration and colours.
 
@@ -44,6 +46,8 @@ def train_cell_model(
         What the loop does.
     output
         Model folder.
+    odds
+        How often each tile to learn from is drawn, (N,); None: once in every epoch.
     """
     torch.manual_seed(settings.seed)
     statistics = colour_statistics(train.images[:: max(1, len(train) // 2000)])
@@ -54,7 +58,7 @@ def train_cell_model(
     def save(network: nn.Module, _: float) -> None:
         save_model(as_classifier(network, config), output)
 
-    best = fit(oriented, train, selection, settings, save)
+    best = fit(oriented, train, selection, settings, save, odds)
     model = as_classifier(best, config)
     _calibrate(model, selection)
     save_model(model, output)

@@ -83,6 +83,7 @@ def fit(
     selection: Tiles,
     settings: TrainSettings,
     on_better: Callable[[nn.Module, float], object] | None = None,
+    odds: NDArray[np.float64] | None = None,
 ) -> nn.Module:
     """Train ``network`` in place and return the best averaged copy of it, in eval mode.
 
@@ -96,6 +97,8 @@ def fit(
         What to do.
     on_better
         Called with the averaged copy and its selection AUC whenever an epoch is the best so far.
+    odds
+        How often each tile of ``train`` is drawn, (N,); None: once in every epoch.
     """
     torch.manual_seed(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -109,7 +112,7 @@ def fit(
     start = time.monotonic()
     for epoch in range(settings.epochs):
         network.train()
-        order = torch.randperm(len(train), generator=generator).numpy()
+        order = _order(len(train), odds, generator)
         loss_sum = 0.0
         for step in range(steps):
             chosen = np.sort(order[step * settings.batch_size : (step + 1) * settings.batch_size])
@@ -125,6 +128,13 @@ def fit(
             if on_better is not None:
                 on_better(best_network, best)
     return best_network
+
+
+def _order(count: int, odds: NDArray[np.float64] | None, generator: torch.Generator) -> NDArray[np.int64]:
+    """Return the numbers of an epoch's tiles in the order in which they are seen."""
+    if odds is None:
+        return torch.randperm(count, generator=generator).numpy()
+    return torch.multinomial(torch.from_numpy(odds), count, replacement=True, generator=generator).numpy()
 
 
 def _batch(tiles: Tiles, settings: TrainSettings, generator: torch.Generator) -> tuple[Tensor, Tensor]:

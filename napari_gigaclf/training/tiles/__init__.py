@@ -2,7 +2,19 @@
 
 from napari_gigaclf.training.tiles.archive import read_tar
 from napari_gigaclf.training.tiles.check import TileReport, check_tiles
-from napari_gigaclf.training.tiles.labelled import Tiles, split
+from napari_gigaclf.training.tiles.labelled import Tiles, odds_by_place, split, split_by_place
+from napari_gigaclf.training.tiles.same_place import same_place
 from napari_gigaclf.training.tiles.tile_set import TileSet, write_tile_list
 
-__all__ = ["TileReport", "TileSet", "Tiles", "check_tiles", "read_tar", "split", "write_tile_list"]
+__all__ = [
+    "TileReport",
+    "TileSet",
+    "Tiles",
+    "check_tiles",
+    "odds_by_place",
+    "read_tar",
+    "same_place",
+    "split",
+    "split_by_place",
+    "write_tile_list",
+]
