@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from napari_gigaclf.geometry import UM_PER_MM
 from napari_gigaclf.models import load_model
@@ -23,7 +24,7 @@ from napari_gigaclf.training.builtin.record import add_record_option, record
 from napari_gigaclf.training.evaluation.calibration import calibration_error
 from napari_gigaclf.training.evaluation.intervals import bootstrap_interval
 from napari_gigaclf.training.evaluation.ranking import auc, sensitivity_at
-from napari_gigaclf.training.tiles import Tiles, read_tar
+from napari_gigaclf.training.tiles import Tiles, read_tar, same_place
 
 
 def evaluate(model: Classifier, tiles: Tiles) -> dict[str, float]:
@@ -35,16 +36,21 @@ def evaluate(model: Classifier, tiles: Tiles) -> dict[str, float]:
     more, it is what the label speaks of, 32 x 32 px (one of 1 038).
     Sensitivity and specificity are at probability 0.5; ``log_loss`` and ``calibration_error`` tell how far the
     probabilities can be believed where both classes are as frequent as among these tiles.
+
+    Tiles that overlap stand or fall together: intervals draw places, ``auc_place_counts_once`` counts each of them as
+    one, and ``largest_place_tiles`` and ``auc_without_largest_place`` tell what a single one makes of the figure.
     """
     scores = positive_scores(tile_logits(tile_network(model), tiles.images))
-    low, high = bootstrap_interval(scores, tiles.labels)
+    places = same_place(tiles.images)
+    low, high = bootstrap_interval(scores, tiles.labels, places=places)
     positive = tiles.labels == 1
     called = scores > 0
     return {
         "auc": auc(scores, tiles.labels),
         "auc_low": low,
         "auc_high": high,
-        **_at_few_false(model, tiles, scores),
+        **_of_places(scores, tiles.labels, places),
+        **_at_few_false(model, tiles, scores, places),
         "accuracy": float(np.mean(called == positive)),
         "sensitivity": float(np.mean(called[positive])),
         "specificity": float(np.mean(~called[~positive])),
@@ -54,13 +60,29 @@ def evaluate(model: Classifier, tiles: Tiles) -> dict[str, float]:
     }
 
 
-def _at_few_false(model: Classifier, tiles: Tiles, scores: NDArray[np.float64]) -> dict[str, float]:
+def _of_places(
+    scores: NDArray[np.float64], labels: NDArray[np.int64], places: NDArray[np.int64]
+) -> dict[str, float]:  # fmt: skip
+    """Return what overlapping tiles make of the AUC."""
+    size = np.bincount(places)
+    others = places != size.argmax()
+    return {
+        "num_places": float(np.count_nonzero(size)),
+        "auc_place_counts_once": float(roc_auc_score(labels, scores, sample_weight=1 / size[places])),
+        "largest_place_tiles": float(size.max()),
+        "auc_without_largest_place": auc(scores[others], labels[others]),
+    }
+
+
+def _at_few_false(
+    model: Classifier, tiles: Tiles, scores: NDArray[np.float64], places: NDArray[np.int64]
+) -> dict[str, float]:  # fmt: skip
     """Return the sensitivity, with its interval, at one false field and at one false cell per square millimetre."""
     figures: dict[str, float] = {}
-    for place, side_px in (("field", tiles.images.shape[1]), ("cell", CELL_PX)):
+    for what, side_px in (("field", tiles.images.shape[1]), ("cell", CELL_PX)):
         few = partial(sensitivity_at, false_rate=_share_of_mm2(model, side_px))
-        low, high = bootstrap_interval(scores, tiles.labels, figure=few)
-        name = f"sensitivity_one_false_{place}_per_mm2"
+        low, high = bootstrap_interval(scores, tiles.labels, figure=few, places=places)
+        name = f"sensitivity_one_false_{what}_per_mm2"
         figures |= {name: few(scores, tiles.labels), f"{name}_low": low, f"{name}_high": high}
     return figures
 

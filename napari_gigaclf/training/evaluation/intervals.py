@@ -69,22 +69,27 @@ def bootstrap_interval(
     draws: int = 1000,
     seed: int = 0,
     figure: Callable[[NDArray[np.float64], NDArray[np.int64]], float] = auc,
+    places: NDArray[np.int64] | None = None,
 ) -> tuple[float, float]:
     """Return the 95 % percentile interval of a figure (of scores and labels) over tiles drawn with replacement.
 
-    Tiles of one slide resemble each other; where slides are unknown the true interval is wider than this one.
+    Tiles that overlap are drawn together if ``places``, (N,), says which do (see
+    :func:`~napari_gigaclf.training.tiles.same_place`). Tiles of one slide resemble each other beyond that; where slides
+    are unknown the true interval is wider than this one.
     """
     generator = np.random.default_rng(seed)
+    number = np.unique(np.arange(len(labels)) if places is None else places, return_inverse=True)[1]
+    members = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
     values = []
     for _ in range(draws):
-        chosen = generator.integers(0, len(labels), len(labels))
+        chosen = _draw(members, generator)
         values.append(figure(scores[chosen], labels[chosen]))
     low, high = np.nanpercentile(values, LEVEL)
     return float(low), float(high)
 
 
 def _draw(members: list[NDArray[np.intp]], generator: np.random.Generator) -> NDArray[np.intp]:
-    """Return the slides of as many groups as there are, drawn with replacement."""
+    """Return the members of as many groups as there are, drawn with replacement."""
     return np.concatenate([members[number] for number in generator.integers(0, len(members), len(members))])
 
 

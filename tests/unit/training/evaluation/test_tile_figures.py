@@ -55,6 +55,17 @@ def test_interval_of_another_figure(drawn):
     assert high - low == pytest.approx(4 / np.sqrt((labels == 1).sum()), rel=0.25)
 
 
+def test_tiles_of_one_place_are_drawn_together(drawn):
+    """Ten copies of each tile tell no more than one: their interval is as wide as that of single ones."""
+    scores, labels = drawn[0][:200], drawn[1][:200]
+    copies = np.tile(np.arange(200), 10)
+    width = np.ptp(bootstrap_interval(scores, labels, draws=400))
+    together = np.ptp(bootstrap_interval(scores[copies], labels[copies], draws=400, places=copies + 7))
+    singly = np.ptp(bootstrap_interval(scores[copies], labels[copies], draws=400))
+    assert together == pytest.approx(width, rel=0.15)
+    assert singly < width / 2
+
+
 def test_temperature_is_found(drawn):
     """For two normal distributions 2 apart, the log odds are 2 (x - 1): scores three times too large need T = 3."""
     scores, labels = drawn
