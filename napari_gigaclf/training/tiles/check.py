@@ -1,16 +1,20 @@
 """Looks at every tile before anything runs: its place, whether it can be read, its size, and whether it is there twice.
 
-Weakness: only equal files are found to be the same; a tile that was saved anew, or overlaps another, is not.
+Weakness: tiles that overlap are found as long as they lie the same way up and are not too many (``MAX_COMPARED``).
 """
 
+import dataclasses
 import hashlib
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_gigaclf.errors import Cancelled, CohortError
 from napari_gigaclf.progress import CancelToken, Progress, ProgressCallback
@@ -20,6 +24,7 @@ from napari_gigaclf.training.cohort.problems import Severity, ordered
 from napari_gigaclf.training.tiles.files import TileFiles, open_files
 from napari_gigaclf.training.tiles.layout import Placed, placed
 from napari_gigaclf.training.tiles.pixels import TileError, decode
+from napari_gigaclf.training.tiles.same_place import same_place
 from napari_gigaclf.training.tiles.tile_set import TileSet
 from napari_gigaclf.writing import reason_of
 
@@ -28,6 +33,8 @@ NO_GROUPS = (
     "no patients are known: tiles of one slide may be learnt from and tuned on, which makes figures of tuning "
     "too good; put each patient's tiles into a folder below the class, or give --group PATTERN"
 )
+MAX_COMPARED = 50_000
+"""Tiles above which nobody looks for those that overlap: 50 000 of 96 px take 1.5 GB of memory."""
 REPORT_EVERY = 100
 """Tiles between two reports of progress."""
 
@@ -114,6 +121,8 @@ def check_tiles(
     known_groups = group is not None or any(one.group for one in found)
     if cohort.rows and not known_groups and all(row.split is None for row in cohort.rows):
         look.note("no-groups", NO_GROUPS, "warning")
+    if cohort.rows and not known_groups and not drawn:
+        cohort = _by_place(look, cohort, side, progress, cancel)
     if divide is not None and cohort.rows:
         cohort = _divided(look, cohort, divide)
     _look_for_copies(look, cohort, drawn=drawn)
@@ -212,6 +221,59 @@ def _group_of(look: _Look, one: Placed, pattern: str | None) -> str:
         look.note("no-group", f"{one.name}: {pattern!r} finds nothing in this name")
         return one.name
     return (match.group(1) if match.re.groups else None) or match.group(0)
+
+
+def _by_place(
+    look: _Look, cohort: Cohort, side: int, progress: ProgressCallback | None, cancel: CancelToken | None
+) -> Cohort:  # fmt: skip
+    """Return the tiles with those that overlap as one group, so that what is tuned on was not learnt from."""
+    first_of = {look.digests[row.name]: row for row in reversed(cohort.rows)}
+    rows = list(first_of.values())[::-1]
+    if len(rows) > MAX_COMPARED:
+        return cohort
+    tiles = TileSet(cohort=cohort, files=look.files, side_px=side, digests=look.digests)
+    places = same_place(_watched(tiles.each(rows), len(rows), "comparing tiles", progress, cancel)).tolist()
+    seen_as = dict(zip(reversed(places), reversed(rows), strict=True))
+    group_of = {
+        look.digests[row.name]: look.digests[seen_as[place].name] for row, place in zip(rows, places, strict=True)
+    }
+    shared = Counter(places)
+    overlapping = sum(number for number in shared.values() if number > 1)
+    if overlapping:
+        several = sum(number > 1 for number in shared.values())
+        message = f"{overlapping} of {len(rows)} tiles overlap others, in {several} places"
+        look.note("overlaps", f"{message}; where they are divided here, a place stays on one side", "warning")
+    grouped = [dataclasses.replace(row, group=group_of[look.digests[row.name]]) for row in cohort.rows]
+    _look_for_divided_places(look, grouped)
+    return cohort.with_rows(grouped)
+
+
+def _look_for_divided_places(look: _Look, rows: Sequence[CohortRow]) -> None:
+    """Find places that are seen in two splits; equal files are another matter."""
+    first: dict[str, CohortRow] = {}
+    examples = []
+    for row in rows:
+        before = first.setdefault(row.group, row)
+        if row.split != before.split and look.digests[row.name] != look.digests[before.name]:
+            examples.append(f"{row.name} ({row.split}) is of one place with {before.name} ({before.split})")
+    if examples:
+        message = f"{len(examples)} tiles overlap those of another split, so that figures are too good: {examples[0]}"
+        look.note("places-divided", message, "warning")
+
+
+def _watched(
+    images: Iterable[NDArray[np.uint8]], total: int, phase: str, progress: ProgressCallback | None,
+    cancel: CancelToken | None,
+) -> Iterator[NDArray[np.uint8]]:  # fmt: skip
+    """Yield tiles; tell how far they are, and stop when asked to."""
+    begin = time.perf_counter()
+    for done, image in enumerate(images, 1):
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("stopped while tiles were checked")
+        yield image
+        if progress is not None and (done % REPORT_EVERY == 0 or done == total):
+            seconds = time.perf_counter() - begin
+            progress(Progress(done=done, total=total, unit="tile", phase=phase, seconds=seconds))
 
 
 def _divided(look: _Look, cohort: Cohort, divide: Callable[[Cohort], Cohort]) -> Cohort:

@@ -7,7 +7,7 @@ agree are candidates (locality-sensitive hashing, Charikar 2002), and a pair cou
 tiles would overlap. Tiles that were turned, scaled or stained anew are not recognised.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +42,7 @@ class _Points(NamedTuple):
     """(P, D), zero mean and unit norm."""
 
 
-def same_place(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+def same_place(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.int64]:
     """Return the number of each tile's place, (N,), counted from 0.
 
     Tiles are of one place if they overlap, or if others connect them that do. 20 000 tiles of 96 px take about half a
@@ -51,24 +51,24 @@ def same_place(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     Parameters
     ----------
     images
-        (N, H, W, 3) uint8.
+        N of them, (H, W, 3), all of one size; looked at once.
     """
-    detail = np.empty(images.shape[:3], np.float16)
+    detail: list[NDArray[np.float16]] = []
     points = _points(images, detail)
     pairs = [pair for pair in _candidates(points) if _overlap_agrees(detail, *pair)]
     first, second = (np.array([pair[end] for pair in pairs], np.intp) for end in (0, 1))
-    graph = coo_matrix((np.ones(len(pairs)), (first, second)), shape=(len(images), len(images)))
+    graph = coo_matrix((np.ones(len(pairs)), (first, second)), shape=(len(detail), len(detail)))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
-def _points(images: NDArray[np.uint8], detail: NDArray[np.float16]) -> _Points:
-    """Describe the prominent points of all tiles, and fill in their ``detail``: what is finer than three pixels."""
+def _points(images: Iterable[NDArray[np.uint8]], detail: list[NDArray[np.float16]]) -> _Points:
+    """Describe the prominent points of all tiles, and append their ``detail``: what is finer than three pixels."""
     tiles: list[int] = []
     positions: list[tuple[int, int]] = []
     descriptions: list[NDArray[np.float32]] = []
     for number, image in enumerate(images):
         grey = image.astype(np.float32).mean(-1)
-        detail[number] = grey - gaussian_filter(grey, 3.0)
+        detail.append((grey - gaussian_filter(grey, 3.0)).astype(np.float16))
         smooth = gaussian_filter(grey, 1.5)
         for row, column in _prominent(np.abs(gaussian_filter(grey, 4.0) - smooth)):
             around = smooth[
@@ -136,14 +136,14 @@ def _collisions(signs: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], ND
             yield order[same], order[same + step]
 
 
-def _overlap_agrees(detail: NDArray[np.float16], i: int, j: int, rows: int, columns: int) -> bool:
+def _overlap_agrees(detail: Sequence[NDArray[np.float16]], i: int, j: int, rows: int, columns: int) -> bool:
     """Whether pixels agree where tile ``j``, moved by the shift, would lie over tile ``i``."""
-    height, width = detail.shape[1:]
+    height, width = detail[i].shape
     top, bottom = max(0, rows), min(height, height + rows)
     left, right = max(0, columns), min(width, width + columns)
     if (bottom - top) * (right - left) < MIN_OVERLAP_PX:
         return False
-    a = detail[i, top:bottom, left:right].astype(np.float32).ravel()
-    b = detail[j, top - rows : bottom - rows, left - columns : right - columns].astype(np.float32).ravel()
+    a = detail[i][top:bottom, left:right].astype(np.float32).ravel()
+    b = detail[j][top - rows : bottom - rows, left - columns : right - columns].astype(np.float32).ravel()
     a, b = a - a.mean(), b - b.mean()
     return float(a @ b) > MIN_CORRELATION * float(np.linalg.norm(a) * np.linalg.norm(b))

@@ -6,6 +6,7 @@ import tarfile
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.data import immunohistochemistry
 
 from napari_gigaclf.errors import CohortError
 from napari_gigaclf.testing.runs import kinds
@@ -149,6 +150,34 @@ def test_patients_are_found_in_names(tmp_path):
     found = check_tiles(tmp_path, group=r"(P\d)-").tiles
     assert {row.group for row in found.cohort.rows} == {"P0", "P1"}
     assert kinds(check_tiles(tmp_path, group=r"Q\d")) == ["no-group"] * 8
+
+
+def cut(path, row, column):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(immunohistochemistry()[row : row + 96, column : column + 96]).save(path)
+
+
+def test_tiles_that_overlap_are_kept_on_one_side(tmp_path):
+    for number, (row, column) in enumerate([(0, 0), (30, 10), (60, 20), (300, 200)]):
+        cut(tmp_path / "a" / f"{number}.png", row, column)
+        cut(tmp_path / "b" / f"{number}.png", row, column + 200)
+    report = check_tiles(tmp_path)
+    assert kinds(report) == ["no-groups", "overlaps"]
+    assert "6 of 8 tiles overlap others, in 2 places" in report.warnings[1].message
+    groups = {row.name: row.group for row in report.tiles.cohort.rows}
+    assert groups["a/0.png"] == groups["a/1.png"] == groups["a/2.png"]
+    assert len(set(groups.values())) == 4
+
+
+def test_overlaps_between_splits_are_told(tmp_path):
+    for number, split in enumerate(("train", "tune")):
+        for name, column in (("a", 0), ("b", 250)):
+            cut(tmp_path / split / name / "1.png", 20 * number, column)
+    report = check_tiles(tmp_path)
+    assert not report.errors
+    (message,) = [problem.message for problem in report.warnings if problem.kind == "places-divided"]
+    assert message.startswith("2 tiles overlap those of another split")
+    assert "tune/a/1.png (tune) is of one place with train/a/1.png (train)" in message
 
 
 def test_slides_of_one_patient_belong_together(tmp_path):
