@@ -206,7 +206,6 @@ class AskSection(QWidget):
             self._overlays.fields(slide, self.probes.fields(slide.id))
         if classes:
             self.why.offer_classes(classes, shown)
-        self._tell_why()
 
     def show_picture(self, number: int, picture: NDArray[np.uint8]) -> None:
         """Show what the place of a row looks like."""
@@ -242,7 +241,7 @@ class AskSection(QWidget):
         """Show a gradient over its slide."""
         self._shown = (slide, why)
         self._overlays.why(slide, why.signed if self.why.signed else why.unsigned)
-        self._tell_why()
+        self.why.show_why(why_text(why.found))
 
     def show_no_why(self, text: str) -> None:
         """Say why there is no gradient; what Classify says of the run stays."""
@@ -265,7 +264,7 @@ class AskSection(QWidget):
         self.whys.slide_gone(slide_id)
         if self._shown is not None and self._shown[0].id == slide_id:
             self._shown = None
-            self._tell_why()
+            self.why.show_why("")
 
     def shut_down(self) -> bool:
         """Let go of the viewer and end the workers; True if they ended in time."""
@@ -354,13 +353,8 @@ class AskSection(QWidget):
         if self._shown is not None:
             self.show_why(*self._shown)
 
-    def _tell_why(self) -> None:
-        """Say what gradient is on show, in place of why an earlier question had no answer."""
-        self.why.show_why("" if self._shown is None else why_text(self._shown[1].found))
-
     def _choose(self) -> None:
         """List the classes of the answer that is chosen."""
-        self._tell_why()
         row = self.probes.chosen
         if row is not None and row.answer.mean:
             self.why.offer_classes(list(row.answer.mean), self._shown_class() or "")
@@ -374,7 +368,7 @@ class AskSection(QWidget):
             slides.add(self._shown[0].id)
         self.probes.drop()
         self._shown = None
-        self._tell_why()
+        self.why.show_why("")
         for slide_id in slides:
             self.places.clear(slide_id)
             for kind in ("fields", "why"):

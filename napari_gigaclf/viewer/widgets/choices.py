@@ -168,7 +168,7 @@ class ChoicesPanel(QWidget):
     def _show_scale(self, slide: "Slide | None") -> None:
         """Ask for a scale that is unknown, and let one that is known be corrected; what is being typed stays."""
         # A phantom that is computed as one looks has a scale of its own, which cannot be another.
-        self.scale_row.setVisible(slide is not None and slide.um_per_px_source != "phantom")
+        self.scale_row.setVisible(slide is not None and hasattr(slide, "replaced"))
         if slide is None or slide is self._scaled:
             return
         self._scaled = slide

@@ -310,7 +310,6 @@ def test_why_can_be_cancelled_and_says_what_it_lacks(asking, widget, slide, mous
     assert "ask about a place first" in widget.asking.why.why_note.text()
     mouse.click(PLACE)
     answers(1)
-    assert not widget.asking.why.why_note.text(), "there is an answer now"
     widget.asking.why.smooth_box.setChecked(True)
     widget.asking.why.samples_box.setValue(1000)
     estimate = widget.run_panel.estimate_note.text()

@@ -9,7 +9,6 @@ import pytest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_gigaclf.slides import open_slide
-from napari_gigaclf.slides.phantom import PhantomSlide
 from napari_gigaclf.viewer import ask_commands, run_commands
 from napari_gigaclf.viewer.controllers.giving_way import MOVING_SECONDS
 from napari_gigaclf.viewer.controllers.run_view import State
@@ -291,12 +290,6 @@ def test_an_unknown_scale_is_asked_for_and_then_wins(widget, show, pixels, ready
     ready(unknown)
     assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
     assert "given by the user" in widget.choices.slide_note.text()
-
-
-def test_a_phantom_that_is_computed_has_the_scale_that_it_has(widget, show):
-    show(PhantomSlide(seed=3, shape=(256, 256)))
-    assert "phantom, 256 x 256 px" in widget.choices.slide_note.text()
-    assert not widget.choices.scale_row.isVisibleTo(widget)
 
 
 def test_a_scale_is_corrected_with_all_that_hangs_on_it(widget, show, slide, ready, qtbot, viewer):
