@@ -25,9 +25,7 @@ KIND = "hotspots"
 NAME = "hotspots"
 SYMBOLS = {"open": "disc", "accepted": "square", "rejected": "x", "relabelled": "diamond"}
 LINE, CURRENT_LINE = 0.06, 0.12
-"""Width of a ring against its size, where the ring is not larger than ``THICK_PX`` on the screen."""
-THICK_PX = 40.0
-"""A larger ring keeps the line that one of this size has: it must not hide the tissue under it."""
+"""Width of a ring against its size."""
 LEAST_PX = 20.0
 """A ring is about this large on the screen where it would be smaller. (napari's own limit of a point's size makes the
 line half as thick as the point, and covers what is in it.)"""
@@ -39,8 +37,8 @@ SEEN_PX = 96.0
 """Where a place is smaller than this on the screen, going there zooms in until it is so large."""
 
 
-def marks_layer(entries: "Sequence[Entry]", shown: Sequence[int], frame: Frame) -> LayerData:
-    """Return the rings of a list of places, as they are before they follow the zoom."""
+def marks_layer(entries: "Sequence[Entry]", shown: Sequence[int], current: int | None, frame: Frame) -> LayerData:
+    """Return the rings of a list of places."""
     kwargs: dict[str, Any] = {
         **frame.place(),
         "name": NAME,
@@ -56,7 +54,7 @@ def marks_layer(entries: "Sequence[Entry]", shown: Sequence[int], frame: Frame) 
         "symbol": symbols(entries),
         "face_color": "transparent",
         "border_color": colours(entries, shown),
-        "border_width": widths(np.full(len(entries), LEAST_PX), None),
+        "border_width": widths(entries, current),
         "features": {"rank": ranks(entries, shown)},
         "text": {"string": "{rank}", "anchor": "upper_right", "size": 11, "color": "black"},
     }
@@ -81,12 +79,9 @@ def ranks(entries: "Sequence[Entry]", shown: Sequence[int]) -> list[str]:
     return [str(entry.rank) if index in there else "" for index, entry in enumerate(entries)]
 
 
-def widths(screen_sides: NDArray[np.float64], current: int | None) -> NDArray[np.float64]:
-    """Return the width of each ring against its size, of sizes on the screen in pixels; the current one is bold."""
-    lines = np.full(len(screen_sides), LINE)
-    if current is not None:
-        lines[current] = CURRENT_LINE
-    return np.asarray(lines * np.minimum(1.0, THICK_PX / screen_sides), np.float64)
+def widths(entries: "Sequence[Entry]", current: int | None) -> NDArray[np.float64]:
+    """Return the width of each ring against its size; the current one is bold."""
+    return np.array([CURRENT_LINE if index == current else LINE for index in range(len(entries))])
 
 
 class HotspotMarks:
@@ -95,8 +90,6 @@ class HotspotMarks:
     def __init__(self, canvas: SlideCanvas) -> None:
         self._canvas = canvas
         self._sides: NDArray[np.float64] | None = None
-        self._screen_sides = np.zeros(0)
-        self._current: int | None = None
 
     def put(self, slide_id: str, frame: Frame, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
         """Show the rings of a list in place of those that were there."""
@@ -105,15 +98,14 @@ class HotspotMarks:
             if layer is not None:
                 layer.data = np.empty((0, 2))
             return
-        data, kwargs, kind = marks_layer(entries, shown, frame)
+        data, kwargs, kind = marks_layer(entries, shown, None, frame)
         if layer is None:
             self._canvas.put(slide_id, (data, kwargs, kind))
         else:  # to take a layer out of napari costs a second where much is in memory
             layer.data = data
             for name in TAKEN_OVER:
                 setattr(layer, name, kwargs[name])
-        self._sides = self._current = None
-        self._screen_sides = np.zeros(0)
+        self._sides = None
         self.follow_zoom(slide_id, frame, entries)
 
     def remove(self, slide_id: str) -> None:
@@ -143,28 +135,20 @@ class HotspotMarks:
         """Draw the current place bold."""
         layer = self._layer(slide_id, entries)
         if layer is not None:
-            self._current = current
-            layer.border_width = widths(self._screen_sides, current)
+            layer.border_width = widths(entries, current)
 
     def follow_zoom(self, slide_id: str, frame: Frame, entries: "Sequence[Entry]") -> None:
-        """Keep the rings large enough to be seen, and their lines thin enough to see what is in them."""
+        """Keep the rings large enough to be seen."""
         layer = self._layer(slide_id, entries)
         if layer is None or not entries:
             return
         um = (frame.um_per_px or (1.0, 1.0))[0]
-        px = self._stepped(1.0 / (float(self._canvas.viewer.scene.camera.zoom) * um))
-        sides = np.maximum([_side(entry) for entry in entries], LEAST_PX * px)
+        least = LEAST_PX / (float(self._canvas.viewer.scene.camera.zoom) * um)
+        least = SIZE_STEP ** round(np.log(least) / np.log(SIZE_STEP))
+        sides = np.maximum([_side(entry) for entry in entries], least)
         if self._sides is None or not np.array_equal(sides, self._sides):
             self._sides = sides
             layer.size = sides
-        if not np.array_equal(sides / px, self._screen_sides):
-            self._screen_sides = sides / px
-            layer.border_width = widths(self._screen_sides, self._current)
-
-    @staticmethod
-    def _stepped(px: float) -> float:
-        """Return the side of a pixel of the screen in pixels of level 0, to the next step of the zoom."""
-        return float(SIZE_STEP ** round(np.log(px) / np.log(SIZE_STEP)))
 
     def go_to(self, frame: Frame, entry: "Entry") -> None:
         """Look at a place, near enough to see it."""

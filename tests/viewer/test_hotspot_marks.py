@@ -115,24 +115,6 @@ def test_rings_can_be_seen_at_every_zoom(canvas, marks):
     assert np.allclose(layer.size, 192)  # what the network saw
 
 
-def test_lines_of_rings_do_not_hide_the_tissue_when_one_zooms_in(canvas, marks):
-    entries, camera = [entry(1), entry(2)], canvas.viewer.scene.camera
-    camera.zoom = 0.05
-    marks.put("s", FRAME, entries, [0, 1])
-    layer = canvas.overlay("s", "hotspots")
-    marks.point_out("s", entries, 1)
-    for zoom in (0.05, 0.3, 4.0, 40.0):
-        camera.zoom = zoom
-        marks.follow_zoom("s", FRAME, entries)
-        lines = layer.border_width * layer.size * 0.5 * zoom
-        assert (lines > 0.8).all()
-        assert (lines < 6.5).all(), f"{lines} px at zoom {zoom}"
-        assert lines[1] == pytest.approx(2 * lines[0])
-    marks.put("s", FRAME, entries, [0, 1])  # another list where the view stands
-    lines = layer.border_width * layer.size * 0.5 * 40.0
-    assert lines == pytest.approx(2.4, rel=0.15)
-
-
 def test_keys_are_bound_where_nobody_draws_and_given_back(canvas):
     viewer, pressed = canvas.viewer, []
     before = lambda _viewer: pressed.append("before")  # noqa: E731
