@@ -1,5 +1,6 @@
 """A napari window with the widget docked; workers are joined before the window goes."""
 
+import gc
 import sys
 import time
 
@@ -17,9 +18,15 @@ def usual_priority(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def nothing_set_aside(monkeypatch):
-    """Leave Python's search for garbage alone: the viewer's fixture looks among young objects for what was left."""
+def only_its_own_is_searched(monkeypatch):
+    """Search for garbage among what the test makes, all of it, and not among what is left of the tests before.
+
+    napari keeps thousands of objects of every window that was, and its fixture collects garbage several times for each
+    test: after two hundred windows a second each time.
+    """
     monkeypatch.setattr("napari_gigaclf.viewer.set_aside.MANY_MODULES", sys.maxsize)
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

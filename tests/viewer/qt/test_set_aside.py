@@ -17,6 +17,7 @@ from napari_gigaclf.viewer.set_aside import MANY_MODULES, NAME, set_aside
 @pytest.fixture
 def searched(monkeypatch):
     """Modules are set aside as they are for a person; in the end all is searched once, as the viewer's fixture asks."""
+    gc.unfreeze()
     monkeypatch.setattr("napari_gigaclf.viewer.set_aside.MANY_MODULES", MANY_MODULES)
     yield
     gc.unfreeze()
