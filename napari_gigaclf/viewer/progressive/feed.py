@@ -281,7 +281,7 @@ class Feed:
                 self._arrived(key, tile, generation)
 
     def _next(self) -> Key | None:
-        """Return the tile to fetch next; None when there was nothing to fetch for a while."""
+        """Return the tile to fetch next; None once nobody looks, or when there was nothing to fetch for a while."""
         with self._changed:
             while True:
                 for queue in self._queues():
@@ -290,7 +290,8 @@ class Feed:
                         if key not in self._busy and key not in self._broken and key not in self.store:
                             self._busy.add(key)
                             return key
-                if not self._changed.wait(IDLE_SECONDS) and not any(self._queues()):
+                woken = bool(self._views) and self._changed.wait(IDLE_SECONDS)
+                if not woken and not any(self._queues()):
                     # Leaves the list under the lock, so that a view that comes now starts another thread.
                     self._threads = [each for each in self._threads if each is not threading.current_thread()]
                     return None

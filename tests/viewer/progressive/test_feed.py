@@ -212,6 +212,15 @@ def test_without_an_overview_the_background_is_shown_meanwhile(slide, gate):
     assert feed.join(10)
 
 
+def test_threads_end_at_once_when_it_is_stopped(make_feed, monkeypatch):
+    monkeypatch.setattr(feed_module, "IDLE_SECONDS", 100.0)
+    feed = make_feed()
+    feed.show(0, VIEW)
+    until(lambda: not any(feed._queues()))
+    feed.stop()
+    assert feed.join(10)
+
+
 def test_threads_end_when_there_is_nothing_to_do_and_begin_again(make_feed, monkeypatch):
     monkeypatch.setattr(feed_module, "IDLE_SECONDS", 0.05)
     feed = make_feed()
