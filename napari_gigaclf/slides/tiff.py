@@ -1,6 +1,7 @@
 """Opens TIFF slides: Aperio, Hamamatsu, Leica, PerkinElmer, Philips, OME-TIFF, and plain or pyramidal TIFF."""
 
 import logging
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def open_tiff(path: Path, *, scene: int | str | None = None, z: int | None = Non
     # Without a handler Python prints the library's complaints about damaged files on the user's terminal.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     file = tifffile.TiffFile(path)
+    let_go = weakref.finalize(file, file.filehandle.close)  # whoever held the slide or a level of it never closed it
+    let_go.atexit = False  # threads may still read
     try:
         return _open(path, file, scene, z)
     except BaseException:

@@ -1,8 +1,10 @@
 """TIFF slides of each maker: format, levels, pixel size and its source, extras, scenes, planes, privacy."""
 
+import gc
 import json
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 
@@ -239,6 +241,18 @@ def test_id_survives_renaming_and_tells_files_apart(tmp_path):
     first.rename(moved)
     with open_slide(moved) as slide:
         assert slide.id == before
+
+
+def test_a_slide_that_is_let_go_closes_its_file(tmp_path, recwarn):
+    """As a viewer lets go of it, whose layers know no ``close``; a level that is still held can still be read."""
+    path = write_ome_tiff(tmp_path / "f.ome.tif", np.zeros((64, 64, 3), np.uint8))
+    level = open_slide(path).levels[0]
+    gc.collect()
+    assert level[0, 0].tolist() == [0, 0, 0]
+    del level
+    gc.collect()
+    assert str(path) not in [each.path for each in psutil.Process().open_files()]
+    assert [str(each.message) for each in recwarn] == []
 
 
 def test_real_files(shared_data):
