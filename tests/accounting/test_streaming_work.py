@@ -41,7 +41,7 @@ def counted_macs(run, image):
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("tile", [32, 64, (48, 200)])
 def test_arithmetic_is_that_of_the_untiled_network_plus_what_was_promised(name, tile):
-    module, image = NETWORKS[name], torch.randn(2, 3, 176, 192)
+    module, image = NETWORKS[name], torch.randn(2, 3, 144, 112)
     streamed = stream(module, tile=tile)
     plan = streamed.plan(image.shape)
     with torch.no_grad():
@@ -107,7 +107,7 @@ def test_peak_memory_stays_below_what_was_promised(name, backward, kept):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_peak_memory_stays_below_what_was_promised_with_borders_on_disk(name):
-    module, image = NETWORKS[name], torch.randn(1, 3, 384, 320)
+    module, image = NETWORKS[name], torch.randn(1, 3, 192, 224)
     plan = stream(module, tile=32).plan(image.shape)
     streamed = stream(module, tile=32, memory=plan.peak_bytes - plan.carry_bytes // 2)
     assert streamed.plan(image.shape).spilled_tiles > 0

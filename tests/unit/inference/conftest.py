@@ -1,5 +1,6 @@
 """Small untrained models, small slides, and the obvious implementation they are compared with."""
 
+import copy
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,25 +52,35 @@ def texture(shape: tuple[int, int], seed: int) -> NDArray[np.uint8]:
     return np.clip(170 + smooth + rng.normal(0, 12, smooth.shape), 0, 255).astype(np.uint8)
 
 
+def build_model(**changes: object) -> Classifier:
+    """Build an untrained classifier whose cells differ."""
+    torch.manual_seed(3)
+    model = build_classifier(dataclasses.replace(CONFIG, **changes))
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None
+    with torch.no_grad():  # statistics of something, so that the cells differ
+        image = torch.from_numpy(texture((640, 640), seed=1)).permute(2, 0, 1)[None].float() / 255
+        cells = model.train().features(image)[0].flatten(1).T
+        logits = model.eval().cell_logits(cells)
+        model.head[-1].weight.div_(logits.std() / 2)
+        model.head[-1].bias.sub_(model.cell_logits(cells).mean(dim=0))
+    return model.requires_grad_(requires_grad=False)
+
+
 @pytest.fixture(scope="session")
 def make_model() -> Callable[..., Classifier]:
-    """Return a function building an untrained classifier whose cells differ."""
+    """Return a function giving an untrained classifier of the caller's own; each kind is built once."""
+    built: dict[str, Classifier] = {}
 
     def make(**changes: object) -> Classifier:
+        kind = repr(sorted(changes.items()))
+        if kind not in built:
+            built[kind] = build_model(**changes)
         torch.manual_seed(3)
-        model = build_classifier(dataclasses.replace(CONFIG, **changes))
-        for module in model.modules():
-            if isinstance(module, torch.nn.Conv2d):
-                torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.momentum = None
-        with torch.no_grad():  # statistics of something, so that the cells differ
-            image = torch.from_numpy(texture((640, 640), seed=1)).permute(2, 0, 1)[None].float() / 255
-            cells = model.train().features(image)[0].flatten(1).T
-            logits = model.eval().cell_logits(cells)
-            model.head[-1].weight.div_(logits.std() / 2)
-            model.head[-1].bias.sub_(model.cell_logits(cells).mean(dim=0))
-        return model.requires_grad_(requires_grad=False)
+        return copy.deepcopy(built[kind])
 
     return make
 

@@ -17,7 +17,7 @@ def slides_table(tmp_path_factory):
     return write_annotated_slides(tmp_path_factory.mktemp("annotated"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def quick():
     """A recipe of some seconds: 5 steps per epoch."""
     return with_settings(preset("default"), ["um_per_px=1", "epochs=2", "batch_size=4", "learning_rate=0.002"])

@@ -50,6 +50,14 @@ def trained(tiles_folder, tmp_path_factory):
     return folder, result, epochs, progress
 
 
+@pytest.fixture(scope="module")
+def whole(tiles_folder, quick, tmp_path_factory):
+    """The folder of a run by the quick recipe that nothing stopped."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    go(tiles_folder, quick, folder)
+    return folder
+
+
 @pytest.fixture
 def large_tiles(tmp_path):
     """A folder of 6 tiles of noise, 128 x 128 px, of two classes and three patients."""
@@ -118,8 +126,7 @@ def test_a_tile_is_answered_as_its_cell_of_a_slide_is(trained, tiles_folder):
     torch.testing.assert_close(alone, middle, rtol=1e-4, atol=1e-4)
 
 
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tiles_folder, quick, tmp_path):
-    go(tiles_folder, quick, tmp_path / "whole")
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tiles_folder, quick, tmp_path, whole):
     stop, seen = threading.Event(), []
 
     def stops(progress):
@@ -136,11 +143,11 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tiles_folder, quic
         except Cancelled:
             continue
     assert len(seen) == 10
-    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
-    assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts")
+    assert_same_weights(whole, tmp_path / "parts")
+    assert losses_of(whole) == losses_of(tmp_path / "parts")
 
 
-def test_a_run_that_was_killed_goes_on_from_its_last_state(tiles_folder, quick, tmp_path, monkeypatch):
+def test_a_run_that_was_killed_goes_on_from_its_last_state(tiles_folder, quick, tmp_path, whole, monkeypatch):
     class Killed(BaseException):
         pass
 
@@ -148,51 +155,48 @@ def test_a_run_that_was_killed_goes_on_from_its_last_state(tiles_folder, quick, 
         if progress.done == 28:
             raise Killed
 
-    go(tiles_folder, quick, tmp_path / "whole")
     monkeypatch.setattr(run_module, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(run_module.Run, "keep", lambda _run: None)  # a kill writes nothing any more
     with pytest.raises(Killed):
         go(tiles_folder, quick, tmp_path / "parts", progress=dies)
     go(tiles_folder, quick, tmp_path / "parts", resume=True)
-    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
-    assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts")
+    assert_same_weights(whole, tmp_path / "parts")
+    assert losses_of(whole) == losses_of(tmp_path / "parts")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 @pytest.mark.parametrize("where", ["progress", "on_epoch"])
-def test_whatever_breaks_a_run_all_that_was_learnt_is_kept(tiles_folder, quick, tmp_path, error, where):
+def test_whatever_breaks_a_run_all_that_was_learnt_is_kept(tiles_folder, quick, tmp_path, whole, error, where):
     def breaks(told):
         if where == "on_epoch" or told.done == 28:
             raise error
 
-    go(tiles_folder, quick, tmp_path / "whole")
     with pytest.raises(error):
         go(tiles_folder, quick, tmp_path / "parts", **{where: breaks})
     assert len(losses_of(tmp_path / "parts")) == (5 if where == "on_epoch" else 6)
     go(tiles_folder, quick, tmp_path / "parts", resume=True)
-    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
-    assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "parts"), "no step is made twice"
+    assert_same_weights(whole, tmp_path / "parts")
+    assert losses_of(whole) == losses_of(tmp_path / "parts"), "no step is made twice"
 
 
 @pytest.mark.parametrize(("place", "name", "calls"), [(AveragedModel, "update_parameters", 3), (best, "save_model", 2)])
 def test_a_run_that_breaks_within_a_change_goes_on_from_the_state_before(
-    tiles_folder, quick, tmp_path, monkeypatch, place, name, calls
+    tiles_folder, quick, tmp_path, whole, monkeypatch, place, name, calls
 ):  # fmt: skip
-    whole, made = getattr(place, name), []
+    unbroken, made = getattr(place, name), []
 
     def breaks(*args):
         made.append(args)
         if len(made) == calls:
             raise MemoryError
-        return whole(*args)
+        return unbroken(*args)
 
-    go(tiles_folder, quick, tmp_path / "whole")
     with monkeypatch.context() as patch:
         patch.setattr(place, name, breaks)
         with pytest.raises(MemoryError):
             go(tiles_folder, quick, tmp_path / "parts")
     go(tiles_folder, quick, tmp_path / "parts", resume=True)
-    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+    assert_same_weights(whole, tmp_path / "parts")
 
 
 def test_another_run_is_not_overwritten_nor_gone_on_with(tiles_folder, quick, tmp_path):
