@@ -1,5 +1,6 @@
 """A screen for each process of tests, and fixtures which every part of the test suite may use."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: spinning threads starve other work
+# Python goes through all objects, half a million of them libraries', a tenth as often: that took a tenth of all time.
+gc.set_threshold(700, 10, 100)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCREEN = "1600x1000x24"
