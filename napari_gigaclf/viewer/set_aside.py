@@ -69,12 +69,13 @@ class SetAside(QObject):
         self._taken_back = False
 
     def stop(self) -> None:
-        """Take everything back in for good."""
+        """Take everything back in for good, if anything was set aside."""
         for emitter, callback in self._connected:
             emitter.disconnect(callback)
         self._connected = ()
         self.setObjectName("")
-        gc.unfreeze()
+        if self._num_modules:
+            gc.unfreeze()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Stop when the window closes: it is to be given back as a whole."""

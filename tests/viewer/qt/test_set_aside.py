@@ -74,3 +74,12 @@ def test_a_slide_with_its_overlays_goes_in_one_piece(searched, shown_viewer, mon
     assert tidied == [0], "once, and with all there is"
     assert [each() for each in gone] == [None] * 3
     assert gc.get_freeze_count() > 0, "set aside again before another slide comes"
+
+
+def test_a_window_that_set_nothing_aside_takes_nothing_back_when_it_closes(shown_viewer):
+    set_aside(shown_viewer)  # no more modules came than the fixture of all window tests allows
+    aside = gc.get_freeze_count()
+    assert aside > 0, "what the fixture set aside"
+    window = shown_viewer.window._qt_window
+    window.findChild(QObject, NAME).eventFilter(window, QCloseEvent())
+    assert gc.get_freeze_count() > aside / 2
