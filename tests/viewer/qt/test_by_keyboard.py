@@ -112,6 +112,28 @@ def test_what_has_the_focus_by_keyboard_is_framed_and_what_was_clicked_is_not(vi
     qtbot.waitUntil(lambda: frames(window) == [], timeout=5_000)
 
 
+def test_a_button_that_greys_out_hands_on_a_frame_only_if_a_key_pressed_it(viewer, dock, canvas, qtbot):
+    hotspots = dock(HotspotsWidget)
+    window = viewer.window._qt_window
+    button, following = hotspots.export_button, hotspots.choices.reader_box
+    QWidget.setTabOrder(button, following)
+    button.clicked.disconnect()
+    button.clicked.connect(lambda: button.setEnabled(False))
+    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    for by_mouse in (True, False):
+        button.setEnabled(True)
+        canvas.setFocus()
+        button.setFocus()
+        if by_mouse:
+            qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        else:
+            press(Qt.Key.Key_Space)
+        assert not button.isEnabled()
+        assert QApplication.focusWidget() not in (None, button)
+        expected = [] if by_mouse else [QApplication.focusWidget()]
+        qtbot.waitUntil(lambda expected=expected: frames(window) == expected, timeout=5_000)
+
+
 def test_the_whole_viewer_in_focus_keeps_its_parts(viewer, dock, canvas, qtbot):
     dock(HotspotsWidget)
     splitter = viewer.window._qt_viewer  # napari gives it the focus when it starts
@@ -167,6 +189,22 @@ def test_a_slide_that_was_opened_is_enough(viewer, on_the_screen, plugin, canvas
     window._command_palette.show()
     window._command_palette.hide()
     assert QApplication.focusWidget() is canvas
+
+
+def test_the_palette_that_brings_the_first_slide_leaves_the_keys_on_the_canvas(
+    viewer, on_the_screen, plugin, canvas, qtbot
+):
+    """Nothing of the plugin was there when the palette took the focus."""
+    window = viewer.window._qt_window
+    assert window.findChild(ByKeyboard) is None
+    canvas.setFocus()
+    press(Qt.Key.Key_P, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    line = QApplication.focusWidget()
+    qtbot.keyClicks(line, "phantom slide")
+    qtbot.keyClick(line, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: window.findChild(ByKeyboard) is not None, timeout=60_000)
+    assert QApplication.focusWidget() is canvas
+    assert len(viewer.layers) > 0
 
 
 def test_the_palette_leaves_the_focus_to_a_command_that_takes_it(viewer, dock, canvas, qtbot):
