@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
+from napari_gigaclf.slides.slide import PHANTOM_FORMAT
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, PREDICTED, RegionChoice
 from napari_gigaclf.viewer.texts import auto_level_text, level_text, model_text, slide_text
 from napari_gigaclf.viewer.widgets.controls import (
@@ -167,8 +168,8 @@ class ChoicesPanel(QWidget):
 
     def _show_scale(self, slide: "Slide | None") -> None:
         """Ask for a scale that is unknown, and let one that is known be corrected; what is being typed stays."""
-        # A phantom that is computed as one looks has a scale of its own, which cannot be another.
-        self.scale_row.setVisible(slide is not None and hasattr(slide, "replaced"))
+        # A phantom that is computed as one looks is computed in micrometres: there is nothing to correct.
+        self.scale_row.setVisible(slide is not None and slide.format != PHANTOM_FORMAT)
         if slide is None or slide is self._scaled:
             return
         self._scaled = slide
