@@ -310,9 +310,9 @@ COMMANDS = (
     Command(title="Compare: link the two canvases, or not", run=toggle_link),
     Command(title="Colour profile of the slide: on or off", run=toggle_profile),
     Command(title="Ruler: on or off", run=toggle_ruler, keys=("Alt-D",)),
-    Command(title="Ruler: measure at the middle of the view", run=measure_by_keys, keys=("Alt-L",)),
+    Command(title="Ruler: measure at the middle of the view", run=measure_by_keys, keys=("Alt-E",)),
     Command(title="Properties of the slide: show or hide", run=toggle_properties),
-    Command(title="Save a snapshot", run=save_snapshot, keys=("Alt-S",)),
+    Command(title="Save a snapshot", run=save_snapshot, keys=("Alt-T",)),
     Command(title="List the keys", run=show_shortcuts, keys=("Alt-K",)),
 )
 """All commands, in the order of the list of keys."""

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
-KEY = "Alt+L"
+KEY = "Alt+E"
 FIRST = f"Ruler: bring one end under the cross (arrows; with Shift a little), then press {KEY}"
 SECOND = f"Ruler: bring the other end under the cross, then press {KEY}"
 NO_SLIDE = "Ruler: open a slide first"

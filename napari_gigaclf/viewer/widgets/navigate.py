@@ -164,7 +164,7 @@ class NavigateWidget(Docked):
             "mirror": _button("Mirror", "Exchange left and right (Alt+M)"),
             "upright": _button("Upright", "Show the slide as its file has it (Alt+U)"),
             "ruler": _button("Ruler", f"Drag over the slide to measure a length (Alt+D); without a mouse: {KEY}"),
-            "snapshot": _button("Snapshot", "Save what is shown, with scale bar and legend (Alt+S)"),
+            "snapshot": _button("Snapshot", "Save what is shown, with scale bar and legend (Alt+T)"),
             "keys": _button("Keys", "List the keys of the canvas (Alt+K)"),
             "properties": _button("Properties", "What the slide says about itself"),
         }

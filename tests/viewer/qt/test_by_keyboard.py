@@ -3,10 +3,13 @@
 import pytest
 from npe2 import PluginManifest
 from qtpy.QtCore import QEventLoop, Qt, QTimer
+from qtpy.QtGui import QKeySequence
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractItemView, QApplication, QPlainTextEdit, QWidget
 
-from napari_gigaclf.viewer.commands import show_shortcuts
+from napari_gigaclf.viewer.canvas_keys import CanvasKeys
+from napari_gigaclf.viewer.commands import PLUS, show_shortcuts
+from napari_gigaclf.viewer.key_list import NEXT_PART_KEY, NEXT_WIDGET_KEY, all_keys
 from napari_gigaclf.viewer.widgets.by_keyboard import ByKeyboard
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.compare import CompareWidget
@@ -227,6 +230,29 @@ def test_tab_leaves_every_table_and_text(dock, qtbot, kind):
     for each in traps:
         held = each.tabKeyNavigation() if isinstance(each, QAbstractItemView) else not each.tabChangesFocus()
         assert not held, f"{type(each).__name__} {each.accessibleName()}"
+
+
+def test_every_key_over_the_slide_reaches_it_and_none_is_taken_by_napari(
+    viewer, on_the_screen, show, slide, canvas, qtbot
+):
+    """Pressed as the system tells of keys, so that shortcuts and menus of the window come first, as in the program."""
+    show(slide)
+    keys = [key for told in all_keys().values() for _, spelled in told for key in spelled]
+    keys = [key for key in keys if key not in (NEXT_PART_KEY, NEXT_WIDGET_KEY, PLUS)]
+    assert len(keys) > 40
+    pressed = []
+    bound = CanvasKeys(viewer, {key: lambda key=key: pressed.append(key) for key in keys})
+    window = viewer.window._qt_window.windowHandle()
+    for key in keys:
+        canvas.setFocus()
+        code = QKeySequence(key.replace("Alt-", "Alt+").replace("Shift-", "Shift+").replace("Page", "Pg"))[0]
+        QTest.keyClick(window, code.key(), code.keyboardModifiers())
+        qtbot.wait(5)
+        for popup in (QApplication.activePopupWidget(), QApplication.activeModalWidget()):
+            if popup is not None:
+                popup.close()
+    bound.stop()
+    assert pressed == keys
 
 
 def test_tab_and_escape_leave_the_list_of_keys(viewer, dock, qtbot):

@@ -168,14 +168,14 @@ def test_a_length_is_measured_by_keys_alone(navigator, show, slide, viewer, poin
     (cross,) = viewer.window._qt_viewer.canvas.native.findChildren(MiddleCross)
     canvas = cross.parentWidget()
     assert not cross.isVisible()
-    press(Qt.Key.Key_L, Qt.KeyboardModifier.AltModifier)
+    press(Qt.Key.Key_E, Qt.KeyboardModifier.AltModifier)
     assert cross.isVisible()
     assert (cross.geometry().center() - canvas.rect().center()).manhattanLength() <= 1
     assert "one end under the cross" in navigator.reading.text()
     press(Qt.Key.Key_Left)
     press(Qt.Key.Key_Up, Qt.KeyboardModifier.ShiftModifier)
     begin = np.array(point.world_centre)
-    press(Qt.Key.Key_L, Qt.KeyboardModifier.AltModifier)
+    press(Qt.Key.Key_E, Qt.KeyboardModifier.AltModifier)
     assert "the other end" in navigator.reading.text()
     press(Qt.Key.Key_Right)
     (line,) = [layer for layer in viewer.layers if layer.metadata.get("kind") == "ruler"]
@@ -183,7 +183,7 @@ def test_a_length_is_measured_by_keys_alone(navigator, show, slide, viewer, poin
         press(key, Qt.KeyboardModifier.ShiftModifier)
         assert np.allclose(line.data[0] * line.scale, [begin, point.world_centre]), "it follows"
     end = np.array(point.world_centre)
-    press(Qt.Key.Key_L, Qt.KeyboardModifier.AltModifier)
+    press(Qt.Key.Key_E, Qt.KeyboardModifier.AltModifier)
     assert not cross.isVisible()
     press(Qt.Key.Key_Right)
     assert np.allclose(line.data[0] * line.scale, [begin, end])
