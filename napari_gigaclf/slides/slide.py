@@ -20,6 +20,8 @@ UNKNOWN_SCALE = "unknown"
 """``um_per_px_source`` of a slide that does not say how large its pixels are."""
 GIVEN_BY_USER = "given by the user"
 """``um_per_px_source`` of a slide whose micrometres per pixel the caller gave."""
+PHANTOM_FORMAT = "phantom"
+"""``format`` of a slide that is computed as it is read."""
 
 
 @runtime_checkable

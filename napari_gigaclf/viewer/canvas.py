@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.geometry import Box, corner_to_napari_data, napari_data_to_corner
+from napari_gigaclf.viewer.constant_width import keep_outlines_thin
 from napari_gigaclf.viewer.finished_frames import finish_frames
 from napari_gigaclf.viewer.layers import LayerData, belongs_to
 from napari_gigaclf.viewer.viewpoint import Viewpoint
@@ -57,7 +58,9 @@ class SlideCanvas:
 
     def __init__(self, viewer: Any) -> None:  # noqa: ANN401 - napari has no stubs
         self.viewer = viewer
-        finish_frames(viewer)  # here, since all of ours that changes a viewer's layers goes through this class
+        # Both here, since all of ours that changes a viewer's layers goes through this class.
+        finish_frames(viewer)
+        keep_outlines_thin(viewer)
 
     # --- slides -----------------------------------------------------------------------------------------------------
 

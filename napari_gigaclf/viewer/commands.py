@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PAN_SHARE = 0.25
 """An arrow key moves the view by this share of the canvas."""
+NUDGE_SHARE = 0.02
+"""With Shift, by this one."""
 ZOOM_STEP = 2.0**0.5
 CURTAIN_STEPS = 2
 """A key of the canvas moves the curtain by so many of its steps."""
@@ -49,6 +51,10 @@ class Navigator(Protocol):
 
     def come_forward(self) -> None:
         """Come into sight."""
+        ...
+
+    def measure_by_keys(self) -> None:
+        """Begin to measure, or take one end, or the other."""
         ...
 
 
@@ -82,6 +88,26 @@ def pan_up(viewer: "napari.viewer.Viewer") -> None:
 def pan_down(viewer: "napari.viewer.Viewer") -> None:
     """Move the view down."""
     Viewpoint(viewer).pan(PAN_SHARE, 0)
+
+
+def nudge_left(viewer: "napari.viewer.Viewer") -> None:
+    """Move the view a little to the left."""
+    Viewpoint(viewer).pan(0, -NUDGE_SHARE)
+
+
+def nudge_right(viewer: "napari.viewer.Viewer") -> None:
+    """Move the view a little to the right."""
+    Viewpoint(viewer).pan(0, NUDGE_SHARE)
+
+
+def nudge_up(viewer: "napari.viewer.Viewer") -> None:
+    """Move the view a little up."""
+    Viewpoint(viewer).pan(-NUDGE_SHARE, 0)
+
+
+def nudge_down(viewer: "napari.viewer.Viewer") -> None:
+    """Move the view a little down."""
+    Viewpoint(viewer).pan(NUDGE_SHARE, 0)
 
 
 def zoom_in(viewer: "napari.viewer.Viewer") -> None:
@@ -213,6 +239,11 @@ def toggle_ruler(viewer: "napari.viewer.Viewer") -> None:
     NAVIGATORS.tell(viewer, lambda navigator: navigator.buttons["ruler"].click())
 
 
+def measure_by_keys(viewer: "napari.viewer.Viewer") -> None:
+    """Measure between two places that are brought into the middle of the view."""
+    NAVIGATORS.tell(viewer, lambda navigator: navigator.measure_by_keys())
+
+
 def toggle_properties(viewer: "napari.viewer.Viewer") -> None:
     """Show what the slide says about itself, or hide it."""
 
@@ -255,6 +286,10 @@ COMMANDS = (
     Command(title="Move right", run=pan_right, keys=("Right",)),
     Command(title="Move up", run=pan_up, keys=("Up",)),
     Command(title="Move down", run=pan_down, keys=("Down",)),
+    Command(title="Move a little to the left", run=nudge_left, keys=("Shift-Left",)),
+    Command(title="Move a little to the right", run=nudge_right, keys=("Shift-Right",)),
+    Command(title="Move a little up", run=nudge_up, keys=("Shift-Up",)),
+    Command(title="Move a little down", run=nudge_down, keys=("Shift-Down",)),
     Command(title="Zoom in", run=zoom_in, keys=("=", PLUS)),
     Command(title="Zoom out", run=zoom_out, keys=("-",)),
     Command(title="Objective 1.25x", run=objective_1, keys=("Alt-1",)),
@@ -275,8 +310,9 @@ COMMANDS = (
     Command(title="Compare: link the two canvases, or not", run=toggle_link),
     Command(title="Colour profile of the slide: on or off", run=toggle_profile),
     Command(title="Ruler: on or off", run=toggle_ruler, keys=("Alt-D",)),
+    Command(title="Ruler: measure at the middle of the view", run=measure_by_keys, keys=("Alt-E",)),
     Command(title="Properties of the slide: show or hide", run=toggle_properties),
-    Command(title="Save a snapshot", run=save_snapshot, keys=("Alt-S",)),
+    Command(title="Save a snapshot", run=save_snapshot, keys=("Alt-T",)),
     Command(title="List the keys", run=show_shortcuts, keys=("Alt-K",)),
 )
 """All commands, in the order of the list of keys."""

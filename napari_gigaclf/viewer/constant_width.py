@@ -1,9 +1,16 @@
 """Keeps lines as wide on the screen at every zoom as they were drawn at first: napari's widths lie in the data."""
 
+import weakref
 from typing import Any
 
 import numpy as np
 
+from napari_gigaclf.viewer.proxied import key_of, model_of
+
+OUTLINES = ("fields", "tissue", "truth")
+"""Kinds of layers of ours that outline something, and must not hide it."""
+OUTLINE_WIDTH = 2.0
+"""Width of an outline in pixels of the screen."""
 STEP = 1.1
 """The width follows the zoom in steps, so that not every turn of the wheel builds the lines anew."""
 
@@ -48,3 +55,26 @@ def keep_width(viewer: Any, layer: Any, screen_width: float) -> None:  # noqa: A
     events.zoom.connect(follow)
     viewer.layers.events.removed.connect(removed)
     follow()
+
+
+_WATCHED: set[int] = set()
+"""Viewers whose outlines are looked after."""
+
+
+def keep_outlines_thin(viewer: Any) -> None:  # noqa: ANN401
+    """Have the outlines that are, or will be, on a viewer follow its zoom."""
+    key, model = key_of(viewer), model_of(viewer)
+    if key in _WATCHED:
+        return
+    _WATCHED.add(key)
+    weakref.finalize(model, _WATCHED.discard, key)
+    held = weakref.ref(model)
+
+    def look_after(layer: Any) -> None:  # noqa: ANN401
+        drawn_on = held()
+        if drawn_on is not None and layer.metadata.get("kind") in OUTLINES and hasattr(layer, "edge_width"):
+            keep_width(drawn_on, layer, OUTLINE_WIDTH)
+
+    viewer.layers.events.inserted.connect(lambda event: look_after(event.value))
+    for layer in viewer.layers:
+        look_after(layer)

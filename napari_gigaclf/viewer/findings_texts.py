@@ -23,6 +23,8 @@ KEYS = {
     "U": "undo",
 }
 """Keys of the widget, and what they do."""
+SMALL_AREA = 10.0
+"""Areas below this, in mm² or millions of pixels, are said to two digits."""
 NOTHING = "Classify a slide, or open a saved result: its most suspicious places are listed here."
 ONLY_SCORES = "Hotspots are places of high probability. This model gives scores, which its map shows."
 
@@ -80,11 +82,28 @@ def position_text(entries: "Sequence[Entry]", shown: "Sequence[int]", current: i
     return f"{at}, {judged} with a verdict"
 
 
+def lesion_headers(*, in_mm: bool) -> tuple[str, ...]:
+    """Return the titles of the columns of ``lesion_cells``, with the units that the cells have no room for."""
+    area, length = ("mm²", "mm") if in_mm else ("Mpx", "px")
+    return "", "piece", "foci", f"area\n{area}", f"longest\n{length}", "size"
+
+
 def lesion_cells(lesion: "Lesion", number: int) -> list[str]:
-    """Return one row of the table of lesions."""
+    """Return one row of the table of lesions, as short as can be: it stands beside the slide on a small screen."""
+    size = lesion.area_px / 1e6 if lesion.area_mm2 is None else lesion.area_mm2
+    area = f"{size:.2g}" if size < SMALL_AREA else f"{size:.1f}"
+    longest = f"{lesion.diameter_px:.4g}" if lesion.diameter_mm is None else f"{lesion.diameter_mm:.2f}"
+    named = (lesion.size_class or "").removesuffix(" cells")
+    return [str(number), str(lesion.section), str(lesion.num_foci), area, longest, named]
+
+
+def lesion_text(lesion: "Lesion") -> str:
+    """Return what a row says, in words: its tooltip."""
     area = pixels_text(lesion.area_px) if lesion.area_mm2 is None else f"{lesion.area_mm2:.3g} mm²"
     longest = f"{lesion.diameter_px:.4g} px" if lesion.diameter_mm is None else f"{lesion.diameter_mm:.2f} mm"
-    return [str(number), str(lesion.section), str(lesion.num_foci), area, longest, lesion.size_class or ""]
+    foci = count_text(lesion.num_foci, "foci").removesuffix("s") if lesion.num_foci > 1 else "1 focus"
+    text = f"piece {lesion.section} of the tissue, {foci}, {area}, longest distance {longest}"
+    return f"{text}: {lesion.size_class}" if lesion.size_class else text
 
 
 def lesions_text(lesions: "Sequence[Lesion]") -> str:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 KIND = "hotspots"
 NAME = "hotspots"
 SYMBOLS = {"open": "disc", "accepted": "square", "rejected": "x", "relabelled": "diamond"}
-LINE, CURRENT_LINE = 0.06, 0.12
-"""Width of a ring against its size."""
+LINE_PX, CURRENT_LINE_PX = 1.5, 3.0
+"""Width of a ring in pixels of the screen, at every zoom: it must not hide what it surrounds."""
 LEAST_PX = 20.0
 """A ring is about this large on the screen where it would be smaller. (napari's own limit of a point's size makes the
 line half as thick as the point, and covers what is in it.)"""
@@ -37,8 +37,8 @@ SEEN_PX = 96.0
 """Where a place is smaller than this on the screen, going there zooms in until it is so large."""
 
 
-def marks_layer(entries: "Sequence[Entry]", shown: Sequence[int], current: int | None, frame: Frame) -> LayerData:
-    """Return the rings of a list of places."""
+def marks_layer(entries: "Sequence[Entry]", shown: Sequence[int], frame: Frame) -> LayerData:
+    """Return the rings of a list of places; how wide their lines are follows the zoom (``HotspotMarks``)."""
     kwargs: dict[str, Any] = {
         **frame.place(),
         "name": NAME,
@@ -54,7 +54,7 @@ def marks_layer(entries: "Sequence[Entry]", shown: Sequence[int], current: int |
         "symbol": symbols(entries),
         "face_color": "transparent",
         "border_color": colours(entries, shown),
-        "border_width": widths(entries, current),
+        "border_width": np.full(len(entries), LINE_PX / LEAST_PX),
         "features": {"rank": ranks(entries, shown)},
         "text": {"string": "{rank}", "anchor": "upper_right", "size": 11, "color": "black"},
     }
@@ -79,9 +79,12 @@ def ranks(entries: "Sequence[Entry]", shown: Sequence[int]) -> list[str]:
     return [str(entry.rank) if index in there else "" for index, entry in enumerate(entries)]
 
 
-def widths(entries: "Sequence[Entry]", current: int | None) -> NDArray[np.float64]:
-    """Return the width of each ring against its size; the current one is bold."""
-    return np.array([CURRENT_LINE if index == current else LINE for index in range(len(entries))])
+def widths(on_screen: NDArray[np.float64], current: int | None) -> NDArray[np.float64]:
+    """Return the width of each ring against its size, in pixels of the screen; the current one is bold."""
+    lines = np.full(len(on_screen), LINE_PX)
+    if current is not None:
+        lines[current] = CURRENT_LINE_PX
+    return np.minimum(lines / on_screen, 1.0)
 
 
 class HotspotMarks:
@@ -90,6 +93,9 @@ class HotspotMarks:
     def __init__(self, canvas: SlideCanvas) -> None:
         self._canvas = canvas
         self._sides: NDArray[np.float64] | None = None
+        self._pixel = 1.0
+        """Pixels of the screen per level-0 pixel, in steps."""
+        self._current: int | None = None
 
     def put(self, slide_id: str, frame: Frame, entries: "Sequence[Entry]", shown: Sequence[int]) -> None:
         """Show the rings of a list in place of those that were there."""
@@ -98,14 +104,14 @@ class HotspotMarks:
             if layer is not None:
                 layer.data = np.empty((0, 2))
             return
-        data, kwargs, kind = marks_layer(entries, shown, None, frame)
+        data, kwargs, kind = marks_layer(entries, shown, frame)
         if layer is None:
             self._canvas.put(slide_id, (data, kwargs, kind))
         else:  # to take a layer out of napari costs a second where much is in memory
             layer.data = data
             for name in TAKEN_OVER:
                 setattr(layer, name, kwargs[name])
-        self._sides = None
+        self._sides, self._current = None, None
         self.follow_zoom(slide_id, frame, entries)
 
     def remove(self, slide_id: str) -> None:
@@ -134,21 +140,26 @@ class HotspotMarks:
     def point_out(self, slide_id: str, entries: "Sequence[Entry]", current: int) -> None:
         """Draw the current place bold."""
         layer = self._layer(slide_id, entries)
-        if layer is not None:
-            layer.border_width = widths(entries, current)
+        self._current = current
+        if layer is not None and self._sides is not None:
+            layer.border_width = widths(self._sides * self._pixel, current)
 
     def follow_zoom(self, slide_id: str, frame: Frame, entries: "Sequence[Entry]") -> None:
-        """Keep the rings large enough to be seen."""
+        """Keep the rings large enough to be seen, and their lines as thin as they are."""
         layer = self._layer(slide_id, entries)
         if layer is None or not entries:
             return
         um = (frame.um_per_px or (1.0, 1.0))[0]
-        least = LEAST_PX / (float(self._canvas.viewer.scene.camera.zoom) * um)
-        least = SIZE_STEP ** round(np.log(least) / np.log(SIZE_STEP))
-        sides = np.maximum([_side(entry) for entry in entries], least)
+        pixel = float(self._canvas.viewer.scene.camera.zoom) * um
+        pixel = SIZE_STEP ** round(np.log(pixel) / np.log(SIZE_STEP))
+        if self._sides is not None and pixel == self._pixel:
+            return
+        self._pixel = pixel
+        sides = np.maximum([_side(entry) for entry in entries], LEAST_PX / pixel)
         if self._sides is None or not np.array_equal(sides, self._sides):
-            self._sides = sides
             layer.size = sides
+        self._sides = sides
+        layer.border_width = widths(sides * pixel, self._current)
 
     def go_to(self, frame: Frame, entry: "Entry") -> None:
         """Look at a place, near enough to see it."""

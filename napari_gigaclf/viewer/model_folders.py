@@ -85,15 +85,33 @@ def remember(folder: Path) -> None:
     OutputError
         It cannot be written.
     """
+    _change(folder.absolute(), listed=True)
+
+
+def forget(folder: Path) -> None:
+    """List a folder no longer in later windows; what is in it, if it is there, stays as it is.
+
+    Raises
+    ------
+    ResultError
+        The list that is there cannot be read; it is left as it is.
+    OutputError
+        It cannot be written.
+    """
+    _change(folder.absolute(), listed=False)
+
+
+def _change(folder: Path, *, listed: bool) -> None:
+    """Put a folder at the end of the list, or take it off."""
     import dataclasses
     import json
 
     from napari_gigaclf.writing import replacing
 
-    folder = folder.absolute()
     with _WRITING:
         before = remembered_folders()
-        after = [*(each for each in before if each != folder), folder][-MAX_FOLDERS:]
+        others = [each for each in before if each != folder]
+        after = [*others, folder][-MAX_FOLDERS:] if listed else others
         if after != before:
             kept = FoldersJson(format=FORMAT, folders=tuple(map(str, after)))
             with replacing(folders_file()) as path:

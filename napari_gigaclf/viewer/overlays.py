@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 from napari_gigaclf.models.map_scale import MapScale
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.colour_bars import colour_bars_of
-from napari_gigaclf.viewer.constant_width import keep_width, width_on
+from napari_gigaclf.viewer.constant_width import OUTLINE_WIDTH, width_on
 from napari_gigaclf.viewer.layers import (
-    FIELD_SCREEN_WIDTH,
     FILE,
     Frame,
     field_layer,
@@ -120,11 +119,10 @@ class Overlays:
         fields = [(row.number, row.answer.outline) for row in rows]
         layer = self._canvas.overlay(slide.id, "fields")
         if layer is None or len(layer.data) != len(fields) - 1:
-            layer = self._canvas.put(slide.id, field_layer(fields, Frame.of_slide(slide)))
-            keep_width(self._canvas.viewer, layer, FIELD_SCREEN_WIDTH)
+            self._canvas.put(slide.id, field_layer(fields, Frame.of_slide(slide)))
             return
         data, kwargs, _ = field_layer(fields, Frame.of_slide(slide))
-        width = width_on(self._canvas.viewer, layer, FIELD_SCREEN_WIDTH)
+        width = width_on(self._canvas.viewer, layer, OUTLINE_WIDTH)
         layer.add_paths(data[-1:], edge_color=kwargs["edge_color"][-1:], edge_width=width)
         layer.features = kwargs["features"]
 

@@ -34,18 +34,8 @@ class Ruler(MouseTool):
             self._viewer.scene.camera.mouse_pan = not on
         super().switch(on)
 
-    def _pressed(self, viewer: Any, event: Any) -> Iterator[None]:  # noqa: ANN401 - napari's mouse event
-        viewer.scene.camera.mouse_pan = False  # a layer that was selected meanwhile has switched it on again
-        begin = world_position(event)
-        yield
-        while event.type == "mouse_move":
-            self._show(begin, world_position(event))
-            yield
-        end = world_position(event)
-        if end != begin:
-            self._show(begin, end)
-
-    def _show(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
+    def show(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
+        """Show the line between two world positions, (y, x), on the slide that one sees, in place of its last one."""
         slide = Viewpoint(self._viewer).slide()
         if slide is None:
             return
@@ -61,8 +51,19 @@ class Ruler(MouseTool):
             layer.features = kwargs["features"]
         self._measured(kwargs["features"]["length"][0])
 
+    def _pressed(self, viewer: Any, event: Any) -> Iterator[None]:  # noqa: ANN401 - napari's mouse event
+        viewer.scene.camera.mouse_pan = False  # a layer that was selected meanwhile has switched it on again
+        begin = world_position(event)
+        yield
+        while event.type == "mouse_move":
+            self.show(begin, world_position(event))
+            yield
+        end = world_position(event)
+        if end != begin:
+            self.show(begin, end)
+
     def _add(self, data: Any, kwargs: dict[str, Any]) -> None:  # noqa: ANN401 - a list of an array
-        active = self._viewer.layers.selection.active
+        active, panned = self._viewer.layers.selection.active, self._viewer.scene.camera.mouse_pan
         add_ruler(self._viewer, data, kwargs)
         self._viewer.layers.selection.active = active
-        self._viewer.scene.camera.mouse_pan = False
+        self._viewer.scene.camera.mouse_pan = panned

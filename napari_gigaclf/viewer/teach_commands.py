@@ -79,7 +79,7 @@ def teach_read(viewer: "napari.viewer.Viewer") -> None:
 
 def teach_stop(viewer: "napari.viewer.Viewer") -> None:
     """Stop reading slides."""
-    TEACHERS.tell(viewer, lambda teacher: teacher.teaching.cancel())
+    TEACHERS.tell(viewer, lambda teacher: teacher.teaching.reader.cancel())
 
 
 def teach_clicks(viewer: "napari.viewer.Viewer") -> None:
@@ -164,4 +164,4 @@ def teach_delete_features(viewer: "napari.viewer.Viewer") -> None:
 
 def teach_delete_all_features(viewer: "napari.viewer.Viewer") -> None:
     """Delete the features that are kept of all slides."""
-    TEACHERS.tell(viewer, lambda teacher: teacher.teaching.forget_all_features())
+    TEACHERS.tell(viewer, lambda teacher: teacher.teaching.reader.forget_all())

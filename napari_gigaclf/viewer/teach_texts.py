@@ -58,7 +58,26 @@ def features_text(slide: "Slide | None", base: "BaseModel | None", opened: "Open
     return said
 
 
-def check_text(check: Check | None, num_examples: int, *, readable: bool = True, painted: bool = True) -> str:
+def rescaled_text(num_again: int, num_left_out: int) -> str:
+    """Say what became of the examples on a slide that was given another scale; nothing where it had none."""
+    lines = [f"Read again at the slide's new scale: {count_text(num_again, 'example')}."] if num_again else []
+    if num_left_out:
+        lines.append(
+            f"{count_text(num_left_out, 'example')} of another scale than the slide has now: left out of what is "
+            "learnt until the slide is read, or where it has no features any more."
+        )
+    return " ".join(lines)
+
+
+def check_text(
+    check: Check | None, num_examples: int, *, num_left_out: int = 0, readable: bool = True, painted: bool = True
+) -> str:
+    """Say how the examples agree, with their number, and how many are left out since they are of another scale."""
+    text = _check_text(check, num_examples, readable=readable, painted=painted)
+    return f"{text}; {num_left_out} of another scale left out" if num_left_out else text
+
+
+def _check_text(check: Check | None, num_examples: int, *, readable: bool, painted: bool) -> str:
     """Say how the examples agree, with their number.
 
     Parameters
@@ -86,6 +105,9 @@ def check_text(check: Check | None, num_examples: int, *, readable: bool = True,
         f"Cross-validated: {check.num_right} of {count_text(check.num_asked, 'example')} right, "
         f"{check.accuracy:.0%} ({how}{alone})"
     )
+
+
+OTHER_SCALE = "left out: of another scale"
 
 
 def contested_text(contested: "Contested | None") -> str:

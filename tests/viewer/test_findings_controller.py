@@ -22,6 +22,7 @@ from napari_gigaclf.viewer.findings_texts import (
     comparison_rows,
     empty_text,
     lesion_cells,
+    lesion_text,
     lesions_text,
     missed_text,
     position_text,
@@ -341,7 +342,8 @@ def test_the_sentences(opened):
     assert "the highest tumour is 0.31: lower" in empty_text(0.31, "tumour", 0.5)
     assert empty_text(None, "tumour", 0.5) == "No place was found for tumour."
     lesion = dataclasses.replace(widget.lesions[0], diameter_mm=0.35, area_mm2=0.02, size_class="micro", foci=(1, 2))
-    assert lesion_cells(lesion, 1) == ["1", "1", "2", "0.02 mm²", "0.35 mm", "micro"]
+    assert lesion_cells(lesion, 1) == ["1", "1", "2", "0.02", "0.35", "micro"]
+    assert lesion_text(lesion) == "piece 1 of the tissue, 2 foci, 0.02 mm², longest distance 0.35 mm: micro"
     assert lesions_text([lesion, lesion]) == "2 lesions in 1 tissue section, the longest 0.35 mm: micro"
     assert lesions_text([]) == "No lesion at this threshold."
     findings.step(1)

@@ -9,7 +9,7 @@ from napari_gigaclf.inference.findings.ranking import Entry
 from napari_gigaclf.inference.findings.reviews import Review
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.canvas_keys import CanvasKeys
-from napari_gigaclf.viewer.hotspot_marks import LEAST_PX, SEEN_PX, SYMBOLS, HotspotMarks
+from napari_gigaclf.viewer.hotspot_marks import CURRENT_LINE_PX, LEAST_PX, LINE_PX, SEEN_PX, SYMBOLS, HotspotMarks
 from napari_gigaclf.viewer.layers import Frame
 
 FRAME = Frame(um_per_px=(0.5, 0.5), shape=(4000, 4000))
@@ -113,6 +113,24 @@ def test_rings_can_be_seen_at_every_zoom(canvas, marks):
     camera.zoom = 4.0
     marks.follow_zoom("s", FRAME, entries)
     assert np.allclose(layer.size, 192)  # what the network saw
+
+
+def test_the_lines_of_rings_stay_as_thin_when_one_zooms_in(canvas, marks):
+    entries, camera = [entry(1), entry(2)], canvas.viewer.scene.camera
+    camera.zoom = 0.05
+    marks.put("s", FRAME, entries, [0, 1])
+    layer = canvas.overlay("s", "hotspots")
+    for zoom in (0.05, 1.0, 20.0, 0.3):
+        camera.zoom = zoom
+        marks.follow_zoom("s", FRAME, entries)
+        lines = layer.border_width * layer.size * 0.5 * zoom
+        assert lines == pytest.approx([LINE_PX, LINE_PX], rel=0.13)
+    marks.point_out("s", entries, 1)
+    for zoom in (0.3, 5.0):
+        camera.zoom = zoom
+        marks.follow_zoom("s", FRAME, entries)
+        lines = layer.border_width * layer.size * 0.5 * zoom
+        assert lines == pytest.approx([LINE_PX, CURRENT_LINE_PX], rel=0.13)
 
 
 def test_keys_are_bound_where_nobody_draws_and_given_back(canvas):

@@ -244,7 +244,7 @@ def test_a_slide_without_features_is_read_and_kept(make, view, pump, slide):
     controller.forget_features()
     pump.until(lambda: "Deleted" in view.notes[-1])
     assert controller.kept.size() == 0
-    controller.forget_all_features()
+    controller.reader.forget_all()
     pump.until(lambda: view.notes[-1] == "No features were kept.")
     ones, _ = some_cells(controller)
     click(controller, pump, ones[:1], 0)  # what is in memory stays
@@ -257,7 +257,7 @@ def test_reading_can_be_stopped(make, view, pump, slide, held):
     controller.read()
     pump.until(lambda: bool(view.progress))
     assert view.progress[0].done < view.progress[0].total
-    controller.cancel()
+    controller.reader.cancel()
     held.go.set()
     pump.until(lambda: view.features[1]["readable"])
     assert view.notes[-1] == "Stopped."
@@ -268,7 +268,7 @@ def test_what_cannot_be_read_is_said(make, view, pump, slide, results, held):
     controller = make()
     controller.read()
     assert view.notes[-1] == "Open a slide first."
-    controller.cancel()
+    controller.reader.cancel()
     assert view.notes[-1] == "No slide is being read."
     controller.choose_slide(slide)
     pump.until(lambda: view.features[1].get("readable", False))
@@ -293,7 +293,7 @@ def test_stopping_stops_all_reading_and_nothing_else(make, view, pump, slide, re
     controller.apply([other, third])
     assert held.begun.wait(100)
     controller.save_model(tmp_path / "taught")
-    controller.cancel()
+    controller.reader.cancel()
     held.go.set()
     pump.until(lambda: bool(view.models))
     assert load_model(tmp_path / "taught").classes == ("class 1", "class 2")

@@ -73,10 +73,10 @@ class Evidence:
 
 
 def evidence_of(lesson: Lesson) -> Evidence:
-    """Return the examples of a lesson as numbers."""
-    examples = tuple(sorted(lesson.examples, key=lambda each: each.key))
-    counts = lesson.counts()
-    classes = tuple(each for each in lesson.classes if counts[each.number])
+    """Return the examples of a lesson that are learnt from as numbers."""
+    examples = tuple(sorted(lesson.used, key=lambda each: each.key))
+    shown = {each.class_number for each in examples}
+    classes = tuple(each for each in lesson.classes if each.number in shown)
     place = {each.number: position for position, each in enumerate(classes)}
     width = lesson.base.num_features
     features = np.zeros((len(examples), width))

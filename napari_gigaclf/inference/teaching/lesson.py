@@ -16,6 +16,8 @@ from napari_gigaclf.inference.teaching.vectors import Vector, from_text
 StepKind = Literal["example", "removal", "class", "rename", "drop"]
 """An example is given or taken back; a class is added, renamed (and coloured), or dropped with its examples."""
 Colour = tuple[int, int, int]
+Scale = tuple[float, float] | None
+"""Micrometres per pixel of level 0, (y, x); None where they are unknown."""
 
 MAX_STEPS = 20_000
 MAX_EXAMPLES = 2000
@@ -61,6 +63,8 @@ class Example:
     class_number: int
     features: str
     """Features of the cell, float32; see ``vectors``."""
+    um_per_px: Scale = None
+    """The scale that the slide had when they were read."""
 
     def __post_init__(self) -> None:
         """Check what a file may have brought."""
@@ -89,6 +93,10 @@ class TaughtSlide:
     """Mean of each feature over its cells, float32; see ``vectors``."""
     deviation: str
     """Standard deviation of each feature over its cells, float32."""
+    um_per_px: Scale = None
+    """The scale that it had then."""
+    outdated: bool = False
+    """Whether it was given another scale since, at which its features were not read yet."""
 
     def __post_init__(self) -> None:
         """Check what a file may have brought."""
@@ -192,6 +200,17 @@ class Lesson:
         there = {each.number for each in self.classes}
         return tuple(each for each in found.values() if each.class_number in there)
 
+    @property
+    def used(self) -> tuple[Example, ...]:
+        """The examples that are learnt from: those whose features are of the scale that their slide has now."""
+        slides = {each.slide_id: each for each in self.slides}
+
+        def holds(example: Example) -> bool:
+            slide = slides.get(example.slide_id)
+            return slide is None or (not slide.outdated and slide.um_per_px == example.um_per_px)
+
+        return tuple(each for each in self.examples if holds(each))
+
     def counts(self) -> dict[int, int]:
         """Return how many examples each class has, by its number."""
         found = {each.number: 0 for each in self.classes}
@@ -201,8 +220,8 @@ class Lesson:
 
     @property
     def can_learn(self) -> bool:
-        """Whether two classes have examples."""
-        return sum(count > 0 for count in self.counts().values()) >= 2
+        """Whether two classes have examples that are learnt from."""
+        return len({each.class_number for each in self.used}) >= 2
 
     @property
     def can_undo(self) -> bool:

@@ -5,6 +5,7 @@ The head is one ``nn.Linear`` with the standardisation folded in. Whatever poole
 """
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,9 +101,9 @@ def save_taught_model(lesson: Lesson, head: Head, check: Check, base: "Classifie
 
 def taught_card(lesson: Lesson, head: Head, check: Check, base: "Classifier") -> ModelCard:
     """Return the card of the taught model. Names of slides are not in it: they may name patients."""
-    counts = lesson.counts()
+    counts = Counter(example.class_number for example in lesson.used)
     each = ", ".join(f"{taught.name} {counts[taught.number]}" for taught in head.classes)
-    slides = len({example.slide_id for example in lesson.examples})
+    slides = len({example.slide_id for example in lesson.used})
     on = f"{slides} slide{'' if slides == 1 else 's'}"
     names = [taught.name for taught in head.classes]
     before = base.card

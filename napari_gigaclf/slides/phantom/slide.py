@@ -29,6 +29,7 @@ from napari_gigaclf.slides.phantom.layout import TumourKind, make_layout
 from napari_gigaclf.slides.phantom.noise import Noise
 from napari_gigaclf.slides.phantom.render import Painter
 from napari_gigaclf.slides.phantom.stain import Camera, make_stain
+from napari_gigaclf.slides.slide import PHANTOM_FORMAT
 
 PHANTOM_VERSION: Final = 1
 """Version of the appearance: pixels are the same for the same seed, shape and scale while this stays the same."""
@@ -95,7 +96,7 @@ class PhantomSlide(ArraySlide):
         facts = SlideFacts(
             name=name,
             path=None,
-            format="phantom",
+            format=PHANTOM_FORMAT,
             dtype=np.dtype(np.uint8),
             num_channels=3,
             um_per_px=(self._um, self._um),

@@ -11,9 +11,8 @@ from typing import Any, Protocol
 from napari_gigaclf.viewer.camera_link import CameraLink
 from napari_gigaclf.viewer.canvas import SlideCanvas, layer_key
 from napari_gigaclf.viewer.colour_bars import colour_bars_of
-from napari_gigaclf.viewer.constant_width import keep_width
+from napari_gigaclf.viewer.constant_width import keep_outlines_thin
 from napari_gigaclf.viewer.controllers.curtain import TOOL_KINDS, is_slide
-from napari_gigaclf.viewer.layers import FIELD_SCREEN_WIDTH
 from napari_gigaclf.viewer.twin import Twin
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 
@@ -103,6 +102,7 @@ class CompareController:
             self._pair, self._link_wanted = before.pair, before.link_wanted
             self.link.shift(before.offset)
         self.update()
+        keep_outlines_thin(second)
         if before is not None and not self.link.on:
             Viewpoint(second).set_world(before.centre, before.zoom)
 
@@ -195,8 +195,6 @@ class CompareController:
             if twin is None:
                 twin = self._twins[key] = Twin(layer, CANVAS, self._make_anew)
                 layers.insert(number, twin.layer)
-                if layer.metadata.get("kind") == "fields":
-                    keep_width(self._second, twin.layer, FIELD_SCREEN_WIDTH)
             elif layers.index(twin.layer) != number:
                 layers.move(layers.index(twin.layer), number)
         layers.selection.clear()  # a selected layer would take keys and the mouse

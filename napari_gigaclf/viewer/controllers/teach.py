@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_gigaclf.errors import GigaclfError
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
-from napari_gigaclf.inference.teaching.lesson import BaseModel, Example, Lesson
+from napari_gigaclf.inference.teaching.lesson import BaseModel, Example, Lesson, Scale
 from napari_gigaclf.inference.teaching.vectors import to_text
 from napari_gigaclf.viewer import teach_texts as texts
 from napari_gigaclf.viewer.controllers import teach_jobs as jobs
@@ -81,6 +81,7 @@ class TeachController:
         """How slides are read: device, memory, threads."""
         self._book = LessonBook(folder)
         self._model_generation = 0
+        self._scales: dict[str, Scale] = {}  # of the open slides, by id
 
     @property
     def base(self) -> BaseModel | None:
@@ -153,6 +154,12 @@ class TeachController:
         self._at.slide = slide
         self._at.open()
 
+    def note_scales(self, slides: "Sequence[Slide]") -> None:
+        """Learn no more from what was read at another scale than a slide has that is open."""
+        self._scales = {each.id: each.um_per_px for each in slides}
+        if self._bring_up_to_date():
+            self._repaint()
+
     def offer_results(self, results: "dict[str, Prediction]") -> None:
         """Take the results that are open, by slide id; their features need not be made again."""
         self._at.results = dict(results)
@@ -193,6 +200,7 @@ class TeachController:
             place=at.canvas.grid.centre_of(*cell),
             class_number=self.current_class,
             features=to_text(at.canvas.features[at.canvas.number_of(cell)]),
+            um_per_px=at.about.um_per_px,
         )
         self._change(lambda lesson: lesson.with_slide(at.about).with_example(example))
 
@@ -208,8 +216,7 @@ class TeachController:
         lesson = self.lesson
         if lesson is None or not lesson.can_undo:
             self._view.show_note("There is nothing to undo.")
-            return
-        if self._change(lambda each: each.undone()):
+        elif self._change(lambda each: each.undone()):
             self._view.show_note(texts.undone_text(lesson))
 
     def add_class(self, name: str) -> None:
@@ -261,12 +268,6 @@ class TeachController:
             self._read(self.slide, self.base, None)
             self._at.show_features()
 
-    def cancel(self) -> None:
-        """Stop reading; what else the worker is to do, such as saving, it does."""
-        if not self.reader.busy:
-            self._view.show_note(texts.NOTHING_READ)
-        self.reader.cancel()
-
     def apply(self, slides: "Sequence[Slide]") -> None:
         """Paint the map of all these slides; those whose features are not there are read first."""
         lesson, base = self.lesson, self.base
@@ -290,16 +291,8 @@ class TeachController:
         )
 
     def forget_features(self) -> None:
-        """Delete what is kept of the slide by the model; what is in memory stays until the slide is closed."""
-        slide, base = self.slide, self.base
-        if slide is None or base is None:
-            self._view.show_note(texts.features_text(slide, base, None))
-            return
-        self._long.submit(lambda _job: self.kept.forget(slide.id, base.identity), self._forgotten, self._view.show_note)
-
-    def forget_all_features(self) -> None:
-        """Delete what is kept of all slides."""
-        self._long.submit(lambda _job: self.kept.forget_all(), self._forgotten, self._view.show_note)
+        """Delete what is kept of the slide by the model."""
+        self._at.forget_features()
 
     def close(self) -> bool:
         """Write what is not yet written and end the workers; True if they ended in time."""
@@ -366,6 +359,18 @@ class TeachController:
             contested = {each.example.key: each for each in there}
             self._view.show_lesson(Shown(lesson=self.lesson, current_class=self.current_class, contested=contested))
 
+    def _bring_up_to_date(self) -> bool:
+        """Leave out examples that were read at another scale, or read them again; True if there were any."""
+        if self.lesson is None:
+            return False
+        before = self.lesson
+        self.lesson, said = jobs.at_present(before, self._scales, self.opened)
+        if self.lesson is not before:
+            self._save()
+            self._show()
+            self._view.show_note(said)
+        return self.lesson is not before
+
     def _forget(self, slide_id: str) -> None:
         self.reader.slide_gone(slide_id)
         self.painter.slide_gone(slide_id)
@@ -391,8 +396,5 @@ class TeachController:
 
     def _repaint(self) -> None:
         """Learn from the lesson as it is now, and paint the slide that is open."""
+        self._bring_up_to_date()
         self.painter.repaint(self.lesson, self.opened)
-
-    def _forgotten(self, num_bytes: int) -> None:
-        said = f"Deleted {num_bytes / 1e6:.0f} MB of kept features." if num_bytes else "No features were kept."
-        self._view.show_note(said)

@@ -1,7 +1,7 @@
 """Pieces of work of the Teach widget for its workers: find features, stream a slide for them, learn, save a model."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +14,14 @@ from napari_gigaclf.inference.teaching.base import describe_base
 from napari_gigaclf.inference.teaching.checking import Check, cross_validate
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
 from napari_gigaclf.inference.teaching.learning import Head, evidence_of, learn
-from napari_gigaclf.inference.teaching.lesson import BaseModel, Lesson, TaughtSlide
+from napari_gigaclf.inference.teaching.lesson import BaseModel, Lesson, Scale, TaughtSlide
 from napari_gigaclf.inference.teaching.lesson_file import list_lessons
 from napari_gigaclf.inference.teaching.painting import Canvas
+from napari_gigaclf.inference.teaching.rereading import at_scales, read_again
 from napari_gigaclf.inference.teaching.suggesting import suggest
 from napari_gigaclf.inference.teaching.vectors import to_text
 from napari_gigaclf.progress import CancelToken, ProgressCallback
+from napari_gigaclf.viewer import teach_texts as texts
 from napari_gigaclf.viewer.controllers.teach_lessons import Lessons
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ def opened(prediction: "Prediction", slide: "Slide", source: str) -> Opened:
             num_cells=len(canvas.features),
             mean=to_text(mean),
             deviation=to_text(deviation),
+            um_per_px=prediction.record.slide.um_per_px,
         ),
         source=source,
         level=prediction.record.parameters.get("level", "auto"),
@@ -159,6 +162,24 @@ def keep_once(kept: KeptFeatures, prediction: "Prediction") -> None:
         there = None
     if there is None or there.record.started != record.started:
         kept.keep(prediction)
+
+
+def at_present(lesson: Lesson, scales: Mapping[str, Scale], at: Opened | None) -> tuple[Lesson, str]:
+    """Return the lesson as it holds at the scales that slides have now, and what to say of it.
+
+    Parameters
+    ----------
+    scales
+        Of the slides that are open, by id.
+    at
+        The slide whose features are in memory; its examples are read again if they are of another scale.
+    """
+    now = at_scales(lesson, scales)
+    if at is not None and scales.get(at.slide.id, at.about.um_per_px) == at.about.um_per_px:
+        now = read_again(now, at.about, at.canvas)
+    left_out = len(now.examples) - len(now.used)
+    again = len({each.key for each in now.used} - {each.key for each in lesson.used})
+    return now, texts.rescaled_text(again, left_out) if now is not lesson else ""
 
 
 def seen_rows(canvas: Canvas, box: "Box | None") -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_gigaclf.errors import GigaclfError
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
 from napari_gigaclf.inference.teaching.lesson import BaseModel
+from napari_gigaclf.viewer import teach_texts as texts
 from napari_gigaclf.viewer.controllers import teach_jobs as jobs
 from napari_gigaclf.viewer.controllers.seldom import seldom
 from napari_gigaclf.viewer.controllers.shelf import Shelf
@@ -125,7 +126,9 @@ class TeachReader:
         self._jobs[job] = slide.id
 
     def cancel(self) -> None:
-        """Stop all reading."""
+        """Stop all reading; what else the worker is to do, such as saving, it does."""
+        if not self.busy:
+            self._view.show_note(texts.NOTHING_READ)
         for job in self._jobs:
             job.cancel()
 
@@ -135,6 +138,19 @@ class TeachReader:
         for job, about in self._jobs.items():
             if about == slide_id:
                 job.cancel()
+
+    def forget(self, slide: "Slide", base: BaseModel) -> None:
+        """Delete what is kept of a slide by a model; what is in memory stays until the slide is closed."""
+        slide_id, identity = slide.id, base.identity
+        self._long.submit(lambda _job: self._kept.forget(slide_id, identity), self._forgotten, self._view.show_note)
+
+    def forget_all(self) -> None:
+        """Delete what is kept of all slides."""
+        self._long.submit(lambda _job: self._kept.forget_all(), self._forgotten, self._view.show_note)
+
+    def _forgotten(self, num_bytes: int) -> None:
+        said = f"Deleted {num_bytes / 1e6:.0f} MB of kept features." if num_bytes else "No features were kept."
+        self._view.show_note(said)
 
     def _finished(self, job: Job[Read]) -> None:
         self._jobs.pop(job, None)

@@ -108,6 +108,13 @@ class TeachSlide:
         )
         self._view.show_features(said, ready=self.opened is not None, readable=readable, reading=reading)
 
+    def forget_features(self) -> None:
+        """Delete what is kept of the slide by the model; what is in memory stays until the slide is closed."""
+        if self.slide is None or self.base is None:
+            self._view.show_note(texts.features_text(self.slide, self.base, None))
+        else:
+            self._reader.forget(self.slide, self.base)
+
     def drop(self) -> None:
         """Let no answer through that is on its way."""
         self._generation += 1

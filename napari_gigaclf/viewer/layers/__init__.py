@@ -21,7 +21,6 @@ from napari_gigaclf.viewer.layers.maps import (
     thresholded,
 )
 from napari_gigaclf.viewer.layers.outlines import (
-    FIELD_SCREEN_WIDTH,
     field_layer,
     mask_layer,
     outline_layer,
@@ -36,7 +35,6 @@ __all__ = [
     "AXIS_LABELS",
     "COVERED",
     "DEFAULT_THRESHOLD",
-    "FIELD_SCREEN_WIDTH",
     "FILE",
     "PROBABILITY_OPACITY",
     "RULER",

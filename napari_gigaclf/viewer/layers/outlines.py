@@ -19,8 +19,6 @@ MASK_COLOUR = (0.1, 0.75, 0.45, 1.0)
 TISSUE_COLOUR = (0.10, 0.20, 0.55, 1.0)
 TRUTH_COLOUR = (0.10, 0.95, 0.20, 1.0)
 FIELD_COLOUR = (1.0, 0.85, 0.0, 1.0)
-FIELD_SCREEN_WIDTH = 2.0
-"""Width of the outline of a field in pixels of the screen, at every zoom: it must not hide what it surrounds."""
 
 
 def outline_layer(

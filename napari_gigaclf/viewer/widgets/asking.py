@@ -186,7 +186,7 @@ class AskSection(QWidget):
         if reason or row is None or slide is None or row.wishes is None:
             self.show_problem(reason)
             return
-        self.why.show_why("")
+        self.why.reason_gone()
         if beside is not None:
             wish_for(beside, "why")
         prepared = self._prepared(slide, row.wishes)
@@ -202,6 +202,7 @@ class AskSection(QWidget):
         shown = self._shown_class()
         shown = shown if shown in classes else next(iter(classes), "")
         self.probes.add(row, shown)
+        self.why.reason_gone()
         if row in self.probes.fields(slide.id):
             self._overlays.fields(slide, self.probes.fields(slide.id))
         if classes:
@@ -213,7 +214,7 @@ class AskSection(QWidget):
 
     def show_problem(self, text: str) -> None:
         """Show one line that says why there is no answer, here and where the widget shows problems."""
-        self.why.show_why(problem_text(text))
+        self.why.show_refusal(problem_text(text))
         self._problem(text)
 
     def show_unanswered(self, slide: "Slide", question: Question) -> None:
@@ -245,7 +246,7 @@ class AskSection(QWidget):
 
     def show_no_why(self, text: str) -> None:
         """Say why there is no gradient; what Classify says of the run stays."""
-        self.why.show_why(problem_text(text))
+        self.why.show_refusal(problem_text(text))
 
     def hide_answers(self, hidden: bool) -> None:
         """Hide answers, and give none, until a reader has made a call of their own; or show them again."""
@@ -355,6 +356,7 @@ class AskSection(QWidget):
 
     def _choose(self) -> None:
         """List the classes of the answer that is chosen."""
+        self.why.reason_gone()
         row = self.probes.chosen
         if row is not None and row.answer.mean:
             self.why.offer_classes(list(row.answer.mean), self._shown_class() or "")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from qtpy.QtCore import QObject, Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QApplication, QMainWindow, QScrollArea, QWidget
+from qtpy.QtWidgets import QAbstractButton, QApplication, QMainWindow, QScrollArea, QWidget
 
 from napari_gigaclf.viewer.key_list import NEXT_PART_KEY, NEXT_WIDGET_KEY
 from napari_gigaclf.viewer.widgets.canvases import qt_viewer_of
@@ -58,6 +58,7 @@ class ByKeyboard(QObject):
         self._frames, self._palette = FocusFrames(window), PaletteFocus(window)
         for key, action in ((NEXT_PART_KEY, self.next_part), (NEXT_WIDGET_KEY, self.next_widget)):
             QShortcut(QKeySequence(key), window).activated.connect(action)
+        self._take_lost_focus()
 
     def add(self, part: Part) -> None:
         """Go to a widget, too, as long as it is open."""
@@ -86,6 +87,15 @@ class ByKeyboard(QObject):
         there = [part for known in self._known if (part := known()) is not None and not part.is_closed]
         self._known = [weakref.ref(part) for part in there]
         return there
+
+    def _take_lost_focus(self) -> None:
+        """Give the keys to the canvas if a button of napari's has them.
+
+        The palette that was used before anything of ours was there has left them on the window's first button.
+        """
+        focus = QApplication.focusWidget()
+        if isinstance(focus, QAbstractButton) and self._window.isAncestorOf(focus):
+            self._to_canvas()
 
     def _to_canvas(self) -> None:
         from napari.qt import QtViewer

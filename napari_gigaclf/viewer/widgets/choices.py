@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, QTimer, Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
+from napari_gigaclf.slides.slide import PHANTOM_FORMAT
 from napari_gigaclf.viewer.controllers.wishes import NO_SALIENCY, PREDICTED, RegionChoice
 from napari_gigaclf.viewer.texts import auto_level_text, level_text, model_text, slide_text
 from napari_gigaclf.viewer.widgets.controls import (
@@ -47,7 +48,7 @@ class ChoicesPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.models: dict[str, ModelConfig] = {}
-        self._missing: dict[str, str] = {}
+        self.missing: dict[str, str] = {}
         """Why the model of a folder that is remembered cannot be used."""
         self._preferred = ""
         self.slide_box = combo_box("Slides and colour images that are open")
@@ -95,11 +96,16 @@ class ChoicesPanel(QWidget):
         refill(self.slide_box, entries)
         self.slide_box.setEnabled(bool(entries))
 
+    @property
+    def model_list(self) -> QComboBox:
+        """Where models are listed."""
+        return self.model_box
+
     def offer_models(self, models: Mapping[str, "ModelConfig"], missing: Mapping[str, str] | None = None) -> None:
         """List models by name or folder, those from folders after the built-in ones; ``missing`` greyed out."""
         self.models |= models
-        self._missing |= missing or {}
-        refill_models(self.model_box, self.models, self._missing)
+        self.missing |= missing or {}
+        refill_models(self.model_box, self.models, self.missing)
         self.prefer_model(self._preferred)
         self._model_chosen()
 
@@ -167,8 +173,8 @@ class ChoicesPanel(QWidget):
 
     def _show_scale(self, slide: "Slide | None") -> None:
         """Ask for a scale that is unknown, and let one that is known be corrected; what is being typed stays."""
-        # A phantom that is computed as one looks has a scale of its own, which cannot be another.
-        self.scale_row.setVisible(slide is not None and hasattr(slide, "replaced"))
+        # A phantom that is computed as one looks is computed in micrometres: there is nothing to correct.
+        self.scale_row.setVisible(slide is not None and slide.format != PHANTOM_FORMAT)
         if slide is None or slide is self._scaled:
             return
         self._scaled = slide

@@ -226,6 +226,7 @@ class ClassifyWidget(Docked):
         slide = self.chosen_slide()
         found = self.runs.found_on(slide)
         self.choices.show_slide(slide)
+        self.asking.why.reason_gone()
         self.run_panel.show_found(found)
         if found is None and (outdated := self.book.outdated(slide)):
             self.run_panel.show_lines([outdated])

@@ -162,6 +162,9 @@ def side_by_side(*widgets: QWidget) -> QWidget:
     return row
 
 
+FORGET_TIP = "Right-click the closed list, or press Delete there, to take this folder off it"
+
+
 def refill_models(
     box: QComboBox,
     models: Mapping[str, "ModelConfig"],
@@ -173,7 +176,7 @@ def refill_models(
     for folder, reason in missing.items():
         if folder not in models:
             box.addItem(f"{Path(folder).name}: {reason}", folder)
-            box.setItemData(box.count() - 1, folder, Qt.ItemDataRole.ToolTipRole)
+            box.setItemData(box.count() - 1, f"{folder}\n{FORGET_TIP}", Qt.ItemDataRole.ToolTipRole)
             box.model().item(box.count() - 1).setEnabled(False)
 
 

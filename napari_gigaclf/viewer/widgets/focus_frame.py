@@ -38,8 +38,15 @@ class FocusFrame(QWidget):
         self.raise_()
 
 
+BY_MOUSE = (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick)
+BY_KEY = (QEvent.Type.KeyPress, QEvent.Type.ShortcutOverride)
+"""Qt asks what has the focus about every key, also about one that is a shortcut of the window."""
+
+
 class FocusFrames(QObject):
     """Frames what gets the focus by keyboard in a window and in its dialogs; what the mouse pressed needs no frame.
+
+    Nor does what gets the focus because the mouse pressed something: a button that greys out hands it on.
 
     Parameters
     ----------
@@ -51,16 +58,33 @@ class FocusFrames(QObject):
         super().__init__(window)
         self._window = window
         self._frame: FocusFrame | None = None
+        self._by_mouse = False
+        """Whether the mouse, not a key, was used last where the focus is."""
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         application.focusChanged.connect(self._moved)
 
-    def _moved(self, _before: QWidget | None, now: QWidget | None) -> None:
+    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
+        """Notice how a person works where the focus is."""
+        if event.type() in BY_MOUSE:
+            self._by_mouse = True
+        elif event.type() in BY_KEY:
+            self._by_mouse = False
+        return False
+
+    def _moved(self, before: QWidget | None, now: QWidget | None) -> None:
+        if before is not None:
+            before.removeEventFilter(self)
+        if QApplication.mouseButtons() != Qt.MouseButton.NoButton:
+            self._by_mouse = True
         frame, self._frame = self._frame, None
         if frame is not None:
             frame.destroyed.disconnect(self._forget)
             frame.deleteLater()
-        if now is None or QApplication.mouseButtons() != Qt.MouseButton.NoButton or not self._belongs(now):
+        if now is None:
+            return
+        now.installEventFilter(self)
+        if self._by_mouse or not self._belongs(now):
             return
         self._frame = FocusFrame(_framed(now))
         self._frame.destroyed.connect(self._forget)

@@ -19,8 +19,11 @@ from napari_gigaclf.viewer.every_canvas import EveryCanvas, ToolOnCanvases
 from napari_gigaclf.viewer.hover import Hover
 from napari_gigaclf.viewer.layers import RULER
 from napari_gigaclf.viewer.ruler import Ruler
+from napari_gigaclf.viewer.ruler_by_keys import KEY, RulerByKeys
+from napari_gigaclf.viewer.widgets.canvases import qt_viewer_of
 from napari_gigaclf.viewer.widgets.controls import scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
+from napari_gigaclf.viewer.widgets.middle_cross import MiddleCross
 from napari_gigaclf.viewer.widgets.overview_map import OverviewMap
 from napari_gigaclf.viewer.widgets.properties_panel import AssociatedImage, PropertiesPanel
 from napari_gigaclf.viewer.worker import Worker
@@ -57,6 +60,7 @@ class NavigateWidget(Docked):
         self.worker = Worker("gigaclf-navigate", self._post)
         self.controller = NavigationController(self, self.canvas, worker=self.worker)
         self.ruler = ToolOnCanvases(napari_viewer, lambda viewer: Ruler(viewer, self._measured))
+        self.key_ruler = self._make_key_ruler()
         self._follow = _once_soon(self, self.controller.view_moved)
         self._look_again = _once_soon(self, self.controller.layers_changed)
         self._read = _once_soon(self, self._hover)
@@ -98,7 +102,19 @@ class NavigateWidget(Docked):
         if text:
             self.reading.setText(text)
 
+    def measure_by_keys(self) -> None:
+        """Begin to measure at the middle of the view, or take one end, or the other; what is next can be read."""
+        self.key_ruler.step()
+        if self.key_ruler.on:
+            self.come_forward()
+
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _make_key_ruler(self) -> RulerByKeys:
+        viewer = self.canvas.viewer
+        drawn = qt_viewer_of(viewer)
+        cross = QWidget(self) if drawn is None else MiddleCross(drawn.canvas.native)
+        return RulerByKeys(viewer, Ruler(viewer, self._measured).show, cross, lambda text: self.show_reading([text]))
 
     def _show_associated(self, name: str) -> None:
         slide = self.controller.slide
@@ -124,7 +140,8 @@ class NavigateWidget(Docked):
 
     def _hover(self) -> None:
         cursor, self._cursor = self._cursor, None
-        if cursor is not None and not self.ruler.on:  # the length that was measured stays to be read
+        measuring = self.ruler.on or self.key_ruler.on
+        if cursor is not None and not measuring:  # the length that was measured stays to be read
             self.controller.hover(*cursor)
 
     def _lay_out(self) -> None:
@@ -146,8 +163,8 @@ class NavigateWidget(Docked):
             "turn": _button("Turn", "Turn the slide by a quarter (Alt+R)"),
             "mirror": _button("Mirror", "Exchange left and right (Alt+M)"),
             "upright": _button("Upright", "Show the slide as its file has it (Alt+U)"),
-            "ruler": _button("Ruler", "Drag over the slide to measure a length (Alt+D)"),
-            "snapshot": _button("Snapshot", "Save what is shown, with scale bar and legend (Alt+S)"),
+            "ruler": _button("Ruler", f"Drag over the slide to measure a length (Alt+D); without a mouse: {KEY}"),
+            "snapshot": _button("Snapshot", "Save what is shown, with scale bar and legend (Alt+T)"),
             "keys": _button("Keys", "List the keys of the canvas (Alt+K)"),
             "properties": _button("Properties", "What the slide says about itself"),
         }
@@ -228,6 +245,7 @@ class NavigateWidget(Docked):
             return
         self._closed = True
         self.ruler.stop()
+        self.key_ruler.stop()
         self._let_go()
         for disconnect in self._disconnect:
             disconnect()

@@ -154,8 +154,10 @@ class TeachWidget(Docked):
         """Show how the examples agree."""
         teaching, slide = self.teaching, self.teaching.slide
         number = 0 if teaching.lesson is None else len(teaching.lesson.examples)
-        painted = slide is not None and slide.id in teaching.painter.maps
-        self.check_note.setText(check_text(check, number, readable=teaching.opened is not None, painted=painted))
+        left_out = 0 if teaching.lesson is None else number - len(teaching.lesson.used)
+        painted, readable = slide is not None and slide.id in teaching.painter.maps, teaching.opened is not None
+        said = check_text(check, number, num_left_out=left_out, readable=readable, painted=painted)
+        self.check_note.setText(said)
         self._say_if_hidden()
 
     def show_suggestions(
@@ -238,6 +240,7 @@ class TeachWidget(Docked):
         names = [(layer.name, layer.metadata["slide"].id) for layer in self._slide_layers()]
         self.choices.offer_slides(names, "" if top is None else top.id)
         self.teaching.choose_slide(top)
+        self.teaching.note_scales(slides)
         before, self._open_slides = self._open_slides, {(slide.id, slide.um_per_px) for slide in slides}
         if before != self._open_slides:  # else a person may have taken the examples away
             self.marks.show_examples(slides, self._shown)
@@ -330,7 +333,7 @@ class TeachWidget(Docked):
         self.setToolTip(keys_text())
         self.save_button.setToolTip("A model folder: the model's own trunk with the taught head; loads like any other")
         self.apply_button.setToolTip("Paint the map of every open slide; those not read yet are read first")
-        self.forget_button = ForgetButton(self.teaching.forget_features, self.teaching.forget_all_features)
+        self.forget_button = ForgetButton(self.teaching.forget_features, self.teaching.reader.forget_all)
         self.show_note("")
 
     def _lay_out(self) -> None:
@@ -365,7 +368,7 @@ class TeachWidget(Docked):
         self.choices.lesson_chosen.connect(teaching.choose_lesson)
         self.choices.lesson_renamed.connect(teaching.rename_lesson)
         self.choices.read_wanted.connect(teaching.read)
-        self.choices.stop_wanted.connect(teaching.cancel)
+        self.choices.stop_wanted.connect(teaching.reader.cancel)
         self.classes.chosen.connect(teaching.choose_class)
         self.classes.added.connect(teaching.add_class)
         self.classes.renamed.connect(self._renamed)

@@ -5,7 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QInputDialog, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QInputDialog,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_gigaclf.progress import Progress
 from napari_gigaclf.viewer.texts import progress_text
@@ -44,7 +53,7 @@ class TeachChoices(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(10)
         self.models: dict[str, ModelConfig] = {}
-        self._missing: dict[str, str] = {}
+        self.missing: dict[str, str] = {}
         self._lay_out()
         self._connect()
         self.show_features("", ready=False, readable=False, reading=False)
@@ -55,11 +64,16 @@ class TeachChoices(QWidget):
         with QSignalBlocker(self.slide_box):
             self.slide_box.setCurrentIndex(self.slide_box.findData(top))
 
+    @property
+    def model_list(self) -> QComboBox:
+        """Where models are listed."""
+        return self.model_box
+
     def offer_models(self, models: "Mapping[str, ModelConfig]", missing: Mapping[str, str] | None = None) -> None:
         """List models by name or folder; ``missing`` greyed out with the reason."""
         self.models |= models
-        self._missing |= missing or {}
-        refill_models(self.model_box, self.models, self._missing)
+        self.missing |= missing or {}
+        refill_models(self.model_box, self.models, self.missing)
 
     def choose_model(self, key: str) -> None:
         """Choose a model that is listed."""

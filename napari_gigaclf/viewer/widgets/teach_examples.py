@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gigaclf.viewer.controllers.teach_view import Shown
-from napari_gigaclf.viewer.teach_texts import SUGGESTION_KEY, UNDO_KEY, contested_text
+from napari_gigaclf.viewer.teach_texts import OTHER_SCALE, SUGGESTION_KEY, UNDO_KEY, contested_text
 from napari_gigaclf.viewer.widgets.teach_classes import swatch
 
 if TYPE_CHECKING:
@@ -69,9 +69,10 @@ class ExampleList(QWidget):
             self.table.setRowCount(len(examples))
             if shown is not None:
                 classes = {each.number: each for each in shown.lesson.classes}
+                used = {each.key for each in shown.lesson.used}
                 slides = {each.slide_id: each.name for each in shown.lesson.slides}
                 for row, example in enumerate(examples):
-                    said = contested_text(contested.get(example.key))
+                    said = contested_text(contested.get(example.key)) if example.key in used else OTHER_SCALE
                     taught = classes[example.class_number]
                     for column, text in enumerate((taught.name, slides.get(example.slide_id, ""), said)):
                         self._fill(row, column, text)

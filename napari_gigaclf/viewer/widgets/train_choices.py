@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 from qtpy.QtCore import QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
+    QComboBox,
     QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
@@ -67,7 +68,7 @@ class TrainChoices(QWidget):
         super().__init__(parent)
         self.recipes: dict[str, Recipe] = {}
         self._models: dict[str, ModelConfig] = {}
-        self._missing: dict[str, str] = {}
+        self.missing: dict[str, str] = {}
         self._shown: dict[str, object] = {}
         """The fields as the recipe filled them: what differs was changed by a person."""
         self.table_row = PathRow("Table of slides with their labels or scores", "CSV or Parquet", _ask_table)
@@ -125,11 +126,16 @@ class TrainChoices(QWidget):
         if self.recipe is not had:
             self._fill()
 
+    @property
+    def model_list(self) -> QComboBox:
+        """Where models are listed."""
+        return self.start_box
+
     def offer_models(self, models: "Mapping[str, ModelConfig]", missing: Mapping[str, str] | None = None) -> None:
         """List models to begin with; ``missing`` greyed out with the reason."""
         self._models |= models
-        self._missing |= missing or {}
-        refill_models(self.start_box, self._models, self._missing, first=[("fresh weights", FRESH)])
+        self.missing |= missing or {}
+        refill_models(self.start_box, self._models, self.missing, first=[("fresh weights", FRESH)])
 
     def choose_model(self, key: str) -> None:
         """Begin with a model that is listed."""

@@ -55,6 +55,8 @@ class WhyPanel(QWidget):
         self.bar.setMaximumHeight(10)
         self.stage_note = note()
         self.why_note = note()
+        self._on_show = ""
+        """What is said of the gradient that lies over the slide; empty without one."""
         self._lay_out()
         self.why_button.clicked.connect(self.why_wanted)
         self.cancel_button.clicked.connect(self.cancel_wanted)
@@ -104,9 +106,18 @@ class WhyPanel(QWidget):
         self.stage_note.setText(progress_text(progress))
 
     def show_why(self, text: str) -> None:
-        """Say what is on show, or why there is nothing; an empty text says nothing."""
+        """Say what is on show; an empty text says that nothing is."""
+        self._on_show = text
+        self.reason_gone()
+
+    def show_refusal(self, text: str) -> None:
+        """Say why something that was asked for is not done, until ``reason_gone`` is called."""
         self.why_note.setText(text)
         self.why_note.setVisible(bool(text))
+
+    def reason_gone(self) -> None:
+        """Say no more why something was refused, but what is on show."""
+        self.show_refusal(self._on_show)
 
     def _lay_out(self) -> None:
         refill(self.sign_box, [("signed", SIGNED), ("unsigned", UNSIGNED)])

@@ -328,6 +328,34 @@ def test_why_can_be_cancelled_and_says_what_it_lacks(asking, widget, slide, mous
     assert "no tissue" in widget.asking.why.why_note.text()
 
 
+def test_a_refusal_is_said_until_its_reason_is_gone(
+    asking, widget, viewer, show, slide, pixels, mouse, look, answers, qtbot
+):
+    why, note = widget.asking.why, widget.asking.why.why_note
+    look(PLACE, 2.0)
+    why.why_button.click()
+    assert "ask about a place first" in note.text()
+    mouse.click(PLACE)
+    answers(1)
+    assert note.isHidden(), note.text()
+    why.why_button.click()
+    qtbot.waitUntil(lambda: "logit" in note.text(), timeout=60_000)
+    shown = note.text()
+    widget.probes.measure_button.click()
+    assert "no shape is selected" in note.text()
+    draw(viewer, slide, HOLED)
+    widget.probes.measure_button.click()
+    answers(2)
+    assert note.text() == shown, "the gradient is on show still"
+    other = open_slide(np.ascontiguousarray(pixels[:, ::-1]), um_per_px=1.0)
+    show(other)
+    widget.choose_slide(other.id)
+    why.why_button.click()
+    assert "of another slide" in note.text()
+    widget.choose_slide(slide.id)
+    assert note.text() == shown
+
+
 def test_a_slide_that_was_just_chosen_answers_for_itself(asking, widget, show, slide, pixels, model_folder, answers):
     """Its run is planned a moment later; until then the plan there is speaks of the slide before."""
     other = open_slide(np.ascontiguousarray(pixels[:, ::-1]), um_per_px=1.0)

@@ -3,10 +3,13 @@
 import pytest
 from npe2 import PluginManifest
 from qtpy.QtCore import QEventLoop, Qt, QTimer
+from qtpy.QtGui import QKeySequence
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractItemView, QApplication, QPlainTextEdit, QWidget
 
-from napari_gigaclf.viewer.commands import show_shortcuts
+from napari_gigaclf.viewer.canvas_keys import CanvasKeys
+from napari_gigaclf.viewer.commands import PLUS, show_shortcuts
+from napari_gigaclf.viewer.key_list import NEXT_PART_KEY, NEXT_WIDGET_KEY, all_keys
 from napari_gigaclf.viewer.widgets.by_keyboard import ByKeyboard
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.compare import CompareWidget
@@ -112,6 +115,28 @@ def test_what_has_the_focus_by_keyboard_is_framed_and_what_was_clicked_is_not(vi
     qtbot.waitUntil(lambda: frames(window) == [], timeout=5_000)
 
 
+def test_a_button_that_greys_out_hands_on_a_frame_only_if_a_key_pressed_it(viewer, dock, canvas, qtbot):
+    hotspots = dock(HotspotsWidget)
+    window = viewer.window._qt_window
+    button, following = hotspots.export_button, hotspots.choices.reader_box
+    QWidget.setTabOrder(button, following)
+    button.clicked.disconnect()
+    button.clicked.connect(lambda: button.setEnabled(False))
+    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    for by_mouse in (True, False):
+        button.setEnabled(True)
+        canvas.setFocus()
+        button.setFocus()
+        if by_mouse:
+            qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        else:
+            press(Qt.Key.Key_Space)
+        assert not button.isEnabled()
+        assert QApplication.focusWidget() not in (None, button)
+        expected = [] if by_mouse else [QApplication.focusWidget()]
+        qtbot.waitUntil(lambda expected=expected: frames(window) == expected, timeout=5_000)
+
+
 def test_the_whole_viewer_in_focus_keeps_its_parts(viewer, dock, canvas, qtbot):
     dock(HotspotsWidget)
     splitter = viewer.window._qt_viewer  # napari gives it the focus when it starts
@@ -169,6 +194,22 @@ def test_a_slide_that_was_opened_is_enough(viewer, on_the_screen, plugin, canvas
     assert QApplication.focusWidget() is canvas
 
 
+def test_the_palette_that_brings_the_first_slide_leaves_the_keys_on_the_canvas(
+    viewer, on_the_screen, plugin, canvas, qtbot
+):
+    """Nothing of the plugin was there when the palette took the focus."""
+    window = viewer.window._qt_window
+    assert window.findChild(ByKeyboard) is None
+    canvas.setFocus()
+    press(Qt.Key.Key_P, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    line = QApplication.focusWidget()
+    qtbot.keyClicks(line, "phantom slide")
+    qtbot.keyClick(line, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: window.findChild(ByKeyboard) is not None, timeout=60_000)
+    assert QApplication.focusWidget() is canvas
+    assert len(viewer.layers) > 0
+
+
 def test_the_palette_leaves_the_focus_to_a_command_that_takes_it(viewer, dock, canvas, qtbot):
     teach = dock(TeachWidget)
     canvas.setFocus()
@@ -189,6 +230,29 @@ def test_tab_leaves_every_table_and_text(dock, qtbot, kind):
     for each in traps:
         held = each.tabKeyNavigation() if isinstance(each, QAbstractItemView) else not each.tabChangesFocus()
         assert not held, f"{type(each).__name__} {each.accessibleName()}"
+
+
+def test_every_key_over_the_slide_reaches_it_and_none_is_taken_by_napari(
+    viewer, on_the_screen, show, slide, canvas, qtbot
+):
+    """Pressed as the system tells of keys, so that shortcuts and menus of the window come first, as in the program."""
+    show(slide)
+    keys = [key for told in all_keys().values() for _, spelled in told for key in spelled]
+    keys = [key for key in keys if key not in (NEXT_PART_KEY, NEXT_WIDGET_KEY, PLUS)]
+    assert len(keys) > 40
+    pressed = []
+    bound = CanvasKeys(viewer, {key: lambda key=key: pressed.append(key) for key in keys})
+    window = viewer.window._qt_window.windowHandle()
+    for key in keys:
+        canvas.setFocus()
+        code = QKeySequence(key.replace("Alt-", "Alt+").replace("Shift-", "Shift+").replace("Page", "Pg"))[0]
+        QTest.keyClick(window, code.key(), code.keyboardModifiers())
+        qtbot.wait(5)
+        for popup in (QApplication.activePopupWidget(), QApplication.activeModalWidget()):
+            if popup is not None:
+                popup.close()
+    bound.stop()
+    assert pressed == keys
 
 
 def test_tab_and_escape_leave_the_list_of_keys(viewer, dock, qtbot):

@@ -9,6 +9,7 @@ import pytest
 from qtpy.QtWidgets import QFileDialog
 
 from napari_gigaclf.slides import open_slide
+from napari_gigaclf.slides.phantom import PhantomSlide
 from napari_gigaclf.viewer import ask_commands, run_commands
 from napari_gigaclf.viewer.controllers.giving_way import MOVING_SECONDS
 from napari_gigaclf.viewer.controllers.run_view import State
@@ -290,6 +291,18 @@ def test_an_unknown_scale_is_asked_for_and_then_wins(widget, show, pixels, ready
     ready(unknown)
     assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
     assert "given by the user" in widget.choices.slide_note.text()
+
+
+def test_no_scale_is_asked_for_where_there_is_nothing_to_correct(widget, show, slide, ready):
+    show(slide)
+    ready(slide)
+    assert widget.choices.scale_row.isVisibleTo(widget)
+    computed = PhantomSlide(3, (600, 700))
+    show(computed)
+    widget.choose_slide(computed.id)
+    assert not widget.choices.scale_row.isVisibleTo(widget)
+    widget.choose_slide(slide.id)
+    assert widget.choices.scale_row.isVisibleTo(widget)
 
 
 def test_a_scale_is_corrected_with_all_that_hangs_on_it(widget, show, slide, ready, qtbot, viewer):

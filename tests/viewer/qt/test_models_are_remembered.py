@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QContextMenuEvent
+from qtpy.QtWidgets import QApplication, QFileDialog, QMenu
 
 from napari_gigaclf.viewer.dropped import use_model
 from napari_gigaclf.viewer.model_folders import FORMAT, MAX_FOLDERS, folders_file, remember, remembered_folders
@@ -121,6 +123,49 @@ def test_a_folder_that_has_gone_or_is_damaged_is_greyed_with_the_reason(dock, mi
     box = box_of(dock("Teach"))
     qtbot.waitUntil(lambda: box.findData(str(mine)) >= 0, timeout=30_000)
     assert box.model().item(box.findData(str(mine))).isEnabled(), "a disk that is there again brings its models back"
+
+
+def menu_of(box):
+    """Return the menu that is open over a list."""
+    return next((each for each in box.findChildren(QMenu) if each.isVisible()), None)
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_a_greyed_folder_is_taken_off_every_list_by_mouse_or_key_and_no_file_goes(
+    name, dock, on_the_screen, mine, model_folder, tmp_path, qtbot
+):
+    damaged = shutil.copytree(model_folder, tmp_path / "damaged")
+    for folder in (mine, damaged, tmp_path / "gone"):
+        remember(folder)
+    (damaged / "config.json").write_text("{")
+    boxes = [box_of(dock(each)) for each in KINDS]
+    widget = dock(name)
+    box = box_of(widget)
+    for each in (*boxes, box):
+        qtbot.waitUntil(lambda each=each: each.findData(str(damaged)) >= 0, timeout=30_000)
+    chosen = box.currentData()
+    box.setFocus()
+    for folder, by_key in ((tmp_path / "gone", True), (damaged, False)):
+        if by_key:
+            qtbot.keyClick(box, Qt.Key.Key_Delete)
+        else:
+            pos = box.rect().center()
+            QApplication.sendEvent(box, QContextMenuEvent(QContextMenuEvent.Reason.Mouse, pos, box.mapToGlobal(pos)))
+        menu = menu_of(box)
+        texts = [action.text() for action in menu.actions()]
+        while folder.name not in menu.activeAction().text():
+            qtbot.keyClick(menu, Qt.Key.Key_Down)
+        qtbot.keyClick(menu, Qt.Key.Key_Return)
+        assert all(mine.name not in text for text in texts)
+        for each in (*boxes, box):
+            qtbot.waitUntil(lambda each=each, folder=folder: each.findData(str(folder)) < 0, timeout=30_000)
+    assert remembered_folders() == [mine]
+    assert (damaged / "model.safetensors").exists()
+    assert box.currentData() == chosen
+    assert box.findData(str(mine)) >= 0
+    qtbot.keyClick(box, Qt.Key.Key_Delete)
+    assert [action.isEnabled() for action in menu_of(box).actions()] == [False], "there is none to be taken off"
+    menu_of(box).close()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.curtain import CurtainWidget
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
+from napari_gigaclf.viewer.widgets.middle_cross import MiddleCross
 from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
 from napari_gigaclf.viewer.widgets.shortcut_list import ShortcutList, show_list
 from napari_gigaclf.viewer.widgets.snapshot_dialog import save_when_sharp
@@ -158,6 +159,45 @@ def test_a_key_takes_the_ruler_and_lays_it_down(navigator, show, slide, viewer, 
     press(Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
     assert not navigator.buttons["ruler"].isChecked()
     assert viewer.scene.camera.mouse_pan
+
+
+def test_a_length_is_measured_by_keys_alone(navigator, show, slide, viewer, point, press, qtbot):
+    show(slide)
+    point.set_zoom(slide, 2.0)
+    qtbot.wait(FOLLOWED_MS)
+    (cross,) = viewer.window._qt_viewer.canvas.native.findChildren(MiddleCross)
+    canvas = cross.parentWidget()
+    assert not cross.isVisible()
+    press(Qt.Key.Key_E, Qt.KeyboardModifier.AltModifier)
+    assert cross.isVisible()
+    assert (cross.geometry().center() - canvas.rect().center()).manhattanLength() <= 1
+    assert "one end under the cross" in navigator.reading.text()
+    press(Qt.Key.Key_Left)
+    press(Qt.Key.Key_Up, Qt.KeyboardModifier.ShiftModifier)
+    begin = np.array(point.world_centre)
+    press(Qt.Key.Key_E, Qt.KeyboardModifier.AltModifier)
+    assert "the other end" in navigator.reading.text()
+    press(Qt.Key.Key_Right)
+    (line,) = [layer for layer in viewer.layers if layer.metadata.get("kind") == "ruler"]
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_Left):
+        press(key, Qt.KeyboardModifier.ShiftModifier)
+        assert np.allclose(line.data[0] * line.scale, [begin, point.world_centre]), "it follows"
+    end = np.array(point.world_centre)
+    press(Qt.Key.Key_E, Qt.KeyboardModifier.AltModifier)
+    assert not cross.isVisible()
+    press(Qt.Key.Key_Right)
+    assert np.allclose(line.data[0] * line.scale, [begin, end])
+    length = np.hypot(*(end - begin))
+    assert line.features["length"].tolist() == [f"{length:.1f} µm" if length < 100 else f"{length / 1000:.3f} mm"]
+    assert navigator.reading.text() == f"ruler {line.features['length'].iloc[0]}"
+    assert viewer.scene.camera.mouse_pan
+    for _ in range(2):
+        commands.measure_by_keys(viewer)  # as the palette calls it
+    viewer.layers.clear()
+    point.pan(0, 0.1)
+    assert not cross.isVisible()
+    commands.measure_by_keys(viewer)
+    assert "open a slide first" in navigator.reading.text()
 
 
 def test_the_line_of_the_ruler_is_as_thin_after_zooming_in_and_stands_out_from_tissue(

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import shapely
 from qtpy.QtCore import QPoint, Qt
 
-from napari_gigaclf.viewer.layers import FIELD_SCREEN_WIDTH
+from napari_gigaclf.annotations import Annotation
+from napari_gigaclf.viewer.constant_width import OUTLINE_WIDTH
+from napari_gigaclf.viewer.layers import Frame, truth_layer
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.compare import CompareWidget
 
@@ -17,9 +20,9 @@ def viewer(shown_viewer):
     return shown_viewer
 
 
-def widths(viewer):
+def widths(viewer, kind="fields"):
     """Return the width of each outline in pixels of the screen."""
-    (layer,) = (each for each in viewer.layers if each.metadata.get("kind") == "fields")
+    (layer,) = (each for each in viewer.layers if each.metadata.get("kind") == kind)
     return np.array(layer.edge_width) * viewer.scene.camera.zoom * layer.scale[-1]
 
 
@@ -49,7 +52,7 @@ def test_they_stay_as_thin_when_one_zooms_and_when_another_is_asked(
         qtbot.waitUntil(lambda count=count: len(widths(viewer)) == count, timeout=5_000)
     for zoom in (6.0, 0.6, 2.0):
         point.set_zoom(slide, zoom)
-        assert widths(viewer) == pytest.approx(FIELD_SCREEN_WIDTH, rel=0.06)
+        assert widths(viewer) == pytest.approx(OUTLINE_WIDTH, rel=0.06)
     widget.probes.clear_button.click()
     for zoom in (0.8, 4.0):
         point.set_zoom(slide, zoom)
@@ -61,7 +64,7 @@ def test_they_stay_as_thin_when_one_zooms_and_when_another_is_asked(
             y, x = begin.centre
             point.look_at(slide, (y, x - 60 / 0.8))
         qtbot.wait(100)
-        assert FIELD_SCREEN_WIDTH - 1 <= drawn_width(qt_viewer) <= FIELD_SCREEN_WIDTH + 2
+        assert OUTLINE_WIDTH - 1 <= drawn_width(qt_viewer) <= OUTLINE_WIDTH + 2
 
 
 def test_the_second_canvas_has_its_own_zoom_and_the_same_width(viewer, widget, show, slide, ready, qtbot):
@@ -81,5 +84,30 @@ def test_the_second_canvas_has_its_own_zoom_and_the_same_width(viewer, widget, s
     qtbot.waitUntil(lambda: len(widget.probes.rows) == 2, timeout=60_000)
     for each in (viewer, compare.second):
         qtbot.waitUntil(lambda each=each: len(widths(each)) == 2, timeout=5_000)
-        assert widths(each) == pytest.approx(FIELD_SCREEN_WIDTH, rel=0.06)
+        assert widths(each) == pytest.approx(OUTLINE_WIDTH, rel=0.06)
+    compare.shut_down()
+
+
+def test_the_outlines_of_the_tissue_and_of_a_known_truth_stay_thin_on_both_canvases(
+    viewer, widget, show, slide, ready, qtbot
+):
+    show(slide)
+    truth = [Annotation(geometry=shapely.box(200, 200, 300, 300), class_name="tumour")]
+    data, kwargs, kind = truth_layer(truth, Frame.of_slide(slide))
+    getattr(viewer, f"add_{kind}")(data, **kwargs)
+    ready(slide)
+    widget.run_panel.run_button.click()
+    qtbot.waitUntil(lambda: slide.id in widget.runs.results and not widget.runs.running, timeout=60_000)
+    compare = CompareWidget(viewer)
+    viewer.window.add_dock_widget(compare, name="Compare")
+    qtbot.waitUntil(compare.qt_viewer.isVisible, timeout=10_000)
+    for choice in compare.controller.overlays():
+        if choice.name in ("tissue", "known truth"):
+            compare.controller.show_overlay(choice.key, True)
+    compare.link_box.click()
+    for each, zooms in ((viewer, (6.0, 0.6, 30.0)), (compare.second, (0.4, 9.0))):
+        for zoom in zooms:
+            Viewpoint(each).set_zoom(slide, zoom)
+            for outline in ("tissue", "truth"):
+                assert widths(each, outline) == pytest.approx(OUTLINE_WIDTH, rel=0.06)
     compare.shut_down()

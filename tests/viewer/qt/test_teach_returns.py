@@ -5,8 +5,11 @@ import pytest
 
 from napari_gigaclf.inference import classify
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
+from napari_gigaclf.inference.teaching.lesson_file import list_lessons
 from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.phantom import PhantomSlide
+from napari_gigaclf.viewer.teach_texts import OTHER_SCALE
+from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
 from napari_gigaclf.viewer.widgets.controls import choose
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 from napari_gigaclf.viewer.widgets.teach import TeachWidget
@@ -76,6 +79,49 @@ def test_map_and_examples_are_there_again_and_it_is_said_while_the_map_is_made(v
     assert np.array_equal(teach.canvas.overlay(slide_id, "taught").metadata["live"].values, before, equal_nan=True)
     assert len(teach.canvas.overlay(slide_id, "examples").data) == 6
     assert said[-2] == "6 examples; making the map, then checking..."
+
+
+def said_of(teach):
+    """Return what stands in the last column of the list of examples."""
+    return [teach.examples.table.item(row, 2).text() for row in range(teach.examples.table.rowCount())]
+
+
+def test_examples_of_a_corrected_scale_are_left_out_and_read_again_with_the_slide(viewer, teach, qtbot, tmp_path):
+    classify = ClassifyWidget(viewer)
+    viewer.window.add_dock_widget(classify, name="Classify slide")
+    qtbot.waitUntil(lambda: classify.chosen_slide() is not None, timeout=60_000)
+    teach_two_classes(teach, qtbot)
+    before = teach.teaching.lesson
+    old = {each.key: each.features for each in before.examples}
+    classify.choices.scale_box.setValue(0.8)
+    classify.choices.scale_button.click()
+    qtbot.waitUntil(lambda: teach.teaching.slide.um_per_px == (0.8, 0.8), timeout=30_000)
+    qtbot.waitUntil(lambda: not teach.teaching.lesson.used, timeout=30_000)
+    qtbot.waitUntil(lambda: teach.choices.read_button.isEnabled(), timeout=30_000)
+    assert set(said_of(teach)) == {OTHER_SCALE}
+    assert "6 of another scale left out" in teach.check_note.text()
+    assert "left out of what is learnt until the slide is read" in teach.note.text()
+    assert not teach.teaching.lesson.can_learn
+
+    teach.choices.read_button.click()
+    qtbot.waitUntil(lambda: teach.teaching.opened is not None, timeout=120_000)
+    after = teach.teaching.lesson
+    assert 4 <= len(after.used) <= len(after.examples) == 6  # cells at the edge of the tissue may be glass now
+    assert said_of(teach).count(OTHER_SCALE) == 6 - len(after.used)
+    assert {each.um_per_px for each in after.used} == {(0.8, 0.8)}
+    canvas = teach.teaching.opened.canvas
+    for each in after.used:
+        cell = canvas.cell_at(each.place)
+        assert np.array_equal(each.vector(after.base.num_features), canvas.features[canvas.number_of(cell)])
+        assert each.features not in old.values()
+    qtbot.waitUntil(lambda: "Cross-validated" in teach.check_note.text(), timeout=60_000)
+    assert ("another scale" in teach.check_note.text()) == (len(after.used) < 6)
+    qtbot.waitUntil(lambda: not teach.saver.busy, timeout=30_000)
+    ((_, kept),), problems = list_lessons(tmp_path / "lessons", after.base.identity)
+    assert (kept.steps, kept.slides, problems) == (after.steps, after.slides, [])
+    teach.teaching.undo()
+    assert len(teach.teaching.lesson.used) == len(after.used) - 1
+    classify.shut_down()
 
 
 def test_a_map_that_waits_for_the_readers_call_says_so(viewer, teach, qtbot):
