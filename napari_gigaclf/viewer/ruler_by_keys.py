@@ -1,7 +1,7 @@
 """The ruler without a mouse: the middle of the view is brought to one end of what is measured, then to the other."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.viewpoint import Viewpoint
@@ -10,14 +10,6 @@ KEY = "Alt+E"
 FIRST = f"Ruler: bring one end under the cross (arrows; with Shift a little), then press {KEY}"
 SECOND = f"Ruler: bring the other end under the cross, then press {KEY}"
 NO_SLIDE = "Ruler: open a slide first"
-
-
-class Cross(Protocol):
-    """Marks the middle of the view."""
-
-    def setVisible(self, visible: bool) -> None:
-        """Show or hide it."""
-        ...
 
 
 class RulerByKeys:
@@ -29,8 +21,8 @@ class RulerByKeys:
         A napari viewer.
     show
         Shows the line between two world positions, (y, x).
-    cross
-        Marks the middle of the view meanwhile.
+    mark
+        Marks the middle of the view meanwhile: told whether to.
     said
         Told what is to be done next.
     """
@@ -39,11 +31,11 @@ class RulerByKeys:
         self,
         viewer: Any,  # noqa: ANN401 - napari has no stubs
         show: Callable[[tuple[float, float], tuple[float, float]], None],
-        cross: Cross,
+        mark: Callable[[bool], None],
         said: Callable[[str], None],
     ) -> None:
         self._viewer = viewer
-        self._show, self._cross, self._said = show, cross, said
+        self._show, self._mark, self._said = show, mark, said
         self._begin: tuple[float, float] | None = None
         self._slide_id: str | None = None
         """The slide that is measured; None while nothing is."""
@@ -63,7 +55,7 @@ class RulerByKeys:
             self._said(NO_SLIDE)
         elif not self.on:
             self._slide_id = slide.id
-            self._cross.setVisible(True)
+            self._mark(True)
             self._said(FIRST)
         elif self._begin is None:
             self._begin = Viewpoint(self._viewer).world_centre
@@ -75,7 +67,7 @@ class RulerByKeys:
     def end(self) -> None:
         """Measure no more; the line that is there stays."""
         self._begin = self._slide_id = None
-        self._cross.setVisible(False)
+        self._mark(False)
 
     def stop(self) -> None:
         """Let go of the viewer."""

@@ -5,6 +5,9 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_gigaclf.viewer.widgets.by_keyboard import first_control, keyboard_of
 
+OWN_DOCKS = ("layer list", "layer controls", "console")
+"""Names of napari's own docks, which nothing of ours must hide."""
+
 
 class Docked(QWidget):
     """Calls ``shut_down`` when it will not be used any more.
@@ -118,6 +121,13 @@ class Docked(QWidget):
         window, dock = self._window, dock_of(self)
         if self._closed or window is None or dock is None or dock.isFloating():
             return
+        if any(each.objectName() in OWN_DOCKS for each in window.tabifiedDockWidgets(dock)):
+            # napari put it where it was the last time, on top of the list of layers: under that instead
+            window.addDockWidget(window.dockWidgetArea(dock), dock)
+            dock.show()
+            self.make_room()
+        elif window.dockWidgetArea(dock) == Qt.DockWidgetArea.BottomDockWidgetArea:
+            self.make_room()  # napari remembers where it was and not how high
         others = self._in_the_same_area(window, dock)
         canvases = [each for each in (self, *others) if each.is_canvas]
         if others and canvases:

@@ -1,5 +1,7 @@
 """A cross over the middle of a canvas, for what is measured without a mouse."""
 
+from collections.abc import Callable
+
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QWidget
@@ -9,6 +11,19 @@ GAP = 3
 """Pixels around the middle that stay free: what lies there is what one looks at."""
 LIGHT, DARK = QColor(255, 255, 255), QColor(20, 20, 20)
 """One inside the other: seen on glass, on tissue and on fluorescence."""
+
+
+def crossing(canvas: QWidget | None) -> Callable[[bool], None]:
+    """Return what shows a cross over a canvas, or hides it; it does nothing without one, or once that is gone."""
+    crosses = [] if canvas is None else [MiddleCross(canvas)]
+    for each in crosses:
+        each.destroyed.connect(lambda: crosses.clear())
+
+    def show(visible: bool) -> None:
+        for each in crosses:
+            each.setVisible(visible)
+
+    return show
 
 
 class MiddleCross(QWidget):

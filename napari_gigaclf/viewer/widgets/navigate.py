@@ -23,7 +23,7 @@ from napari_gigaclf.viewer.ruler_by_keys import KEY, RulerByKeys
 from napari_gigaclf.viewer.widgets.canvases import qt_viewer_of
 from napari_gigaclf.viewer.widgets.controls import scrolling
 from napari_gigaclf.viewer.widgets.docked import Docked
-from napari_gigaclf.viewer.widgets.middle_cross import MiddleCross
+from napari_gigaclf.viewer.widgets.middle_cross import crossing
 from napari_gigaclf.viewer.widgets.overview_map import OverviewMap
 from napari_gigaclf.viewer.widgets.properties_panel import AssociatedImage, PropertiesPanel
 from napari_gigaclf.viewer.worker import Worker
@@ -113,8 +113,8 @@ class NavigateWidget(Docked):
     def _make_key_ruler(self) -> RulerByKeys:
         viewer = self.canvas.viewer
         drawn = qt_viewer_of(viewer)
-        cross = QWidget(self) if drawn is None else MiddleCross(drawn.canvas.native)
-        return RulerByKeys(viewer, Ruler(viewer, self._measured).show, cross, lambda text: self.show_reading([text]))
+        mark = crossing(None if drawn is None else drawn.canvas.native)
+        return RulerByKeys(viewer, Ruler(viewer, self._measured).show, mark, lambda text: self.show_reading([text]))
 
     def _show_associated(self, name: str) -> None:
         slide = self.controller.slide

@@ -15,8 +15,10 @@ SIDES = {
 
 
 def lay_under(window: QMainWindow, dock: QDockWidget) -> None:
-    """Lay a dock under napari's canvas, with half of its height."""
+    """Lay a dock under napari's canvas, with half of the height that both have."""
     height = window.centralWidget().height()
+    if window.dockWidgetArea(dock) == Qt.DockWidgetArea.BottomDockWidgetArea and dock.isVisible():
+        height += dock.height()
     window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
     dock.show()
     window.resizeDocks([dock], [height // 2], Qt.Orientation.Vertical)

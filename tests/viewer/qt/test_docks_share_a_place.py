@@ -1,10 +1,12 @@
 """Widgets opened one after the other on a small screen: tabs of one place, each with all of its height."""
 
 import pytest
+from napari.settings import get_settings
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
+from napari_gigaclf.viewer.widgets.compare import CompareWidget
 from napari_gigaclf.viewer.widgets.docked import dock_of
 from napari_gigaclf.viewer.widgets.hotspots import HotspotsWidget
 from napari_gigaclf.viewer.widgets.navigate import NavigateWidget
@@ -79,3 +81,28 @@ def test_what_a_person_moved_and_what_is_not_ours_stays_where_it_is(viewer, dock
     qtbot.wait(50)
     assert not window.tabifiedDockWidgets(worklist)
     assert all(seen(each) for each in (first, below, second))
+
+
+@pytest.mark.parametrize("area", ["left", "bottom", "right"])
+def test_a_second_canvas_comes_up_in_a_sane_place_wherever_it_was_the_last_time(viewer, dock, qtbot, area):
+    get_settings().application.plugin_widget_positions = {"Compare": area}
+    window, first = viewer.window._qt_window, viewer.window._qt_viewer.canvas.native
+    compare = dock(CompareWidget, name="Compare", tabify=True)
+    qtbot.waitUntil(compare.qt_viewer.isVisible, timeout=10_000)
+    qtbot.wait(100)
+    second = compare.qt_viewer.canvas.native
+    for each in (viewer.window._qt_viewer.dockLayerList, viewer.window._qt_viewer.dockLayerControls):
+        assert seen(each), "the list of layers is not hidden behind a tab"
+        assert not each.geometry().intersects(dock_of(compare).geometry())
+    assert window.width() == 1280
+    assert window.height() <= 820  # Qt lets a window grow a little when napari lays a dock over its hidden console
+    assert min(first.width(), second.width()) > 300
+    assert min(first.height(), second.height()) > 300
+
+
+def test_a_widget_that_was_left_the_last_time_does_not_hide_the_list_of_layers(viewer, dock, qtbot):
+    get_settings().application.plugin_widget_positions = {"Navigate": "left"}
+    navigate = dock(NavigateWidget, name="Navigate", tabify=True)
+    qtbot.wait(100)
+    assert seen(viewer.window._qt_viewer.dockLayerList)
+    assert seen(navigate)

@@ -11,6 +11,7 @@ from napari_gigaclf.slides import open_slide
 from napari_gigaclf.slides.phantom import PhantomSlide
 from napari_gigaclf.viewer import commands
 from napari_gigaclf.viewer.controllers.objective import OBJECTIVES
+from napari_gigaclf.viewer.reader import open_layers
 from napari_gigaclf.viewer.snapshot import save_snapshot
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.widgets.classify import ClassifyWidget
@@ -420,3 +421,17 @@ def test_nothing_is_left_bound_when_the_widget_goes(viewer, navigator):
     time.sleep(0)
     assert not viewer.keymap
     assert not viewer.mouse_move_callbacks
+
+
+def test_the_window_closes_while_one_measures(make_napari_viewer, qtbot, slide):
+    viewer = make_napari_viewer(show=True)
+    widget = NavigateWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Navigate")
+    for data, kwargs, kind in open_layers(slide):
+        getattr(viewer, f"add_{kind}")(data, **kwargs)
+    commands.measure_by_keys(viewer)
+    assert widget.key_ruler.on
+    viewer.window._qt_viewer.canvas.native.findChildren(MiddleCross)[0].deleteLater()
+    qtbot.wait(50)
+    widget.shut_down()
+    assert not widget.key_ruler.on
