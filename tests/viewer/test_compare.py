@@ -237,6 +237,7 @@ def test_reader_first_hides_an_overlay_that_is_chosen_or_comes_back_on_the_secon
 
 
 def test_nothing_is_left_connected(view, first, second, slide):
+    SlideCanvas(first)  # what keeps outlines thin is connected once, and stays with the viewer
     overlay = add_map(first, slide, "A")
     emitters = [
         *first.layers.events.emitters.values(),

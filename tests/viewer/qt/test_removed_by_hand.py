@@ -90,5 +90,5 @@ def test_the_worklist_asks_before_it_stops_a_reading(taught, viewer, slide):
     rescale(taught.canvas, with_scale(slide, (1.0, 1.0), "given by a test"))
     taught.teaching.read()
     assert "Teach is reading it" in taught.lost_with(slide.id)[0]
-    taught.teaching.cancel()
+    taught.teaching.reader.cancel()
     assert taught.lost_with(slide.id) == []
