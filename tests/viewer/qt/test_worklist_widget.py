@@ -5,8 +5,10 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDropEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_gigaclf.viewer import worklist_commands
 from napari_gigaclf.viewer.returning.host import found_in
@@ -196,3 +198,18 @@ def test_a_run_is_stopped_only_if_a_person_says_so_and_a_result_returns(
     assert again.record == prediction.record
     assert np.array_equal(again.probability_map, prediction.probability_map, equal_nan=True)
     assert widget.run_panel.result_note.text() != ""
+
+
+@pytest.mark.parametrize(("key", "modifier", "goes"), [
+    (Qt.Key.Key_Return, Qt.KeyboardModifier.NoModifier, False),
+    (Qt.Key.Key_Space, Qt.KeyboardModifier.NoModifier, False),
+    (Qt.Key.Key_Escape, Qt.KeyboardModifier.NoModifier, False),
+    (Qt.Key.Key_Y, Qt.KeyboardModifier.AltModifier, True),
+])  # fmt: skip
+def test_what_would_lose_something_is_answered_by_keys_and_not_by_a_slip(worklist, qtbot, key, modifier, goes):
+    def answer():
+        asked = QApplication.activeModalWidget()
+        QTest.keyClick(asked.focusWidget() or asked, key, modifier)
+
+    QTimer.singleShot(300, answer)
+    assert worklist.ask("Close it?") == goes
