@@ -187,3 +187,11 @@ def result_lines(prediction: "Prediction") -> list[str]:
         lines.append(f"{place}: {probabilities_text(prediction.probabilities)}{qualifier}")
     lines.append(card.research_use_only or RESEARCH_USE)
     return lines
+
+
+def copy_text(name: str, other: str) -> str:
+    """Say that a slide which is opened has the same content as another file."""
+    return (
+        f"{name} has the same content as {other}: to this program they are one slide, and what is drawn, found and "
+        "said of one is shown on the other. If they should be different slides, one of the files was copied wrongly."
+    )

@@ -35,6 +35,7 @@ def known_text(known: "Known | None", *, is_open: bool = False) -> str:
     parts += [f"result of {known.model}"] if known.model else []
     parts += [count_text(known.num_judged, "verdict")] if known.num_judged else []
     parts += [f"{known.num_drawn} drawn"] if known.num_drawn else []
+    parts += [f"same content as {known.copies[0]}"] if known.copies else []
     return ", ".join(parts) or f"opened {known.opened[:10]}"
 
 
@@ -42,7 +43,10 @@ def known_tip(known: "Known | None") -> str:
     """Return where what is known comes from."""
     if known is None:
         return "Never opened here by this program, or moved or changed since"
-    return f"Last open {known.opened[:16].replace('T', ' ')} UTC. It returns as it was left."
+    text = f"Last open {known.opened[:16].replace('T', ' ')} UTC. It returns as it was left."
+    if known.copies:
+        text += f"\nThe same content as {', '.join(known.copies)}: what is drawn, found and said of one holds for both."
+    return text
 
 
 def list_text(current: int | None, known: Sequence["Known | None"], problems: Sequence[str], left_out: str) -> str:

@@ -1,5 +1,7 @@
 """A worklist without a window: real files, real layers, what this program keeps of slides."""
 
+import shutil
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -17,7 +19,15 @@ from napari_gigaclf.viewer.controllers.worklist_jobs import KnownFiles, read_wor
 from napari_gigaclf.viewer.returning.pieces import file_of
 from napari_gigaclf.viewer.returning.state import ResultShown, SlideState
 from napari_gigaclf.viewer.returning.state_store import StateStore
-from napari_gigaclf.viewer.worklist_texts import RUN_LOST, leaving_text, list_text, marks_lost, problem_status
+from napari_gigaclf.viewer.worklist_texts import (
+    RUN_LOST,
+    known_text,
+    known_tip,
+    leaving_text,
+    list_text,
+    marks_lost,
+    problem_status,
+)
 
 
 class FakeWidget:
@@ -122,6 +132,27 @@ def test_what_is_known_comes_from_our_files_and_only_of_the_same_file(folder, tm
     assert (found.model, found.num_drawn, found.num_judged, found.opened[:10]) == ("tiny", 2, 1, "2026-02-03")
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(path)
     assert known.look(items) == [None] * 5, "another file lies there now"
+
+
+def test_copies_of_one_file_share_what_is_known_and_name_each_other(folder, tmp_path, known):
+    path, copy = folder / "b.png", folder / "z.png"
+    shutil.copyfile(path, copy)
+    items = read_worklist(folder).items
+    names = [item.name for item in items]
+    slide_id = open_slide(path).id
+    assert open_slide(copy).id == slide_id
+    state = SlideState(slide_id=slide_id, slide_name="z.png", file=file_of(copy), when="2026-02-03T04:05:06+00:00",
+                       view=None, num_drawn=2, copies=(file_of(path),))  # fmt: skip
+    StateStore(tmp_path / "slides", slide_id).save(state, None)
+    found = dict(zip(names, known.look(items), strict=True))
+    assert (found["b.png"].num_drawn, found["z.png"].num_drawn) == (2, 2)
+    assert (found["b.png"].copies, found["z.png"].copies) == (("z.png",), ("b.png",))
+    assert known_text(found["b.png"]) == "2 drawn, same content as z.png"
+    assert "holds for both" in known_tip(found["b.png"])
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(path)
+    found = dict(zip(names, known.look(items), strict=True))
+    assert found["b.png"] is None, "another file lies there now"
+    assert found["z.png"].copies == ()
 
 
 def test_one_slide_after_the_other_with_a_broken_one_between(work, folder):

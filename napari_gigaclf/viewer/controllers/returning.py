@@ -24,6 +24,7 @@ from napari_gigaclf.viewer.returning.state_file import states_folder
 from napari_gigaclf.viewer.returning.state_store import StateStore
 from napari_gigaclf.viewer.ruler_on_canvas import add_ruler
 from napari_gigaclf.viewer.slide_notes import notes_of
+from napari_gigaclf.viewer.texts import copy_text
 from napari_gigaclf.viewer.viewpoint import Viewpoint
 from napari_gigaclf.viewer.worker import Post, Worker
 
@@ -196,12 +197,18 @@ class ReturningController:
         if layer is None:
             return
         self._shows[uid] = slide_id
-        if slide_id in self._open:
-            return
         slide, state = layer.metadata["slide"], found.state
-        each = self._open[slide_id] = OpenSlide(store=found.store, file=found.file, name=slide.name, saved=state)
+        if slide_id in self._open:
+            there = self._open[slide_id].file
+            if there is not None and found.file is not None and there.path != found.file.path:
+                self._notify(copy_text(slide.name, there.path))
+            return
+        each = OpenSlide(store=found.store, file=found.file, name=slide.name, saved=state, copies=found.copies)
+        self._open[slide_id] = each
         if found.problem:
             self._notify(found.problem)
+        if pieces.is_new_copy(found):
+            self._notify(copy_text(slide.name, found.copies[0].path))
         if state is None:
             self._arrived(slide_id, each)
             return

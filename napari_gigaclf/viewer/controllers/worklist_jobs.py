@@ -17,7 +17,7 @@ from napari_gigaclf.inference.findings.review_file import count_judged, reviews_
 from napari_gigaclf.slides.opening import MAX_UM_PER_PX
 from napari_gigaclf.viewer.preferences import load_preferences
 from napari_gigaclf.viewer.returning.given_scale import with_given_scale
-from napari_gigaclf.viewer.returning.pieces import file_of
+from napari_gigaclf.viewer.returning.pieces import copies_of, file_of
 from napari_gigaclf.viewer.returning.state import SlideState
 from napari_gigaclf.viewer.returning.state_file import MAX_LISTED, read_state, states_folder
 from napari_gigaclf.writing import reason_of
@@ -71,6 +71,8 @@ class Known:
     """Drawn shapes, points, masks and files of annotations that return with it."""
     num_judged: int
     """Hotspots with a verdict."""
+    copies: tuple[str, ...] = ()
+    """Names of other files with the same content: what is known is known of all of them."""
 
 
 def read_worklist(source: Path) -> Worklist:
@@ -223,15 +225,16 @@ class KnownFiles:
             judged[slide_id] = judged.get(slide_id, 0) + number
         states: dict[str, list[SlideState]] = {}
         for state in self._states.look():
-            if state.file is not None:
-                states.setdefault(state.file.path, []).append(state)
+            for file in (state.file, *state.copies):
+                if file is not None:
+                    states.setdefault(file.path, []).append(state)
         return [_known(states.get(str(item.path.absolute()), ()), item.path, judged) for item in items]
 
 
 def _known(states: Sequence[SlideState], path: Path, judged: dict[str, int]) -> Known | None:
     """Put together what is known of the scenes and planes of one file."""
     file = file_of(path) if states else None
-    same = [state for state in states if state.file == file]
+    same = [state for state in states if file in (state.file, *state.copies)]
     if not same:
         return None
     return Known(
@@ -239,4 +242,5 @@ def _known(states: Sequence[SlideState], path: Path, judged: dict[str, int]) -> 
         model=next((state.result.model for state in same if state.result is not None), ""),
         num_drawn=sum(state.num_drawn + state.num_masks + len(state.annotations) for state in same),
         num_judged=sum(judged.get(state.slide_id, 0) for state in same),
+        copies=tuple(dict.fromkeys(Path(each.path).name for state in same for each in copies_of(state, file))),
     )

@@ -27,6 +27,8 @@ class OpenSlide:
     store: StateStore
     file: SlideFile | None
     name: str
+    copies: tuple[SlideFile, ...] = ()
+    """Other files with the same content that it was opened from."""
     ready: bool = False
     """Everything has returned: from now on what is shown is kept."""
     state: SlideState | None = None
@@ -82,6 +84,7 @@ class OpenSlide:
             num_masks=len(self.masks.kept),
             ruler=line_on(canvas, slide.id),
             notes=notes,
+            copies=self.copies,
         )
 
     def unsaved(self) -> "tuple[SlideState, Drawings | None, PaintedMasks | None] | None":

@@ -26,7 +26,7 @@ from napari_gigaclf.viewer.returning.looks import DRAWN_ON, with_look
 from napari_gigaclf.viewer.returning.mask_file import MasksTooLarge, read_masks
 from napari_gigaclf.viewer.returning.masks import PaintedMask, mask_layers, recorded
 from napari_gigaclf.viewer.returning.ruler_lines import layer_of_line
-from napari_gigaclf.viewer.returning.state import ResultShown, SlideFile, SlideState
+from napari_gigaclf.viewer.returning.state import MAX_COPIES, ResultShown, SlideFile, SlideState
 from napari_gigaclf.viewer.returning.state_store import StateStore
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Found:
     state: SlideState | None
     problem: str
     """Why it cannot be shown as it was left; else empty."""
+    copies: tuple[SlideFile, ...] = ()
+    """Other files with the same content that it was opened from, and that are still there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,8 @@ def find_state(folder: Path, slide: "Slide", stores: dict[str, StateStore]) -> F
     store = stores.setdefault(slide.id, StateStore(folder, slide.id))
     file = file_of(slide.path)
     try:
-        return Found(store=store, file=file, state=store.load(), problem="")
+        state = store.load()
+        return Found(store=store, file=file, state=state, problem="", copies=copies_of(state, file))
     except (ResultError, OutputError) as error:
         problem = f"{slide.name} is not shown as it was left: {error}"
     try:
@@ -117,6 +120,19 @@ def find_state(folder: Path, slide: "Slide", stores: dict[str, StateStore]) -> F
     except OutputError as error:
         problem += f"; {error}"
     return Found(store=store, file=file, state=_drawings_alone(store, slide, file), problem=problem)
+
+
+def copies_of(state: SlideState | None, file: SlideFile | None) -> tuple[SlideFile, ...]:
+    """Return the other files from which a slide was opened that are still what they were then."""
+    known = () if state is None or file is None else dict.fromkeys((state.file, *state.copies))
+    others = [each for each in known if each is not None and file is not None and each.path != file.path]
+    return tuple(each for each in others if file_of(Path(each.path)) == each)[:MAX_COPIES]
+
+
+def is_new_copy(found: Found) -> bool:
+    """Return whether a slide was opened for the first time from a file of which another one is a copy."""
+    known = () if found.state is None else (found.state.file, *found.state.copies)
+    return bool(found.copies) and found.file not in known
 
 
 def _drawings_alone(store: StateStore, slide: "Slide", file: SlideFile | None) -> SlideState | None:

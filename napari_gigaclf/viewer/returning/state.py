@@ -16,6 +16,8 @@ from napari_gigaclf.viewer.slide_notes import MAX_COORDINATE, SlideNotes
 
 NO_NOTES = SlideNotes()
 MAX_LAYERS = 200
+MAX_COPIES = 20
+"""Files with the same content that are remembered."""
 MAX_FILES = 50
 MAX_UNDER = 8
 """Results under the one on show that return."""
@@ -179,11 +181,15 @@ class SlideState:
     """What was measured last."""
     notes: SlideNotes = NO_NOTES
     """What widgets knew of the slide."""
+    copies: tuple[SlideFile, ...] = ()
+    """Other files with the same content from which it was opened; they share all of this."""
 
     def __post_init__(self) -> None:
         """Check what a file may have brought."""
         if len(self.layers) > MAX_LAYERS or max(len(self.annotations), len(self.parts) // 2) > MAX_FILES:
             raise ValueError(f"more than {MAX_LAYERS} layers or {MAX_FILES} files of annotations")
+        if len(self.copies) > MAX_COPIES:
+            raise ValueError(f"more than {MAX_COPIES} files with the same content")
         if len(self.under) > MAX_UNDER:
             raise ValueError(f"more than {MAX_UNDER} results under the one on show")
         named = (*self.annotations, *(each.path for each in self.parts))

@@ -180,8 +180,9 @@ class WorklistWidget(Docked):
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def ask(self, text: str) -> bool:
-        """Ask a person whether to go on."""
-        return bool(QMessageBox.question(self, "Worklist", text) == QMessageBox.StandardButton.Yes)
+        """Ask a person whether to go on; a key pressed once too often loses nothing."""
+        yes, no = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
+        return bool(QMessageBox.question(self, "Worklist", text, yes | no, no) == yes)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take folders and tables that are dragged here."""

@@ -1,10 +1,14 @@
 """The worklist in a real window: keys, double click, a run that is left, slides that return."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
-from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from qtpy.QtGui import QDropEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_gigaclf.viewer import worklist_commands
 from napari_gigaclf.viewer.returning.host import found_in
@@ -75,6 +79,40 @@ def test_through_a_folder_by_keys_and_double_click(worklist, viewer, folder, qtb
     assert [layer.name for layer in viewer.layers] == ["a.png", "mine"]
     worklist.shut_down()
     assert not viewer.keymap
+
+
+def test_a_copy_under_another_name_says_so_once_and_shares_what_is_drawn(worklist, viewer, folder, qtbot, monkeypatch):
+    shutil.copyfile(folder / "a.png", folder / "a-copy.png")
+    said = []
+    monkeypatch.setattr("napari.utils.notifications.show_warning", said.append)
+    monkeypatch.setattr("napari.utils.notifications.show_info", said.append)
+    worklist.source_row.set_path(folder)
+    qtbot.waitUntil(lambda: worklist.table.rowCount() == 4, timeout=20_000)
+    rows = [worklist.table.item(row, 0).text() for row in range(4)]
+    copy, original = rows.index("a-copy.png"), rows.index("a.png")
+
+    def go(row):
+        worklist.controller.open(row)
+        qtbot.waitUntil(lambda: worklist.controller.open_row == row and not worklist.controller.opening, timeout=20_000)
+        slide = next(layer for layer in viewer.layers if layer.metadata.get("slide")).metadata["slide"]
+        returning = found_in(viewer.window._qt_window).controller
+        qtbot.waitUntil(lambda: returning.keeps_shapes(slide.id), timeout=20_000)
+        assert slide.path.name == rows[row]
+
+    go(original)
+    viewer.add_shapes([np.array([[10, 10], [10, 60], [50, 60.0]])], shape_type="polygon", name="mine")
+    assert said == []
+    go(copy)
+    assert [layer.name for layer in viewer.layers] == ["a-copy.png", "mine"]
+    assert len(said) == 1
+    assert f"a-copy.png has the same content as {folder / 'a.png'}" in said[0]
+    qtbot.waitUntil(lambda: status(worklist)[original] == "1 drawn, same content as a-copy.png", timeout=20_000)
+    assert status(worklist)[copy] == "open, 1 drawn, same content as a.png"
+    viewer.layers.remove("mine")
+    go(original)
+    assert [layer.name for layer in viewer.layers] == ["a.png"], "one slide: taken away from one is taken from both"
+    go(copy)
+    assert len(said) == 1, "it is known by now"
 
 
 def test_the_palette_lists_again_what_came_into_the_folder(worklist, viewer, folder, qtbot):
@@ -160,3 +198,18 @@ def test_a_run_is_stopped_only_if_a_person_says_so_and_a_result_returns(
     assert again.record == prediction.record
     assert np.array_equal(again.probability_map, prediction.probability_map, equal_nan=True)
     assert widget.run_panel.result_note.text() != ""
+
+
+@pytest.mark.parametrize(("key", "modifier", "goes"), [
+    (Qt.Key.Key_Return, Qt.KeyboardModifier.NoModifier, False),
+    (Qt.Key.Key_Space, Qt.KeyboardModifier.NoModifier, False),
+    (Qt.Key.Key_Escape, Qt.KeyboardModifier.NoModifier, False),
+    (Qt.Key.Key_Y, Qt.KeyboardModifier.AltModifier, True),
+])  # fmt: skip
+def test_what_would_lose_something_is_answered_by_keys_and_not_by_a_slip(worklist, qtbot, key, modifier, goes):
+    def answer():
+        asked = QApplication.activeModalWidget()
+        QTest.keyClick(asked.focusWidget() or asked, key, modifier)
+
+    QTimer.singleShot(300, answer)
+    assert worklist.ask("Close it?") == goes
