@@ -119,7 +119,7 @@ def large_result(prepared: "PreparedRun", pooling: str) -> "tuple[Prediction, di
     features = rng.standard_normal((int(kept.sum()), CHANNELS), dtype=np.float32).astype(np.float16)
     scores = rng.standard_normal(len(features)).astype(np.float32)
     model = Classifier(
-        config=dataclasses.replace(prepared.model.config, pooling=pooling),
+        config=dataclasses.replace(prepared.model.config, pooling=pooling, slide_answer=None),
         normalise=prepared.model.normalise,
         trunk=nn.Identity(),
         pooling=build_pooling(pooling, CHANNELS),
