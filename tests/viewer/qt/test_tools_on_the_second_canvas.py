@@ -43,6 +43,10 @@ def compare(viewer, qtbot):
         made.append(CompareWidget(viewer))
         viewer.window.add_dock_widget(made[-1], name="Compare", area=area)
         qtbot.waitUntil(made[-1].qt_viewer.isVisible, timeout=10_000)
+        window = viewer.window._qt_window
+        first, dock = window.centralWidget(), dock_of(made[-1])
+        if window.dockWidgetArea(dock) == Qt.DockWidgetArea.BottomDockWidgetArea:  # it is given half of the height
+            qtbot.waitUntil(lambda: abs(first.height() - dock.height()) < 40, timeout=10_000)
         qtbot.waitUntil(lambda: canvas_is_sharp(made[-1].second), timeout=30_000)
         return made[-1]
 
