@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout, QHBoxLayout, QPu
 from napari_gigaclf.errors import RegionError
 from napari_gigaclf.inference.teaching.kept_features import KeptFeatures
 from napari_gigaclf.inference.teaching.lesson import MAX_CLASSES
+from napari_gigaclf.viewer import teach_texts as texts
 from napari_gigaclf.viewer.bridge import GuiPost
 from napari_gigaclf.viewer.canvas import SlideCanvas
 from napari_gigaclf.viewer.controllers.jobs import first_look
@@ -222,7 +223,10 @@ class TeachWidget(Docked):
         self.teaching.apply(self._slides())
 
     def ask_where_to_save(self) -> None:
-        """Ask for a place and write the taught model there."""
+        """Ask for a place and write the taught model there; where there is none yet, it is said at once."""
+        if self.teaching.lesson is None or not self.teaching.lesson.can_learn:
+            self.show_note(texts.TOO_FEW)
+            return
         path, _ = QFileDialog.getSaveFileName(self, "Name and place of the taught model")
         if path:
             self.save_to(Path(path))

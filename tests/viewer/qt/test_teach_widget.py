@@ -475,3 +475,16 @@ def test_another_slide_on_top_is_taught_on(viewer, make_teach, show, first, seco
     viewer.layers.clear()
     assert widget.teaching.slide is None
     assert widget.choices.features_note.text() == "Open a slide first."
+
+
+def test_no_place_is_asked_for_while_there_is_nothing_to_save(
+    viewer, make_teach, show, first, kept, qtbot, monkeypatch
+):
+    show(first)
+    widget = make_teach()
+    ready(widget, qtbot)
+    asked = []
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_asked: (asked.append(1), ("", ""))[1])
+    widget.ask_where_to_save()
+    assert "Teach two classes first" in widget.note.text()
+    assert asked == []
