@@ -5,7 +5,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_gigaclf.viewer.widgets.by_keyboard import first_control, keyboard_of
 
-OWN_DOCKS = ("layer list", "layer controls", "console")
+NAPARI_DOCKS = ("layer list", "layer controls", "console")
 """Names of napari's own docks, which nothing of ours must hide."""
 
 
@@ -121,7 +121,7 @@ class Docked(QWidget):
         window, dock = self._window, dock_of(self)
         if self._closed or window is None or dock is None or dock.isFloating():
             return
-        if any(each.objectName() in OWN_DOCKS for each in window.tabifiedDockWidgets(dock)):
+        if any(each.objectName() in NAPARI_DOCKS for each in window.tabifiedDockWidgets(dock)):
             # napari put it where it was the last time, on top of the list of layers: under that instead
             window.addDockWidget(window.dockWidgetArea(dock), dock)
             dock.show()
